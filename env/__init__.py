@@ -1,0 +1,58 @@
+"""The tasks. Add yours with one line in ENV_DICT: its name -> its class, or a "module:Class" string imported when used."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+
+from errors import UsageError
+
+from .base import Env
+
+ENV_DICT: dict[str, type[Env] | str] = {
+    "ddxplus": "env.ddxplus:DDXPlus",
+    "mimic-iv-mr": "env.mimic_iv_mr:MimicMedication",
+    "mimic-iv-msr": "env.mimic_iv_msr:MimicReferral",
+    "mimic-iv-tlp": "env.mimic_iv_tlp:MimicTriage",
+    "mud": "env.mud:MUD",
+    "cmdl": "env.cmdl:CMDL",
+    "banking77": "env.banking77:Banking77",
+    "sentifin": "env.sentifin:SEntFiN",
+    "rca": "env.rca:RCA",
+    "lfd": "env.lfd:LFD",
+    "spider": "env.spider:Spider",
+    "bird": "env.bird:Bird",
+}
+
+
+def unknown_choice(kind: str, value: str, choices: Mapping[str, object] | list[str]) -> UsageError:
+    """The error for a name that is not among `choices`: it lists them, and the nearest first."""
+    near = difflib.get_close_matches(value, list(choices), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return UsageError(f"unknown {kind} {value!r}.{hint} Choose from: {', '.join(choices)}")
+
+
+def make_env(name: str, data: str = "auto", shuffle_seed: int | None = None, limit: int | None = None) -> Env:
+    """Construct the task `name` and load its rows.
+
+    Args:
+        data: auto, official, sample, or a path to a folder or a .jsonl file.
+        shuffle_seed: order of the stream; None keeps the file's order.
+        limit: keep the first N rows of the stream.
+    Raises:
+        UsageError: no such task. DataError: its rows are missing or malformed.
+    """
+    if name not in ENV_DICT:
+        raise unknown_choice("--env", name, ENV_DICT)
+    env_class = ENV_DICT[name]
+    if isinstance(env_class, str):
+        module, _, attribute = env_class.partition(":")
+        env_class = getattr(importlib.import_module(module), attribute)
+    env = env_class()
+    env.name = env.name or name
+    env.data = data
+    if not env.dataset:
+        env.init_env()
+    env.arrange(shuffle_seed, limit)
+    return env

@@ -1,0 +1,186 @@
+"""What every task is.
+
+`Env` is the contract that the published recipe promises: a task of your own overrides what it needs and inherits the
+rest. Its defaults already are a complete single-turn task over a file of rows, so our own tasks state only what is
+theirs: fields, parser, reward. `LabelEnv` is the most common kind, one label out of a fixed set in \\boxed{}.
+
+A task with a dialogue of its own (a game, tools) overrides `interact`, which stands between the prompt and the text
+that `evaluate` scores; the loop and the agents do not change.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from errors import DataError
+
+from .data import DataFile, locate, read_rows
+from .labels import load_labels
+from .parsing import last_boxed
+
+Case = dict[str, Any]  # at least "task" and "answer"; "id" and "reward" where it comes from a case bank
+Ask = Callable[..., str]  # ask(prompt or list of chat messages) -> the LLM's text
+
+
+class Env:
+    """A stream of tasks with one bit of feedback each.
+
+    Attributes:
+        index: the cursor, from 0; the base class moves it.
+        dataset: the rows, dicts with at least `task` and usually `label`.
+        turns: what a multi-turn task did in the current step, a list of dicts; None for single-turn tasks.
+    """
+
+    name: str = ""
+    fields: dict[str, type | tuple[type, ...]] = {"task": str, "label": str}
+    prompts: ModuleType | None = None  # our own tasks name their prompts module; a recipe task sets attributes itself
+    data: str = "auto"
+    data_file: DataFile | None = None
+
+    def __init__(self) -> None:
+        self.index = 0
+        self.dataset: list[dict[str, Any]] = []
+        self.turns: list[dict[str, Any]] | None = None
+        if self.prompts is not None:
+            self.ZERO_SHOT_PROMPT: str = self.prompts.ZERO_SHOT_PROMPT
+            self.CASE_PROMPT: str = self.prompts.CASE_PROMPT
+            self.CBR_PROMPT: str = self.prompts.CBR_PROMPT
+
+    # -- the stream ------------------------------------------------------------------------------------------------
+
+    def init_env(self) -> None:
+        """Load the rows into `self.dataset`, all or nothing. Raises DataError naming file and line."""
+        self.data_file = locate(self.name, self.data)
+        rows = []
+        for number, row in read_rows(self.data_file.path, self.fields):
+            problem = self.check_row(row)
+            if problem:
+                raise DataError(f"{self.data_file.path}:{number}: {problem}")
+            rows.append(row)
+        if not rows:
+            raise DataError(f"{self.data_file.path} has no rows")
+        self.dataset = rows
+
+    def check_row(self, row: dict[str, Any]) -> str | None:
+        """What is wrong with a row beyond missing or mistyped fields, or None."""
+        return None
+
+    def arrange(self, shuffle_seed: int | None = None, limit: int | None = None) -> None:
+        """Put the stream in the order of `shuffle_seed` (None: the file's order), then keep its first `limit` rows."""
+        if shuffle_seed is not None:
+            random.Random(shuffle_seed).shuffle(self.dataset)
+        if limit is not None:
+            del self.dataset[limit:]
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def reset(self) -> None:
+        self.index = 0
+
+    def step(self) -> bool:
+        """Move to the next row; True when the stream is over."""
+        self.index += 1
+        return self.index >= len(self)
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The current row."""
+        return self.dataset[self.index]
+
+    # -- one step --------------------------------------------------------------------------------------------------
+
+    def observe(self) -> str:
+        """The current task's text: what the LLM is asked, what is embedded, and what a retained case is found by."""
+        return self.row["task"]
+
+    def interact(self, prompt: str, ask: Ask) -> str:
+        """Carry the task out from its first prompt and return the text to evaluate; here a single question."""
+        return ask(prompt)
+
+    def evaluate(self, generated_text: str) -> tuple[Any, int]:
+        """Parse and score what the LLM wrote: (answer or None, reward 0 or 1). Never raises on any text."""
+        answer = self.extraction(generated_text)
+        return answer, 0 if answer is None else int(self.reward_function(answer))
+
+    def extraction(self, text: str) -> Any | None:
+        """The answer in `text`, or None where there is none in the required format."""
+        return text.strip() or None
+
+    def reward_function(self, answer: Any) -> int:
+        """1 if `answer` is right for the current row, else 0."""
+        return int(answer == self.row["label"])
+
+    def get_ground_truth(self) -> Any:
+        """The right answer of the current row, in the form that `extraction` returns."""
+        return self.row["label"]
+
+    def format_answer(self, answer: Any) -> str:
+        """Write an answer in the form the prompt asks for: `extraction(format_answer(a)) == a`."""
+        return str(answer)
+
+    # -- prompts ---------------------------------------------------------------------------------------------------
+
+    def get_zero_shot_prompt(self, problem: str) -> str:
+        return self._template("ZERO_SHOT_PROMPT").format(task=problem, **self.prompt_context())
+
+    def get_case_based_prompt(self, problem: str, cases: list[Case]) -> str:
+        return self._with_cases(problem, [self._render_case(case) for case in cases])
+
+    def get_case_based_prompt_reflexion(self, problem: str, cases: list[Case]) -> str:
+        """As get_case_based_prompt, with each case followed by its feedback (`case["reward"]`, 1 or 0)."""
+        notes = {1: "Feedback: this answer was correct.", 0: "Feedback: this answer was wrong."}
+        return self._with_cases(problem, [f"{self._render_case(case)}\n{notes[case['reward']]}" for case in cases])
+
+    def prompt_context(self) -> dict[str, str]:
+        """What the prompt templates take beside {task} and {case_prompt}; nothing by default."""
+        return {}
+
+    def _render_case(self, case: Case) -> str:
+        answer = "(no answer in the required form)" if case["answer"] is None else self.case_answer(case["answer"])
+        return self._template("CASE_PROMPT").format(task=case["task"], answer=answer)
+
+    def case_answer(self, answer: Any) -> str:
+        """What stands for {answer} in CASE_PROMPT."""
+        return str(answer)
+
+    def _with_cases(self, problem: str, rendered: list[str]) -> str:
+        template = self._template("CBR_PROMPT")
+        return template.format(case_prompt="\n\n".join(rendered), task=problem, **self.prompt_context())
+
+    def _template(self, name: str) -> str:
+        template = getattr(self, name, None) or getattr(self, name.lower(), None)
+        if template is None:
+            raise DataError(f"{type(self).__name__} has no {name}: set self.{name} in its __init__")
+        return template
+
+
+class LabelEnv(Env):
+    """A task whose answer is one of the labels in env/labels/<name>.txt, written as \\boxed{label}."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.labels = load_labels(self.name)
+        self._canonical = {_fold(label): label for label in self.labels}
+
+    def check_row(self, row: dict[str, Any]) -> str | None:
+        label = row["label"]
+        return None if label in self.labels else f"unknown label {label!r}; the labels are in env/labels/{self.name}.txt"
+
+    def extraction(self, text: str) -> str | None:
+        """The label in the last \\boxed{}, whatever its case and spacing, or None."""
+        boxed = last_boxed(text)
+        return None if boxed is None else self._canonical.get(_fold(boxed))
+
+    def format_answer(self, answer: Any) -> str:
+        return f"\\boxed{{{answer}}}"
+
+    def case_answer(self, answer: Any) -> str:
+        return self.format_answer(answer)
+
+
+def _fold(label: str) -> str:
+    return " ".join(label.split()).casefold()

@@ -1,0 +1,27 @@
+"""The few exceptions that reach the person at the terminal.
+
+Each carries one clear line that says what is wrong and what to do; main.py prints it and picks the exit code.
+Anything else that escapes is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something the user can mend: data, a model folder, a server address. Exit code 1."""
+
+    exit_code = 1
+
+
+class UsageError(UserError):
+    """The command line itself is wrong. Exit code 2."""
+
+    exit_code = 2
+
+
+class DataError(UserError):
+    """A data file is missing or malformed; the message names the file and, where there is one, the line."""
+
+
+class LLMError(UserError):
+    """The LLM did not answer: an outage, never a wrong answer. Nothing of the step is scored or learned."""
