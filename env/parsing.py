@@ -1,0 +1,106 @@
+"""Reading answers out of what a model wrote.
+
+A model may write anything, so these functions return None where there is nothing to read and never raise. Each passes
+over the text a bounded number of times: a long run of brackets costs no more than prose of the same length.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+_BRACES = re.compile(r"\\[{}]|\\boxed\s{0,8}\{|[{}]")
+_TEXT = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit)\s*\{(.*)\}", re.DOTALL)
+_OPEN = re.compile(r"[\[{]")
+# Inside brackets, strings are skipped whole; one that is not closed ends with its line, as in JSON and Python.
+_IN_JSON = re.compile(r'[\[\]{}]|"(?:[^"\\\n]|\\.)*"?')
+_IN_PYTHON = re.compile(r"""[\[\]{}]|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?""")
+_PARTNER = {"}": "{", "]": "["}
+_NOT_A_VALUE = (ValueError, TypeError, SyntaxError, RecursionError, MemoryError)
+
+
+def last_boxed(text: str) -> str | None:
+    """The contents of the last complete \\boxed{...}, braces inside it balanced, without a \\text{...} around them."""
+    open_braces: list[int | None] = []  # where the contents start, None for a brace that is not a \boxed's
+    last: tuple[int, int] | None = None
+    for token in _BRACES.finditer(text):
+        if token[0] == "{":
+            open_braces.append(None)
+        elif token[0].startswith("\\boxed"):
+            open_braces.append(token.end())
+        elif token[0] == "}" and open_braces:
+            start = open_braces.pop()
+            if start is not None and (last is None or start > last[0]):
+                last = start, token.start()
+    return None if last is None else _unwrap(text[last[0] : last[1]])
+
+
+def _unwrap(contents: str) -> str:
+    contents = contents.strip()
+    for _ in range(3):
+        wrapped = _TEXT.fullmatch(contents)
+        if wrapped is None:
+            break
+        contents = wrapped[1].strip()
+    return contents
+
+
+def last_code_block(text: str, language: str) -> str | None:
+    """The last ```language block, stripped; "" takes a block of any language. None where there is none or it is empty.
+
+    The last block may lack its closing fence, as answers cut off at the token limit do.
+    """
+    if language:
+        openings = list(re.finditer(rf"```[ \t]*{re.escape(language)}(?!\w)", text, re.IGNORECASE))
+        block = text[openings[-1].end() :].partition("```")[0] if openings else ""
+    else:
+        block = next((part for part in reversed(text.split("```")[1::2]) if part.strip()), "")
+        first_line, newline, rest = block.partition("\n")
+        block = rest if newline and re.fullmatch(r"\s*[\w+#.-]*\s*", first_line) else block
+    return block.strip() or None
+
+
+def json_value(text: str) -> Any | None:
+    """The last JSON object or list, in the last ```json block or else anywhere in the text."""
+    block = last_code_block(text, "json")
+    value = _last_value(block, json.loads, _IN_JSON) if block else None
+    return _last_value(text, json.loads, _IN_JSON) if value is None else value
+
+
+def python_literal(text: str) -> Any | None:
+    """The last Python dict or list literal in the text."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # "\d" in a string is the model's business
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return _last_value(text, ast.literal_eval, _IN_PYTHON)
+
+
+def _last_value(text: str, parse: Callable[[str], Any], inside: re.Pattern[str]) -> Any | None:
+    budget = 10_000 + 8 * len(text)  # characters to parse: nested brackets are tried from the outside in
+    for start, end in reversed(list(_bracketed(text, inside))):
+        budget -= end - start + 64
+        if budget < 0:
+            return None
+        try:
+            value = parse(text[start:end])
+        except _NOT_A_VALUE:
+            continue
+        if isinstance(value, (dict, list)):
+            return value
+    return None
+
+
+def _bracketed(text: str, inside: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    """(start, end) of every stretch in matching brackets, in the order in which they close."""
+    open_brackets: list[int] = []
+    token = _OPEN.search(text)
+    while token:
+        if token[0] in "[{":
+            open_brackets.append(token.start())
+        elif token[0] in "]}" and text[start := open_brackets.pop()] == _PARTNER[token[0]]:
+            yield start, token.end()
+        token = (inside if open_brackets else _OPEN).search(text, token.end())
