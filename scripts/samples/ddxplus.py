@@ -1,0 +1,177 @@
+"""The ddxplus sample: invented patients with one of 49 diseases, from the facts in ddxplus_facts.
+
+A disease gives each patient a random part of its profile, worded at random; complaints that mean nothing and denied
+ones are mixed in. So two patients with one disease differ, and yet share enough for a past case to help.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import ddxplus_facts as facts
+from .patients import Patient, bare, draw_patient, listing, sentence
+
+TYPICAL, POSSIBLE, HISTORY = 0.8, 0.3, 0.5  # how often a patient has an item of each kind
+CHILD = 10  # up to this age a parent speaks
+WORDS = (40, 110)  # a task is at least and at most so long
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """What is known about one patient; every item is a noun phrase, `pain` what follows "the pain is"."""
+
+    patient: Patient
+    complaint: str
+    symptoms: list[str]
+    pain: str | None
+    history: list[str]
+    denied: list[str]
+    began: str
+
+
+def rows(rng: random.Random, folder: Path) -> list[dict]:
+    """400 rows, shuffled; each disease has the number of patients that its facts say."""
+    drawn = [
+        {"task": draw_task(rng, disease), "label": disease.label}
+        for disease in facts.DISEASES
+        for _ in range(disease.patients)
+    ]
+    rng.shuffle(drawn)
+    return drawn
+
+
+def draw_task(rng: random.Random, disease: facts.Disease) -> str:
+    """A patient with `disease` in one of the styles, of a length within WORDS."""
+    while True:
+        text = rng.choice(STYLES)(present(rng, disease), rng)
+        if WORDS[0] <= len(text.split()) <= WORDS[1]:
+            return text
+
+
+def present(rng: random.Random, disease: facts.Disease) -> Presentation:
+    """Draw one patient with `disease`."""
+    patient = draw_patient(rng, disease.ages, disease.female)
+    child = patient.years < CHILD
+    typical, possible, complaints = (
+        [key for key in keys.split() if facts.MIN_AGE.get(key, 0) <= patient.years]
+        for keys in (disease.typical, disease.possible, disease.complaints)
+    )
+    complaint = rng.choice(complaints)
+    present_keys = [key for key in typical if key != complaint and rng.random() < TYPICAL]
+    present_keys += [key for key in possible if key not in (complaint, *typical) and rng.random() < POSSIBLE]
+    known = {complaint, *typical, *possible}
+    absent = [words for key, words in facts.QUESTIONS.items() if key not in known]
+    absent = absent[:3] if child else absent
+    noise = facts.CHILD_NOISE_SYMPTOMS if child else facts.NOISE_SYMPTOMS
+    symptoms = [rng.choice(facts.SYMPTOMS[key]) for key in present_keys] + rng.sample(noise, rng.choice((1, 1, 2)))
+    rng.shuffle(symptoms)
+    return Presentation(
+        patient=patient,
+        complaint=rng.choice(facts.SYMPTOMS[complaint]),
+        symptoms=symptoms,
+        pain=None if disease.pain is None or patient.years < 4 else describe_pain(rng, disease.pain),
+        history=draw_history(rng, disease, patient),
+        denied=rng.sample(absent, rng.choice((1, 2, 2))),
+        began=rng.choice(facts.DURATIONS[disease.course]),
+    )
+
+
+def draw_history(rng: random.Random, disease: facts.Disease, patient: Patient) -> list[str]:
+    """One to four pieces of history, at least one of which means nothing."""
+    keys = [key for key in disease.history.split() if facts.MIN_AGE.get(key, 0) <= patient.years]
+    young_woman = patient.sex == "F" and patient.years < 50
+    items = []
+    for key in keys:
+        wordings = [words for words in facts.HISTORY[key] if young_woman or words not in facts.WOMEN_UNDER_50]
+        if wordings and rng.random() < HISTORY:
+            items.append(rng.choice(wordings))
+    noise = facts.CHILD_NOISE_HISTORY if patient.years < CHILD else facts.NOISE_HISTORY
+    items = items[:3] + rng.sample(noise, rng.choice((1, 2)))
+    rng.shuffle(items)
+    return items
+
+
+def describe_pain(rng: random.Random, pain: facts.Pain) -> str:
+    """Such as "stabbing, in the middle of the chest, spreading to the jaw; it began suddenly and is rated 6/10"."""
+    words = f"{rng.choice(pain.character)}, in {rng.choice(pain.place)}"
+    if pain.spread and rng.random() < 0.6:
+        words += f", spreading to {rng.choice(pain.spread)}"
+    return f"{words}; it {rng.choice(pain.onset)} and is rated {rng.randint(*pain.rating)}/10"
+
+
+def chart(case: Presentation, rng: random.Random) -> str:
+    """A list as a clinic's form has it."""
+    lines = [
+        f"Patient: {case.patient.age} {case.patient.noun}",
+        f"Presenting complaint: {bare(case.complaint)}, began {case.began}",
+        *([f"Pain: {case.pain}"] if case.pain else []),
+        "Symptoms:",
+        *(f"- {bare(symptom)}" for symptom in case.symptoms),
+        f"Background: {'; '.join(bare(item) for item in case.history)}",
+        f"Absent: {'; '.join(case.denied)}",
+    ]
+    return "\n".join(lines)
+
+
+def own_words(case: Presentation, rng: random.Random) -> str:
+    """The patient, or a small child's parent, speaks."""
+    patient = case.patient
+    if patient.years < CHILD:
+        child = "daughter" if patient.sex == "F" else "son"
+        opening = f"My {patient.age} {child} has {case.complaint}, which began {case.began}."
+        also, pain, no = f"{patient.pronoun.title()} also has", "The pain", f"{patient.pronoun.title()} has had no"
+        history = f"What else I can say about {'her' if patient.sex == 'F' else 'him'}"
+    else:
+        opening = rng.choice((
+            f"I am {patient.description} and I have {case.complaint}, which began {case.began}.",
+            f"I came in because of {case.complaint}, which began {case.began}. I am {patient.description}.",
+        ))
+        also = rng.choice(("I also have", "I have noticed", "On top of that I have"))
+        pain, no = "My pain", "I have had no"
+        history = rng.choice(("As for my background", "What may matter about me"))
+    parts = [opening, f"{also} {listing(case.symptoms)}."]
+    if case.pain:
+        parts.append(f"{pain} is {case.pain}.")
+    parts += [f"{history}: {listing(case.history)}.", f"{no} {listing(case.denied, last='or')}."]
+    return " ".join(parts)
+
+
+def triage_note(case: Presentation, rng: random.Random) -> str:
+    """Terse, as a nurse writes it."""
+    patient = case.patient
+    age = f"{patient.months}mo" if patient.months < 24 else str(patient.years)
+    denies = "No" if patient.years < CHILD else "Denies"
+    parts = [
+        f"{age}{patient.sex}, c/o {bare(case.complaint)}, began {case.began}.",
+        f"{rng.choice(('Reports', 'Associated with', 'Also'))} {', '.join(bare(item) for item in case.symptoms)}.",
+    ]
+    if case.pain:
+        parts.append(f"Pain {case.pain}.")
+    parts += [f"Hx: {', '.join(bare(item) for item in case.history)}.", f"{denies} {listing(case.denied, last='or')}."]
+    return " ".join(parts)
+
+
+def letter(case: Presentation, rng: random.Random) -> str:
+    """Full sentences, as a doctor would refer a patient."""
+    patient = case.patient
+    subject = patient.pronoun.title()
+    background = rng.choice(("Of note in the history", "Relevant background", "The history includes"))
+    colon = "" if background.endswith("includes") else ":"
+    parts = [
+        sentence(f"{patient.description} {rng.choice(('presents with', 'is seen for', 'comes in with'))} "
+                 f"{case.complaint}, which began {case.began}"),
+        f"{subject} {rng.choice(('also describes', 'has further noticed', 'also has'))} {listing(case.symptoms)}.",
+    ]
+    if case.pain:
+        parts.append(f"The pain is {case.pain}.")
+    parts += [
+        f"{background}{colon} {listing(case.history)}.",
+        f"{subject} has had no {listing(case.denied, last='or')}.",
+    ]
+    return " ".join(parts)
+
+
+STYLES: Sequence[Callable[[Presentation, random.Random], str]] = (chart, own_words, triage_note, letter)
