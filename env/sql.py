@@ -40,7 +40,8 @@ class SQLRunner:
 
     Args:
         seconds: deadline of a query, wall-clock.
-        max_rows: distinct rows a result may have. max_bytes: its size as JSON. memory: the child's address space, bytes.
+        max_rows: distinct rows a result may have. max_bytes: its size as JSON.
+        memory: the child's address space, bytes.
     """
 
     def __init__(
