@@ -6,6 +6,9 @@ Anything else that escapes is a bug and keeps its traceback.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """Something the user can mend: data, a model folder, a server address. Exit code 1."""
@@ -25,3 +28,11 @@ class DataError(UserError):
 
 class LLMError(UserError):
     """The LLM did not answer: an outage, never a wrong answer. Nothing of the step is scored or learned."""
+
+
+def unknown_choice(option: str, value: str, choices: Iterable[str]) -> UsageError:
+    """The error for a name that is not among `choices`: it offers the nearest and lists them all."""
+    names = list(choices)
+    near = difflib.get_close_matches(value, names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return UsageError(f"unknown {option} {value!r}.{hint} Choose from: {', '.join(names)}")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
-from collections.abc import Mapping
 
-from errors import UsageError
+from errors import unknown_choice
 
 from .base import Env
 
@@ -24,13 +22,6 @@ ENV_DICT: dict[str, type[Env] | str] = {
     "spider": "env.spider:Spider",
     "bird": "env.bird:Bird",
 }
-
-
-def unknown_choice(kind: str, value: str, choices: Mapping[str, object] | list[str]) -> UsageError:
-    """The error for a name that is not among `choices`: it lists them, and the nearest first."""
-    near = difflib.get_close_matches(value, list(choices), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return UsageError(f"unknown {kind} {value!r}.{hint} Choose from: {', '.join(choices)}")
 
 
 def make_env(name: str, data: str = "auto", shuffle_seed: int | None = None, limit: int | None = None) -> Env:

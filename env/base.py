@@ -18,7 +18,7 @@ from typing import Any
 from errors import DataError
 
 from .data import DataFile, locate, read_rows
-from .labels import load_labels
+from .labels import LabelSet
 from .parsing import last_boxed
 
 Case = dict[str, Any]  # at least "task" and "answer"; "id" and "reward" where it comes from a case bank
@@ -163,24 +163,17 @@ class LabelEnv(Env):
 
     def __init__(self) -> None:
         super().__init__()
-        self.labels = load_labels(self.name)
-        self._canonical = {_fold(label): label for label in self.labels}
+        self.labels = LabelSet(self.name)
 
     def check_row(self, row: dict[str, Any]) -> str | None:
-        label = row["label"]
-        return None if label in self.labels else f"unknown label {label!r}; the labels are in env/labels/{self.name}.txt"
+        return None if row["label"] in self.labels.names else self.labels.unknown(row["label"])
 
     def extraction(self, text: str) -> str | None:
         """The label in the last \\boxed{}, whatever its case and spacing, or None."""
-        boxed = last_boxed(text)
-        return None if boxed is None else self._canonical.get(_fold(boxed))
+        return self.labels.find(last_boxed(text))
 
     def format_answer(self, answer: Any) -> str:
         return f"\\boxed{{{answer}}}"
 
     def case_answer(self, answer: Any) -> str:
         return self.format_answer(answer)
-
-
-def _fold(label: str) -> str:
-    return " ".join(label.split()).casefold()

@@ -64,22 +64,24 @@ def last_code_block(text: str, language: str) -> str | None:
     return block.strip() or None
 
 
-def json_value(text: str) -> Any | None:
-    """The last JSON object or list, in the last ```json block or else anywhere in the text."""
+def json_value(text: str, kind: type | tuple[type, ...] = (dict, list)) -> Any | None:
+    """The last JSON object or list (or only one of these), in the last ```json block or else anywhere in the text."""
     block = last_code_block(text, "json")
-    value = _last_value(block, json.loads, _IN_JSON) if block else None
-    return _last_value(text, json.loads, _IN_JSON) if value is None else value
+    value = _last_value(block, kind, json.loads, _IN_JSON) if block else None
+    return _last_value(text, kind, json.loads, _IN_JSON) if value is None else value
 
 
-def python_literal(text: str) -> Any | None:
-    """The last Python dict or list literal in the text."""
+def python_literal(text: str, kind: type | tuple[type, ...] = (dict, list)) -> Any | None:
+    """The last Python dict or list literal (or only one of these) in the text."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # "\d" in a string is the model's business
         warnings.simplefilter("ignore", DeprecationWarning)
-        return _last_value(text, ast.literal_eval, _IN_PYTHON)
+        return _last_value(text, kind, ast.literal_eval, _IN_PYTHON)
 
 
-def _last_value(text: str, parse: Callable[[str], Any], inside: re.Pattern[str]) -> Any | None:
+def _last_value(
+    text: str, kind: type | tuple[type, ...], parse: Callable[[str], Any], inside: re.Pattern[str]
+) -> Any | None:
     budget = 10_000 + 8 * len(text)  # characters to parse: nested brackets are tried from the outside in
     for start, end in reversed(list(_bracketed(text, inside))):
         budget -= end - start + 64
@@ -87,9 +89,10 @@ def _last_value(text: str, parse: Callable[[str], Any], inside: re.Pattern[str])
             return None
         try:
             value = parse(text[start:end])
+            json.dumps(value, ensure_ascii=False).encode()  # it will be stored: no bytes, sets or half characters
         except _NOT_A_VALUE:
             continue
-        if isinstance(value, (dict, list)):
+        if isinstance(value, kind):
             return value
     return None
 

@@ -1,0 +1,439 @@
+"""The policies: contextual bandits that choose which recalled case goes into the prompt.
+
+An arm is a recalled case; its feature vector is phi(query, case) in R^d from a `PairEncoder`; the reward is one bit.
+A policy sees features and rewards, never a model's files. The formulas are those of the CASCADE paper
+(arXiv 2605.06702) for NeuralLinLogUCB, of NeuralUCB with linear confidence (ICLR 2022) for NeuralLinUCB, and of neural
+dueling bandits (ICLR 2025) for NeuralLogUCB. lambda is spelled `regularization` here and nu `exploration`.
+
+Matrices are float64 on the encoder's device (on the CPU where the device has no float64). `torch` and `numpy` random
+generators are each policy's own, so two policies in one process do not disturb each other.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Pair = tuple[str, str]
+
+
+class Features(Protocol):
+    """What a policy needs of a pair encoder; see pair_encoders.PairEncoder."""
+
+    dim: int
+    device: torch.device
+
+    def encode(self, pairs: list[Pair]) -> Tensor: ...
+
+    def head_weight(self) -> Tensor: ...
+
+    def train_step(self, chunks: list[tuple[list[Pair], Tensor]], loss: str) -> float: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The two terms of each arm's score, [n] each, arms in recall order."""
+
+    exploit: Tensor
+    explore: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        return self.exploit + self.explore
+
+    def top(self, k: int) -> list[int]:
+        """The k best arms, best first; ties go to the better recall rank."""
+        return torch.sort(self.total, descending=True, stable=True).indices[:k].tolist()
+
+    def metrics(self, chosen: list[int]) -> dict[str, float]:
+        """max, min and mean of both terms and their sum, over all arms and over the chosen ones."""
+        result = {}
+        for term, values in (("exploit", self.exploit), ("explore", self.explore), ("score", self.total)):
+            for scope, part in (("", values), ("chosen_", values[chosen])):
+                for statistic in ("max", "min", "mean"):
+                    result[f"UCB/{term}_{scope}{statistic}"] = getattr(part, statistic)().item()
+        return result
+
+
+class Policy(ABC):
+    """Scores arms and learns from the reward of those that were chosen."""
+
+    @abstractmethod
+    def score(self, query: str, tasks: list[str]) -> Scores:
+        """Score the arms (query, task) of `tasks`, which come in recall order."""
+
+    def update(self, query: str, tasks: list[str], reward: int) -> dict[str, float]:
+        """Learn that `query`, answered with the cases of `tasks`, got `reward`; returns metrics, mostly none."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values from which `load_state_dict` restores the policy bit for bit."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become the policy that `state` was taken from."""
+
+
+class Random(Policy):
+    """Uniform over the recalled cases: each arm's exploit term is a fresh uniform draw."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def score(self, query: str, tasks: list[str]) -> Scores:
+        draws = torch.rand(len(tasks), generator=self._generator, dtype=torch.float64)
+        return Scores(draws, torch.zeros_like(draws))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._generator.set_state(state["generator"])
+
+
+class FeaturePolicy(Policy):
+    """A policy over phi. Encodes each step's arms once and remembers them for the update."""
+
+    def __init__(self, encoder: Features) -> None:
+        self.encoder = encoder
+        self.device = torch.device("cpu") if encoder.device.type == "mps" else encoder.device
+        self._arms: dict[Pair, Tensor] = {}
+
+    def features(self, pairs: list[Pair]) -> Tensor:
+        """phi of `pairs`, float64 [n, d] on the policy's device."""
+        return self.encoder.encode(pairs).to(self.device).double()
+
+    def score(self, query: str, tasks: list[str]) -> Scores:
+        pairs = [(query, task) for task in tasks]
+        phi = self.features(pairs)
+        self._arms = dict(zip(pairs, phi))
+        return self.score_features(phi)
+
+    @abstractmethod
+    def score_features(self, phi: Tensor) -> Scores:
+        """Score arms by their features [n, d]."""
+
+    def chosen_features(self, pairs: list[Pair]) -> Tensor:
+        """phi of the chosen pairs, taken from the last `score` where they were scored then."""
+        if all(pair in self._arms for pair in pairs):
+            return torch.stack([self._arms[pair] for pair in pairs])
+        return self.features(pairs)
+
+
+class Pretrained(FeaturePolicy):
+    """The pretrained classifier's logit, never updated (NP-CBR in the paper)."""
+
+    def __init__(self, encoder: Features) -> None:
+        super().__init__(encoder)
+        self._w = encoder.head_weight().to(self.device)
+
+    def score_features(self, phi: Tensor) -> Scores:
+        logits = phi @ self._w
+        return Scores(logits, torch.zeros_like(logits))
+
+
+class Confidence:
+    """A = lambda I + sum of phi phi' over the chosen arms, kept as its inverse [d, d] in float64."""
+
+    def __init__(self, dim: int, regularization: float, device: torch.device) -> None:
+        self.regularization = regularization
+        self.inverse = torch.eye(dim, dtype=torch.float64, device=device) / regularization
+
+    def add(self, phi: Tensor) -> None:
+        """Take in the rows of phi [n, d], one Sherman-Morrison update each."""
+        for row in phi:
+            direction = self.inverse @ row
+            self.inverse -= torch.outer(direction, direction) / (1.0 + row @ direction)
+
+    def rebuild(self, phi: Tensor) -> None:
+        """Start again from the rows of phi [n, d] alone."""
+        gram = phi.T @ phi
+        gram.diagonal().add_(self.regularization)
+        self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+
+    def width(self, phi: Tensor) -> Tensor:
+        """sqrt(phi' A^-1 phi) of each row, [n]."""
+        return torch.einsum("nd,nd->n", phi @ self.inverse, phi).clamp_min(0.0).sqrt()
+
+
+class LinLogUCB(FeaturePolicy):
+    """Logistic regression on frozen features: score = sigma(w . phi) + nu * sqrt(phi' A^-1 phi).
+
+    w is 1/d in every entry until both rewards have been seen, then the unpenalised maximum-likelihood fit without
+    intercept on all data. Each fit starts from the last one; where the data are separable no finite maximum exists,
+    and w is where L-BFGS meets its tolerance.
+    """
+
+    def __init__(self, encoder: Features, regularization: float, exploration: float) -> None:
+        super().__init__(encoder)
+        self.exploration = exploration
+        self.confidence = Confidence(encoder.dim, regularization, self.device)
+        self.w = torch.full((encoder.dim,), 1.0 / encoder.dim, dtype=torch.float64, device=self.device)
+        self._phi = torch.empty((0, encoder.dim), dtype=torch.float64, device=self.device)
+        self._rewards: list[int] = []
+
+    def score_features(self, phi: Tensor) -> Scores:
+        return Scores(torch.sigmoid(phi @ self.w), self.exploration * self.confidence.width(phi))
+
+    def update(self, query: str, tasks: list[str], reward: int) -> dict[str, float]:
+        phi = self.chosen_features([(query, task) for task in tasks])
+        self.confidence.add(phi)
+        self._phi = torch.cat([self._phi, phi])
+        self._rewards += [reward] * len(tasks)
+        if len(set(self._rewards)) == 2:
+            self.w = self._fit()
+        return {}
+
+    def _fit(self) -> Tensor:
+        from sklearn.linear_model import LogisticRegression
+
+        model = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-4, max_iter=1000, warm_start=True)
+        model.classes_ = np.array([0, 1])
+        model.coef_ = self.w.cpu().numpy()[None, :].copy()
+        model.intercept_ = np.zeros(1)
+        model.fit(self._phi.cpu().numpy(), self._rewards)
+        return torch.from_numpy(model.coef_[0]).to(self.w)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"w": self.w, "inverse": self.confidence.inverse, "phi": self._phi, "rewards": self._rewards}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.w = state["w"].to(self.device)
+        self.confidence.inverse = state["inverse"].to(self.device)
+        self._phi = state["phi"].to(self.device)
+        self._rewards = list(state["rewards"])
+
+
+class NeuralLinear(FeaturePolicy):
+    """A linear policy on the features of an encoder that is trained every `batch_size` * k chosen pairs.
+
+    Between two training steps only w and A^-1 move. A training step changes what phi means, so every pair of the
+    history is encoded again and the linear part is rebuilt from it.
+    """
+
+    loss: str
+
+    def __init__(
+        self, encoder: Features, regularization: float, exploration: float, learning_rate: float, batch_size: int, k: int
+    ) -> None:
+        super().__init__(encoder)
+        self.exploration = exploration
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.buffer_size = batch_size * k
+        self.confidence = Confidence(encoder.dim, regularization, self.device)
+        self.w = encoder.head_weight().to(self.device)
+        self.history: list[tuple[Pair, int]] = []
+        self.buffered = 0  # the newest pairs of the history that no training step has seen
+
+    @abstractmethod
+    def learn(self, phi: Tensor, rewards: Tensor) -> None:
+        """Move w for the chosen arms phi [n, d] with rewards [n]; A^-1 already holds them."""
+
+    @abstractmethod
+    def rebuild(self, phi: Tensor, rewards: Tensor) -> None:
+        """Set w after a training step; phi [N, d] is the whole history, which A^-1 already holds."""
+
+    def update(self, query: str, tasks: list[str], reward: int) -> dict[str, float]:
+        pairs = [(query, task) for task in tasks]
+        phi = self.chosen_features(pairs)
+        self.history += [(pair, reward) for pair in pairs]
+        self.buffered += len(pairs)
+        if self.buffered >= self.buffer_size:
+            return {"train/loss": self._train()}
+        self.confidence.add(phi)
+        self.learn(phi, self._tensor([reward] * len(pairs)))
+        return {}
+
+    def _train(self) -> float:
+        buffer = self.history[-self.buffered :]
+        chunks = [buffer[start : start + self.batch_size] for start in range(0, len(buffer), self.batch_size)]
+        loss = self.encoder.train_step([(list(pairs), self._tensor(rewards)) for pairs, rewards in map(_unzip, chunks)], self.loss)
+        self._arms = {}
+        pairs, rewards = _unzip(self.history)
+        phi = self.features(list(pairs))
+        self.confidence.rebuild(phi)
+        self.rebuild(phi, self._tensor(rewards))
+        self.buffered = 0
+        return loss
+
+    def _tensor(self, rewards: Any) -> Tensor:
+        return torch.tensor(rewards, dtype=torch.float64, device=self.device)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "w": self.w,
+            "inverse": self.confidence.inverse,
+            "history": [(query, task, reward) for (query, task), reward in self.history],
+            "buffered": self.buffered,
+            "encoder": self.encoder.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.w = state["w"].to(self.device)
+        self.confidence.inverse = state["inverse"].to(self.device)
+        self.history = [((query, task), reward) for query, task, reward in state["history"]]
+        self.buffered = state["buffered"]
+        self.encoder.load_state_dict(state["encoder"])
+
+
+def _unzip(history: list[tuple[Pair, int]]) -> tuple[list[Pair], list[int]]:
+    return [pair for pair, _ in history], [reward for _, reward in history]
+
+
+class NeuralLinLogUCB(NeuralLinear):
+    """The paper's policy: score = sigma(w . phi) + nu * sqrt(phi' A^-1 phi), w from the head and moved online.
+
+    Online, w <- w - (lr / B) * Phi' (sigma(Phi w) - r) / n; after a training step, w is the head's weight.
+    """
+
+    loss = "bce"
+
+    def score_features(self, phi: Tensor) -> Scores:
+        return Scores(torch.sigmoid(phi @ self.w), self.exploration * self.confidence.width(phi))
+
+    def learn(self, phi: Tensor, rewards: Tensor) -> None:
+        gradient = phi.T @ (torch.sigmoid(phi @ self.w) - rewards) / len(phi)
+        self.w = self.w - self.learning_rate / self.batch_size * gradient
+
+    def rebuild(self, phi: Tensor, rewards: Tensor) -> None:
+        self.w = self.encoder.head_weight().to(self.device)
+
+
+class NeuralLinUCB(NeuralLinear):
+    """Linear reward: score = w . phi + nu * sqrt(phi' A^-1 phi), w = A^-1 b, b the sum of reward * phi.
+
+    w is uniform in [-1, 1] until the first update. The encoder is trained on the squared error of its logit.
+    """
+
+    loss = "mse"
+
+    def __init__(self, *args: Any, seed: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        generator = torch.Generator().manual_seed(seed)
+        self.w = (2 * torch.rand(self.encoder.dim, generator=generator, dtype=torch.float64) - 1).to(self.device)
+        self.b = torch.zeros_like(self.w)
+
+    def score_features(self, phi: Tensor) -> Scores:
+        return Scores(phi @ self.w, self.exploration * self.confidence.width(phi))
+
+    def learn(self, phi: Tensor, rewards: Tensor) -> None:
+        self.b = self.b + phi.T @ rewards
+        self.w = self.confidence.inverse @ self.b
+
+    def rebuild(self, phi: Tensor, rewards: Tensor) -> None:
+        self.b = phi.T @ rewards
+        self.w = self.confidence.inverse @ self.b
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"b": self.b}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.b = state["b"].to(self.device)
+
+
+class NeuralLogUCB(FeaturePolicy):
+    """A small network on frozen features: f is an MLP d-100-1 with ReLU that gives the logit.
+
+    score = f(phi) + sqrt(sum(lambda * nu * g^2 / U)), g the gradient of f in its parameters; the diagonal U starts at
+    lambda and adds g^2 of each chosen arm. After each feedback f is fitted by SGD (1e-2, weight decay lambda) on all
+    data in random order, one sample a step, until an epoch's mean loss is at most 1e-3 or 1000 steps are done.
+
+    The network lives in NumPy on the CPU: its steps are tiny and many, and there a step's cost is all overhead.
+    """
+
+    HIDDEN, STEP_SIZE, MAX_STEPS, GOOD_LOSS = 100, 1e-2, 1000, 1e-3
+
+    def __init__(self, encoder: Features, regularization: float, exploration: float, seed: int) -> None:
+        super().__init__(encoder)
+        self.device = torch.device("cpu")
+        self.regularization = regularization
+        self.exploration = exploration
+        self._rng = np.random.default_rng(seed)
+        d, h = encoder.dim, self.HIDDEN
+        bound_in, bound_out = d**-0.5, h**-0.5
+        self.parameters = {  # W1 [h, d], b1 [h], w2 [h], b2 [1]
+            "W1": self._rng.uniform(-bound_in, bound_in, (h, d)),
+            "b1": self._rng.uniform(-bound_in, bound_in, h),
+            "w2": self._rng.uniform(-bound_out, bound_out, h),
+            "b2": self._rng.uniform(-bound_out, bound_out, 1),
+        }
+        self.U = {name: np.full_like(value, regularization) for name, value in self.parameters.items()}
+        self._phi = np.zeros((0, d))
+        self._rewards = np.zeros(0)
+
+    def score_features(self, phi: Tensor) -> Scores:
+        rows = phi.numpy()
+        hidden, logits = self._forward(rows)
+        scale = self.regularization * self.exploration
+        gate = (hidden > 0) * self.parameters["w2"]  # d f / d (pre-activation), [n, h]
+        # The gradient of W1 is gate x phi, so its squares over U factor: no [n, h, d] array is needed.
+        total = np.einsum("nh,nh->n", gate**2, rows**2 @ (1.0 / self.U["W1"]).T)
+        total += gate**2 @ (1.0 / self.U["b1"]) + hidden**2 @ (1.0 / self.U["w2"]) + 1.0 / self.U["b2"]
+        return Scores(torch.from_numpy(logits), torch.from_numpy(np.sqrt(scale * total)))
+
+    def update(self, query: str, tasks: list[str], reward: int) -> dict[str, float]:
+        phi = self.chosen_features([(query, task) for task in tasks]).numpy()
+        hidden, _ = self._forward(phi)
+        gate = (hidden > 0) * self.parameters["w2"]
+        self.U["W1"] += (gate**2).T @ phi**2
+        self.U["b1"] += (gate**2).sum(0)
+        self.U["w2"] += (hidden**2).sum(0)
+        self.U["b2"] += len(phi)
+        self._phi = np.concatenate([self._phi, phi])
+        self._rewards = np.concatenate([self._rewards, np.full(len(phi), float(reward))])
+        return {"train/loss": self._fit()}
+
+    def _forward(self, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Hidden activations [n, h] and logits [n]."""
+        hidden = np.maximum(phi @ self.parameters["W1"].T + self.parameters["b1"], 0.0)
+        return hidden, hidden @ self.parameters["w2"] + self.parameters["b2"]
+
+    def _fit(self) -> float:
+        """Fit f on all data; returns the last epoch's mean loss."""
+        steps, mean_loss = 0, np.inf
+        while steps < self.MAX_STEPS and mean_loss > self.GOOD_LOSS:
+            order = self._rng.permutation(len(self._rewards))[: self.MAX_STEPS - steps]
+            mean_loss = sum(self._sgd_step(self._phi[i], self._rewards[i]) for i in order) / len(order)
+            steps += len(order)
+        return float(mean_loss)
+
+    def _sgd_step(self, phi: np.ndarray, reward: float) -> float:
+        """One SGD step on the logistic loss of one sample; returns its loss before the step."""
+        p = self.parameters
+        hidden = np.maximum(p["W1"] @ phi + p["b1"], 0.0)
+        logit = hidden @ p["w2"] + p["b2"][0]
+        error = 1.0 / (1.0 + np.exp(-logit)) - reward
+        active = np.flatnonzero(hidden)
+        gate = self.STEP_SIZE * error * p["w2"][active]
+        for value in p.values():
+            value *= 1.0 - self.STEP_SIZE * self.regularization
+        p["W1"][active] -= np.outer(gate, phi)
+        p["b1"][active] -= gate
+        p["w2"] -= self.STEP_SIZE * error * hidden
+        p["b2"] -= self.STEP_SIZE * error
+        return float(np.logaddexp(0.0, logit) - reward * logit)
+
+    def state_dict(self) -> dict[str, Any]:
+        arrays = {f"parameters.{name}": value for name, value in self.parameters.items()}
+        arrays |= {f"U.{name}": value for name, value in self.U.items()}
+        arrays |= {"phi": self._phi, "rewards": self._rewards}
+        state = {name: torch.from_numpy(value.copy()) for name, value in arrays.items()}
+        return state | {"rng": self._rng.bit_generator.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name in self.parameters:
+            self.parameters[name] = state[f"parameters.{name}"].numpy().copy()
+            self.U[name] = state[f"U.{name}"].numpy().copy()
+        self._phi, self._rewards = state["phi"].numpy(), state["rewards"].numpy()
+        self._rng.bit_generator.state = state["rng"]

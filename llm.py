@@ -1,0 +1,274 @@
+"""Asking an LLM, whichever serves it.
+
+An `LLM` is a client, a cache if one was asked for, and the account of what the current step has spent. A client turns
+chat messages into a `Reply` or raises LLMError; it never makes an answer up: an outage is not a wrong answer. The
+OpenAI SDK does timeouts and retries; a reply that came but cannot be read counts as one more failed try.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from config import EMBEDDED_READER, Config
+from errors import LLMError, UsageError
+
+if TYPE_CHECKING:
+    from encoders import TextEncoder
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the LLM wrote, and what it cost."""
+
+    text: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Spent:
+    """What one step has cost so far. `cached` says that every answer of it came from the cache."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+    calls: int = 0
+    from_cache: int = 0
+
+    @property
+    def cached(self) -> bool:
+        return self.calls > 0 and self.from_cache == self.calls
+
+
+class Client(Protocol):
+    """Something that answers."""
+
+    def request(self, messages: list[Message], tools: list[dict[str, Any]] | None) -> dict[str, Any]:
+        """Everything that can change the answer, as plain JSON values: the cache's key."""
+        ...
+
+    def complete(self, request: dict[str, Any]) -> Reply:
+        """Answer a request. Raises LLMError where no answer came."""
+        ...
+
+
+class LLM:
+    """A client with its cache and the running step's account. Calling it with a prompt gives the answer's text."""
+
+    def __init__(self, client: Client, cache: AnswerCache | None = None) -> None:
+        self._client = client
+        self._cache = cache
+        self._asked: dict[str, int] = {}  # how often each request was made in this step
+        self.spent = Spent()
+
+    def begin_step(self) -> None:
+        """Start a new account."""
+        self.spent = Spent()
+        self._asked.clear()
+
+    def __call__(self, prompt: str | list[Message]) -> str:
+        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+        return self.chat(messages).text
+
+    def chat(self, messages: list[Message], tools: list[dict[str, Any]] | None = None) -> Reply:
+        """Answer a conversation. Raises LLMError where no answer came; then nothing is cached or counted."""
+        start = time.perf_counter()
+        request = self._client.request(messages, tools)
+        reply, key = None, ""
+        if self._cache is not None:
+            key = self._key(request)
+            reply = self._cache.get(key)
+        hit = reply is not None
+        if reply is None:
+            reply = self._client.complete(request)
+            if self._cache is not None:
+                self._cache.put(key, request, reply)
+        self.spent.prompt_tokens += reply.prompt_tokens
+        self.spent.completion_tokens += reply.completion_tokens
+        self.spent.seconds += time.perf_counter() - start
+        self.spent.calls += 1
+        self.spent.from_cache += hit
+        return reply
+
+    def _key(self, request: dict[str, Any]) -> str:
+        """A hash of the request and of how often this step has made it before: a repeat is a new sample."""
+        text = json.dumps(request, sort_keys=True, ensure_ascii=False)
+        repeat = self._asked.get(text, 0)
+        self._asked[text] = repeat + 1
+        return hashlib.sha256(f"{repeat}\n{text}".encode()).hexdigest()
+
+
+class AnswerCache:
+    """Answers in a SQLite file that several runs may share. Only answers are kept, never failures."""
+
+    def __init__(self, path: str) -> None:
+        Path(path).expanduser().parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(Path(path).expanduser(), timeout=60)
+            self._db.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, request TEXT, reply TEXT)")
+            self._db.commit()
+        except sqlite3.Error as error:
+            raise UsageError(f"--cache {path}: not a usable SQLite file ({error})") from error
+
+    def get(self, key: str) -> Reply | None:
+        row = self._db.execute("SELECT reply FROM answers WHERE key = ?", (key,)).fetchone()
+        return None if row is None else Reply(**json.loads(row[0]))
+
+    def put(self, key: str, request: dict[str, Any], reply: Reply) -> None:
+        values = (key, json.dumps(request, ensure_ascii=False), json.dumps(asdict(reply), ensure_ascii=False))
+        with self._db:
+            self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", values)
+
+
+class ServerClient:
+    """A server that speaks the OpenAI chat-completions protocol: an API or vLLM.
+
+    The sampling is the paper's for each mode unless the command line says otherwise; every request carries the run's
+    seed, so equal commands ask for equal samples.
+    """
+
+    UNREADABLE_PAUSE = 0.5  # seconds, doubled at each unreadable reply
+
+    def __init__(self, config: Config) -> None:
+        import openai
+
+        self._openai = openai
+        self._model = config.llm
+        self._retries = config.max_retries
+        self._is_vllm = config.serving_mode == "vllm"
+        if self._is_vllm:
+            base_url = config.server if "://" in config.server else f"http://{config.server}:{config.port}/v1"
+            key = os.environ.get("VLLM_API_KEY", "EMPTY")
+        else:
+            base_url, key = os.environ.get("OPENAI_BASE_URL") or None, os.environ.get("OPENAI_API_KEY")
+            if not key:
+                raise LLMError("no API key: set OPENAI_API_KEY (and OPENAI_BASE_URL for another provider than OpenAI)")
+        self._client = openai.OpenAI(base_url=base_url, api_key=key, timeout=config.timeout, max_retries=config.max_retries)
+        self._address = str(self._client.base_url)
+        self._sampling = self._sampling_of(config)
+
+    def _sampling_of(self, config: Config) -> dict[str, Any]:
+        default = 0.1 if self._is_vllm else 0.05
+        sampling: dict[str, Any] = {
+            "temperature": default if config.temperature is None else config.temperature,
+            "top_p": 0.8 if config.top_p is None else config.top_p,
+            "max_completion_tokens": config.max_new_tokens,
+            "seed": config.seed,
+        }
+        if self._is_vllm:
+            sampling["presence_penalty"] = 1.5
+            sampling["extra_body"] = {"top_k": 20, "chat_template_kwargs": {"enable_thinking": False}}
+        return sampling
+
+    def check(self) -> None:
+        """Ask a vLLM server for its models, so that a wrong address or name stops the run before it starts."""
+        if not self._is_vllm:
+            return
+        names = [model.id for model in self._call(lambda: self._client.models.list().data)]
+        if self._model not in names:
+            raise LLMError(f"--llm {self._model}: {self._address} serves {', '.join(names) or 'no model'}")
+
+    def request(self, messages: list[Message], tools: list[dict[str, Any]] | None) -> dict[str, Any]:
+        request = {"address": self._address, "model": self._model, "messages": messages, **self._sampling}
+        return request | ({"tools": tools} if tools else {})
+
+    def complete(self, request: dict[str, Any]) -> Reply:
+        arguments = {name: value for name, value in request.items() if name != "address"}
+        return self._call(lambda: _read_reply(self._client.chat.completions.create(**arguments)))
+
+    def _call(self, send: Callable[[], Any]) -> Any:
+        """Send until a readable reply comes; the SDK retries what never arrived, this what arrived unreadable."""
+        openai = self._openai
+        for attempt in range(self._retries + 1):
+            try:
+                return send()
+            except openai.AuthenticationError as error:
+                variable = "VLLM_API_KEY" if self._is_vllm else "OPENAI_API_KEY"
+                raise LLMError(f"{self._address} rejected the API key: check {variable}") from error
+            except openai.NotFoundError as error:
+                raise LLMError(f"{self._address} has no model {self._model!r}: check --llm ({_brief(error)})") from error
+            except (openai.RateLimitError, openai.InternalServerError, openai.APIConnectionError) as error:
+                raise LLMError(self._outage(error)) from error
+            except openai.APIStatusError as error:
+                raise LLMError(f"{self._address} refused the request: {_brief(error)}") from error
+            except (openai.APIError, ValueError, TypeError, AttributeError, LookupError) as error:
+                if attempt == self._retries:
+                    raise LLMError(self._outage(error)) from error
+                time.sleep(self.UNREADABLE_PAUSE * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def _outage(self, error: Exception) -> str:
+        start = f"is it running? `scripts/serve_*.sh` starts one; --server and --port say where" if self._is_vllm else (
+            "check the network, OPENAI_BASE_URL and your quota"
+        )
+        return f"no answer from {self._address} after {self._retries} retries ({_brief(error)}): {start}"
+
+
+def _read_reply(completion: Any) -> Reply:
+    """Raises ValueError where the body is not a chat completion."""
+    if isinstance(completion, str) or not getattr(completion, "choices", None):
+        raise ValueError("the reply is not a chat completion")
+    message, usage = completion.choices[0].message, completion.usage
+    calls = [call.model_dump() for call in message.tool_calls or []]
+    if message.content is None and not calls and completion.choices[0].finish_reason is None:
+        raise ValueError("the reply has no content")
+    return Reply(
+        text=message.content or "",
+        prompt_tokens=usage.prompt_tokens if usage else 0,
+        completion_tokens=usage.completion_tokens if usage else 0,
+        tool_calls=calls,
+    )
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+class ScriptedClient:
+    """Answers from a function of the last message, or from a list in order; for tests and for trying a task out."""
+
+    def __init__(self, answers: Callable[[str], str] | Iterable[str]) -> None:
+        self._answer = answers if callable(answers) else _in_order(answers)
+
+    def request(self, messages: list[Message], tools: list[dict[str, Any]] | None) -> dict[str, Any]:
+        return {"model": "scripted", "messages": messages, "tools": tools}
+
+    def complete(self, request: dict[str, Any]) -> Reply:
+        prompt = request["messages"][-1]["content"]
+        text = self._answer(prompt)
+        return Reply(text, prompt_tokens=len(prompt.split()), completion_tokens=len(text.split()))
+
+
+def _in_order(answers: Iterable[str]) -> Callable[[str], str]:
+    remaining = iter(answers)
+
+    def answer(prompt: str) -> str:
+        try:
+            return next(remaining)
+        except StopIteration:
+            raise LLMError("the script has no more answers") from None
+
+    return answer
+
+
+def make_llm(config: Config, text_encoder: Callable[[], TextEncoder]) -> LLM:
+    """The LLM of `config`; `text_encoder` loads the embedded encoder, which only the embedded reader needs."""
+    cache = AnswerCache(config.cache) if config.cache else None
+    if config.llm == EMBEDDED_READER:
+        from reader import EmbeddedReader
+
+        return LLM(EmbeddedReader(text_encoder()), cache)
+    client = ServerClient(config)
+    client.check()
+    return LLM(client, cache)

@@ -1,0 +1,177 @@
+"""Run an agent on a task's stream: `python main.py --env ddxplus --agent cbr`.
+
+`run` is the whole of deployment-time learning, one verb a line:
+observe -> retrieve -> generate -> evaluate -> update -> retain.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import terminal
+from config import Config
+from env import Env, make_env
+from errors import UserError
+from runlog import RunLog
+
+if TYPE_CHECKING:
+    from agent import Agent
+    from encoders import TextEncoder
+    from llm import LLM
+    from track import Tracker
+
+
+def run(env: Env, agent: Agent, llm: LLM, log: RunLog, tracker: Tracker) -> None:
+    """Play the stream from where the log's checkpoint stands to its end.
+
+    Logged steps are replayed from their record instead of asking the LLM; an LLMError leaves the step unlogged.
+    """
+    env.reset()
+    env.index = log.restore(agent.load)
+    successes = sum(record["reward"] for record in log.records[: env.index])
+    with terminal.Progress(len(env), env.index) as progress:
+        done = env.index >= len(env)
+        while not done:
+            step, start = env.index + 1, time.perf_counter()
+            logged = log.record(step)
+            llm.begin_step()
+
+            query = env.observe()
+            cases = agent.retrieve(query)
+            if logged is None:
+                output = agent.generate(query, cases)
+                answer, reward = as_json(agent.evaluate(output))
+            else:
+                check_replay(logged, query, cases)
+                answer, reward = agent.replay(logged)
+            agent.update(query, cases, reward)
+            agent.retain(query, answer, reward)
+
+            successes += reward
+            if logged is None:
+                seconds = time.perf_counter() - start
+                record = make_record(step, query, cases, output, answer, reward, successes, llm, seconds, agent, env)
+                log.append(record)
+                tracker.log(record)
+                log.checkpoint(step, agent.save)
+            progress.advance(successes / step)
+            done = env.step()
+
+
+def make_record(
+    step: int,
+    query: str,
+    cases: list[dict[str, Any]],
+    output: str,
+    answer: Any,
+    reward: int,
+    successes: int,
+    llm: LLM,
+    seconds: float,
+    agent: Agent,
+    env: Env,
+) -> dict[str, Any]:
+    """One line of steps.jsonl."""
+    spent = llm.spent
+    record = {
+        "step": step,
+        "task": query,
+        "cases": [{"id": case["id"], "score": case.get("score")} for case in cases],
+        "output": output,
+        "answer": answer,
+        "reward": reward,
+        "success_rate": successes / step,
+        "regret": step - successes,
+        "usage": {"prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens},
+        "llm_seconds": round(spent.seconds, 6),
+        "agent_seconds": round(seconds - spent.seconds, 6),
+        "cached": spent.cached,
+        "metrics": dict(agent.metrics),
+    }
+    return record if env.turns is None else record | {"turns": env.turns}
+
+
+def check_replay(logged: dict[str, Any], query: str, cases: list[dict[str, Any]]) -> None:
+    """Refuse to go on from a log that this code, data or machine would not have written."""
+    if logged["task"] != query or [case["id"] for case in logged["cases"]] != [case["id"] for case in cases]:
+        raise UserError(
+            f"step {logged['step']} of the log cannot be repeated: it saw another task or other cases "
+            "(did the code or a package change?). --overwrite starts the run over"
+        )
+
+
+def as_json(evaluated: tuple[Any, int]) -> tuple[Any, int]:
+    """(answer, reward) as the log will give them back, so that a continued run sees the same answers."""
+    answer, reward = evaluated
+    return json.loads(json.dumps(answer, default=list)), int(reward)
+
+
+def run_seed(config: Config, text_encoder: Any) -> dict[str, Any]:
+    """Carry out, continue or look up the run of `config`; returns its summary."""
+    from agent import make_agent
+    from llm import make_llm
+    from track import make_tracker
+
+    env = make_env(config.env, config.data, config.seed if config.shuffle else None, config.limit)
+    data = terminal.describe_data(env)
+    folder = Path(config.output_dir) / config.run_name()
+    log = RunLog(folder, config.identity() | {"data_sha256": data["sha256"]}, config.overwrite, config.checkpoint_seconds)
+    try:
+        if log.summary is not None:
+            terminal.say("This run is finished; --overwrite starts it over.")
+        else:
+            terminal.announce(config, data, log)
+            llm = make_llm(config, text_encoder)
+            agent = make_agent(config, env, llm, text_encoder)
+            device = str(text_encoder().device) if text_encoder.cache_info().currsize else "none"
+            log.begin({"options": asdict(config), "data": data, "device": device})
+            with make_tracker(config) as tracker:
+                run(env, agent, llm, log, tracker)
+            log.finish({"bank_size": len(agent.retrieval.bank)})
+        terminal.print_summary(config, log)
+        return log.summary
+    finally:
+        log.close()
+
+
+def make_text_encoder(config: Config) -> functools._lru_cache_wrapper[TextEncoder]:
+    """A function that loads the recall encoder at its first call, once for all seeds."""
+
+    @functools.cache
+    def text_encoder() -> TextEncoder:
+        from encoders import TextEncoder, resolve_device
+
+        return TextEncoder(config.embedding_model_path, resolve_device(config.device))
+
+    return text_encoder
+
+
+def main(argv: list[str]) -> int:
+    """The command line; returns the exit code: 0, 1 for an error, 2 for usage, 130 for Ctrl-C."""
+    debug = "--debug" in argv
+    try:
+        config = Config.from_args(argv)
+        text_encoder = make_text_encoder(config)
+        if config.seed >= 0:
+            run_seed(config, text_encoder)
+        else:
+            terminal.print_seeds([run_seed(replace(config, seed=seed), text_encoder) for seed in range(5)])
+        return 0
+    except UserError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\ninterrupted: the same command continues the run", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
