@@ -144,8 +144,8 @@ class Env:
         return self._template("CASE_PROMPT").format(task=case["task"], answer=answer)
 
     def case_answer(self, answer: Any) -> str:
-        """What stands for {answer} in CASE_PROMPT."""
-        return str(answer)
+        """What stands for {answer} in CASE_PROMPT: the answer as the prompt asks for it."""
+        return self.format_answer(answer)
 
     def _with_cases(self, problem: str, rendered: list[str]) -> str:
         template = self._template("CBR_PROMPT")
@@ -174,6 +174,3 @@ class LabelEnv(Env):
 
     def format_answer(self, answer: Any) -> str:
         return f"\\boxed{{{answer}}}"
-
-    def case_answer(self, answer: Any) -> str:
-        return self.format_answer(answer)

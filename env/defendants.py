@@ -45,9 +45,6 @@ class DefendantsEnv(Env):
     def get_ground_truth(self) -> dict[str, Any]:
         return self._verdicts(self.row["label"])
 
-    def case_answer(self, answer: dict[str, Any]) -> str:
-        return self.format_answer(answer)
-
     def _verdicts(self, value: Any) -> dict[str, Any] | None:
         """Names tidied and verdicts read; None unless `value` is a dict that names each defendant once."""
         if not isinstance(value, dict) or not value or not all(isinstance(name, str) for name in value):

@@ -47,10 +47,7 @@ class MimicMedication(Env):
         return self._canonical(self.row["label"])
 
     def format_answer(self, answer: list[str]) -> str:
-        return json.dumps(answer, ensure_ascii=False)
-
-    def case_answer(self, answer: list[str]) -> str:
-        return self.format_answer(answer)
+        return f"```json\n{json.dumps(answer, ensure_ascii=False)}\n```"
 
     def _canonical(self, names: list[str]) -> list[str]:
         return list(dict.fromkeys(self.labels.find(name) or name for name in names))

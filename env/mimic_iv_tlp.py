@@ -24,6 +24,3 @@ class MimicTriage(Env):
 
     def format_answer(self, answer: int) -> str:
         return f"\\boxed{{{answer}}}"
-
-    def case_answer(self, answer: int) -> str:
-        return self.format_answer(answer)

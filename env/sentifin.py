@@ -48,9 +48,6 @@ class SEntFiN(Env):
     def format_answer(self, answer: list[dict[str, str]]) -> str:
         return "\n".join(map(repr, answer))
 
-    def case_answer(self, answer: list[dict[str, str]]) -> str:
-        return self.format_answer(answer)
-
 
 def _entry(entity: str, label: str) -> dict[str, str]:
     return {"entity": " ".join(entity.split()), "label": label.lower()}

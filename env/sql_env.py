@@ -74,9 +74,6 @@ class SQLEnv(Env):
     def format_answer(self, answer: str) -> str:
         return f"```sql\n{answer}\n```"
 
-    def case_answer(self, answer: str) -> str:
-        return self.format_answer(answer)
-
     def _schema(self, db_id: str) -> str:
         if db_id not in self._schemas:
             self._schemas[db_id] = read_schema(self.database(db_id))

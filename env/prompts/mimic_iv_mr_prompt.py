@@ -8,5 +8,4 @@ ZERO_SHOT_PROMPT, CASE_PROMPT, CBR_PROMPT = build_prompts(
     options=load_labels("mimic-iv-mr"),
     answer_format="Reason briefly, then end with a JSON list of classes, each spelled exactly as in the list above:\n"
     '```json\n["class", "class"]\n```',
-    case_answer="```json\n{answer}\n```",
 )
