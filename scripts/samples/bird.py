@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from .bird_databases import DATABASES
-from .text_to_sql import Once, Template, ask, fillings, write_database
+from .text_to_sql import Template, ask, fillings, write_database
 
 PER_TEMPLATE = 4  # questions, where there are so many different ones
 
@@ -314,9 +314,9 @@ def rows(rng: random.Random, folder: Path) -> list[dict[str, str]]:
         path = folder / "source" / "dev_databases" / name / f"{name}.sqlite"
         write_database(path, schema, fill(rng))
         connection = sqlite3.connect(path)
-        accept = Once()
+        asked: set[str] = set()
         for template in TEMPLATES[name]:
-            for question, sql, evidence in ask(fillings(template, connection, rng), PER_TEMPLATE, connection, accept):
+            for question, sql, evidence in ask(fillings(template, connection, rng), PER_TEMPLATE, connection, asked):
                 questions.append({"task": question, "evidence": evidence, "db_id": name, "SQL": sql})
         connection.close()
     rng.shuffle(questions)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .spider_databases import DATABASES, Database, Entity
-from .text_to_sql import Once, Template, ask, literal, write_database
+from .text_to_sql import Template, ask, literal, write_database
 
 ROWS = 150
 PER_KIND = 3  # questions of each kind on each database, where it has so many; ROWS of them all are kept
@@ -219,9 +219,9 @@ def rows(rng: random.Random, folder: Path) -> list[dict[str, str]]:
         path = folder / "source" / database.name / f"{database.name}.sqlite"
         write_database(path, database.schema, database.fill(rng))
         connection = sqlite3.connect(path)
-        accept = Once()
+        asked: set[str] = set()
         for kind in KINDS + JOINS:
-            for question, sql, _ in ask(candidates(kind, database, connection, rng), PER_KIND, connection, accept):
+            for question, sql, _ in ask(candidates(kind, database, connection, rng), PER_KIND, connection, asked):
                 questions.append({"task": question, "db_id": database.name, "query": sql})
         connection.close()
     rng.shuffle(questions)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -72,26 +73,15 @@ def ask(
     candidates: Iterator[tuple[str, str, str]],
     count: int,
     connection: sqlite3.Connection,
-    accept: Callable[[str], bool],
+    asked: set[str],
     attempts: int = 200,
 ) -> list[tuple[str, str, str]]:
-    """The first `count` candidates with a settled result and a question that `accept` takes (it sees each once)."""
+    """The first `count` candidates with a settled result whose question is not among those `asked`; adds them there."""
     chosen: list[tuple[str, str, str]] = []
-    for _, (question, sql, evidence) in zip(range(attempts), candidates, strict=False):
+    for question, sql, evidence in islice(candidates, attempts):
         if len(chosen) == count:
             break
-        if is_settled(sql, connection) and accept(question):
+        if question not in asked and is_settled(sql, connection):
+            asked.add(question)
             chosen.append((question, sql.replace("{tie}", ""), evidence))
     return chosen
-
-
-class Once:
-    """Takes each text the first time it comes."""
-
-    def __init__(self) -> None:
-        self.seen: set[str] = set()
-
-    def __call__(self, text: str) -> bool:
-        new = text not in self.seen
-        self.seen.add(text)
-        return new
