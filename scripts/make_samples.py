@@ -22,9 +22,9 @@ sys.path.insert(0, str(ROOT))
 # task -> "module:function" under scripts/samples; function(rng, folder) returns the rows and may write `source/` there
 GENERATORS = {
     "ddxplus": "ddxplus:rows",
-    "mimic-iv-mr": "mimic:medication_rows",
-    "mimic-iv-msr": "mimic:referral_rows",
-    "mimic-iv-tlp": "mimic:triage_rows",
+    "mimic-iv-mr": "mimic_iv_mr:rows",
+    "mimic-iv-msr": "mimic_iv_msr:rows",
+    "mimic-iv-tlp": "mimic_iv_tlp:rows",
     "mud": "mud:rows",
     "cmdl": "cmdl:rows",
     "banking77": "banking77:rows",

@@ -250,7 +250,8 @@ CHILD_NOISE_HISTORY = ("a dog at home", "no recent travel", "no operations so fa
 QUESTIONS: dict[str, str] = {
     "fever": "fever", "diarrhea": "diarrhea", "wheeze": "wheezing", "bleeding": "nosebleeds",
     "palpitations": "palpitations", "faint": "fainting", "weight_loss": "weight loss",
-    "black_stool": "blood in the stools", "joints": "joint pain", "double": "double vision", "blood_cough": "coughing up blood", "tingling_feet": "numb feet",
+    "black_stool": "blood in the stools", "joints": "joint pain", "double": "double vision",
+    "blood_cough": "coughing up blood", "tingling_feet": "numb feet",
 }
 
 # when it began, by the disease's course
