@@ -24,6 +24,17 @@ ENV_DICT: dict[str, type[Env] | str] = {
 }
 
 
+def find_env(name: str) -> type[Env]:
+    """The class of the task `name`, imported now. Raises UsageError where there is no such task."""
+    if name not in ENV_DICT:
+        raise unknown_choice("--env", name, ENV_DICT)
+    env_class = ENV_DICT[name]
+    if isinstance(env_class, str):
+        module, _, attribute = env_class.partition(":")
+        env_class = getattr(importlib.import_module(module), attribute)
+    return env_class
+
+
 def make_env(name: str, data: str = "auto", shuffle_seed: int | None = None, limit: int | None = None) -> Env:
     """Construct the task `name` and load its rows.
 
@@ -34,13 +45,7 @@ def make_env(name: str, data: str = "auto", shuffle_seed: int | None = None, lim
     Raises:
         UsageError: no such task. DataError: its rows are missing or malformed.
     """
-    if name not in ENV_DICT:
-        raise unknown_choice("--env", name, ENV_DICT)
-    env_class = ENV_DICT[name]
-    if isinstance(env_class, str):
-        module, _, attribute = env_class.partition(":")
-        env_class = getattr(importlib.import_module(module), attribute)
-    env = env_class()
+    env = find_env(name)()
     env.name = env.name or name
     env.data = data
     if not env.dataset:

@@ -66,7 +66,7 @@ def _origin(path: Path, sample: Path, digest: str) -> str:
     note = path.with_name(PROVENANCE)
     try:
         provenance = json.loads(note.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):
         return "user"
     if not isinstance(provenance, dict) or provenance.get("sha256") != digest:
         return "user"
@@ -89,14 +89,17 @@ def read_rows(path: Path, fields: dict[str, type | tuple[type, ...]]) -> Iterato
             if not line:
                 return
             if line.strip():
-                yield number, _parse_row(f"{path}:{number}", line, fields)
+                yield number, parse_row(f"{path}:{number}", line, fields)
 
 
-def _parse_row(where: str, line: str, fields: dict[str, type | tuple[type, ...]]) -> dict[str, Any]:
+def parse_row(where: str, line: str, fields: dict[str, type | tuple[type, ...]]) -> dict[str, Any]:
+    """Read one row, checked to have `fields` of the right types. Raises DataError, which begins with `where`."""
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
         raise DataError(f"{where}: not valid JSON ({error.msg}, column {error.colno})") from None
+    except (ValueError, RecursionError) as error:  # a number too long, brackets too deep
+        raise DataError(f"{where}: not readable JSON ({error})") from None
     if not isinstance(row, dict):
         raise DataError(f"{where}: expected a JSON object, found {type(row).__name__}")
     for field, kind in fields.items():
