@@ -43,7 +43,8 @@ class CaseBank:
 
     def recall(self, query: str, size: int) -> list[Case]:
         """The `size` cases nearest to `query` by cosine, nearest first; of equals the older first."""
-        similarity = self._embeddings[: len(self)] @ self._encoder.encode([query])[0]
+        # einsum, not @: BLAS rounds equal rows differently by where they lie, and ties would fall at random.
+        similarity = np.einsum("nd,d->n", self._embeddings[: len(self)], self._encoder.encode([query])[0])
         if size < len(similarity):
             edge = np.partition(similarity, len(similarity) - size)[len(similarity) - size]
             candidates = np.flatnonzero(similarity >= edge)
