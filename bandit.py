@@ -169,8 +169,8 @@ class LinLogUCB(FeaturePolicy):
     """Logistic regression on frozen features: score = sigma(w . phi) + nu * sqrt(phi' A^-1 phi).
 
     w is 1/d in every entry until both rewards have been seen, then the unpenalised maximum-likelihood fit without
-    intercept on all data. Each fit starts from the last one; where the data are separable no finite maximum exists,
-    and w is where L-BFGS meets its tolerance.
+    intercept on all data. Where the data are separable no finite maximum exists, and w is where L-BFGS, which starts
+    from zero each time, meets its tolerance: a function of the data alone.
     """
 
     def __init__(self, encoder: Features, regularization: float, exploration: float) -> None:
@@ -196,10 +196,7 @@ class LinLogUCB(FeaturePolicy):
     def _fit(self) -> Tensor:
         from sklearn.linear_model import LogisticRegression
 
-        model = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-4, max_iter=1000, warm_start=True)
-        model.classes_ = np.array([0, 1])
-        model.coef_ = self.w.cpu().numpy()[None, :].copy()
-        model.intercept_ = np.zeros(1)
+        model = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-4, max_iter=1000)
         model.fit(self._phi.cpu().numpy(), self._rewards)
         return torch.from_numpy(model.coef_[0]).to(self.w)
 
