@@ -152,7 +152,7 @@ class Confidence:
         """Take in the rows of phi [n, d], one Sherman-Morrison update each."""
         for row in phi:
             direction = self.inverse @ row
-            self.inverse -= torch.outer(direction, direction) / (1.0 + row @ direction)
+            self.inverse = self.inverse - torch.outer(direction, direction) / (1.0 + row @ direction)
 
     def rebuild(self, phi: Tensor) -> None:
         """Start again from the rows of phi [n, d] alone."""
@@ -188,7 +188,7 @@ class LinLogUCB(FeaturePolicy):
         phi = self.chosen_features([(query, task) for task in tasks])
         self.confidence.add(phi)
         self._phi = torch.cat([self._phi, phi])
-        self._rewards += [reward] * len(tasks)
+        self._rewards = self._rewards + [reward] * len(tasks)
         if len(set(self._rewards)) == 2:
             self.w = self._fit()
         return {}
