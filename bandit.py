@@ -112,6 +112,10 @@ class FeaturePolicy(Policy):
         """phi of `pairs`, float64 [n, d] on the policy's device."""
         return self.encoder.encode(pairs).to(self.device).double()
 
+    def head_weight(self) -> Tensor:
+        """The encoder's head, float64 [d] on the policy's device."""
+        return self.encoder.head_weight().to(self.device).double()
+
     def score(self, query: str, tasks: list[str]) -> Scores:
         pairs = [(query, task) for task in tasks]
         phi = self.features(pairs)
@@ -134,7 +138,7 @@ class Pretrained(FeaturePolicy):
 
     def __init__(self, encoder: Features) -> None:
         super().__init__(encoder)
-        self._w = encoder.head_weight().to(self.device)
+        self._w = self.head_weight()
 
     def score_features(self, phi: Tensor) -> Scores:
         logits = phi @ self._w
@@ -228,7 +232,7 @@ class NeuralLinear(FeaturePolicy):
         self.batch_size = batch_size
         self.buffer_size = batch_size * k
         self.confidence = Confidence(encoder.dim, regularization, self.device)
-        self.w = encoder.head_weight().to(self.device)
+        self.w = self.head_weight()
         self.history: list[tuple[Pair, int]] = []
         self.buffered = 0  # the newest pairs of the history that no training step has seen
 
@@ -303,7 +307,7 @@ class NeuralLinLogUCB(NeuralLinear):
         self.w = self.w - self.learning_rate / self.batch_size * gradient
 
     def rebuild(self, phi: Tensor, rewards: Tensor) -> None:
-        self.w = self.encoder.head_weight().to(self.device)
+        self.w = self.head_weight()
 
 
 class NeuralLinUCB(NeuralLinear):

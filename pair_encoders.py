@@ -57,8 +57,8 @@ class PairEncoder(ABC):
         """The encoder's module, this instance's own to train."""
 
     def head_weight(self) -> Tensor:
-        """The head's weight, float64 [d]."""
-        return self.head.weight.detach()[0].double()
+        """A copy of the head's weight, float32 [d]."""
+        return self.head.weight.detach()[0].clone()
 
     def train_step(self, chunks: list[tuple[list[Pair], Tensor]], loss: str) -> float:
         """One AdamW step on encoder and head over chunks of (pairs, rewards [n]); returns the mean loss before it.
