@@ -1,0 +1,196 @@
+"""The original public releases of some tasks, read as rows of the task's schema.
+
+Each release is a table entry: which file holds which split, how its rows are read, and where its databases are.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from env import find_env
+from env.labels import LabelSet
+from env.sentifin import SENTIMENTS
+from errors import DataError, UsageError
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """Rows read from `source`, and the files they need: path below the task's data folder -> file to copy there."""
+
+    rows: list[Row]
+    source: Path
+    files: dict[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Release:
+    """A public release: split -> its file, the usual split first; how rows are read; split -> folders of databases."""
+
+    splits: dict[str, str]
+    read: Callable[[Path], list[Row]]
+    databases: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def convert(task: str, folder: Path, split: str | None = None) -> Conversion:
+    """Read the release of `task` in `folder`; without `split`, the usual one of those that are there.
+
+    Raises DataError naming file and line where the release is not as expected, UsageError for an unknown task or split.
+    """
+    if task not in RELEASES:
+        raise UsageError(f"--from cannot convert {task}; it converts: {', '.join(RELEASES)}")
+    release = RELEASES[task]
+    if split is not None and split not in release.splits:
+        raise UsageError(f"{task} has no split {split!r}; choose from: {', '.join(release.splits)}")
+    there = [name for name in release.splits if (folder / release.splits[name]).is_file() and split in (None, name)]
+    if not there:
+        wanted = " or ".join(release.splits.values() if split is None else [release.splits[split]])
+        raise DataError(f"{folder} has no {wanted}: --from takes the folder of the original release")
+    source = folder / release.splits[there[0]]
+    rows = release.read(source)
+    if not rows:
+        raise DataError(f"{source} has no rows")
+    roots = [folder / name for name in release.databases.get(there[0], ())]
+    return Conversion(rows, source, _databases(task, rows, roots) if roots else {})
+
+
+def _databases(task: str, rows: list[Row], roots: list[Path]) -> dict[str, Path]:
+    files = {}
+    for db_id in sorted({row["db_id"] for row in rows}):
+        if not re.fullmatch(r"[\w-]+", db_id):
+            raise DataError(f"db_id {db_id!r} is not the plain name of a database")
+        candidates = [root / db_id / f"{db_id}.sqlite" for root in roots]
+        found = next((path for path in candidates if path.is_file()), None)
+        if found is None:
+            raise DataError(f"the database of db_id {db_id!r} is missing: there is no {' or '.join(map(str, candidates))}")
+        files[f"{find_env(task).databases}/{db_id}/{db_id}.sqlite"] = found
+    return files
+
+
+def banking77_rows(path: Path) -> list[Row]:
+    """text, category -> task, label: a category with spaces for underscores, spelled as in env/labels."""
+    labels = LabelSet("banking77")
+    rows = []
+    for where, record in _csv_records(path, "text", "category"):
+        label = labels.find(record["category"].replace("_", " "))
+        if label is None:
+            raise DataError(f"{where}: {labels.unknown(record['category'])}")
+        rows.append({"task": record["text"].strip(), "label": label})
+    return rows
+
+
+def sentifin_rows(path: Path) -> list[Row]:
+    """Title, Decisions -> task, label: the entities in the order in which the headline mentions them."""
+    rows = []
+    for where, record in _csv_records(path, "Title", "Decisions"):
+        title, decisions = " ".join(record["Title"].split()), _decisions(record["Decisions"])
+        if not decisions or not all(label in SENTIMENTS for label in decisions.values()):
+            raise DataError(f"{where}: the decisions {record['Decisions']!r} are not entities with their sentiments")
+        sentiments = {_as_in_title(" ".join(entity.split()), title): label for entity, label in decisions.items()}
+        entities = _in_order_of_occurrence(list(sentiments), title)
+        rows.append({"task": title, "label": [{"entity": entity, "label": sentiments[entity]} for entity in entities]})
+    return rows
+
+
+def _decisions(text: str) -> dict[str, str]:
+    """A dict literal, in which the release left some apostrophes unescaped; empty where it is something else."""
+    try:
+        decisions = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        decisions = dict(re.findall(rf"'(.+?)': '({'|'.join(SENTIMENTS)})'(?:, |\}}$)", text))
+    return decisions if isinstance(decisions, dict) and all(isinstance(entity, str) for entity in decisions) else {}
+
+
+def _as_in_title(entity: str, title: str) -> str:
+    """Undo the release's replacement of trading words inside names: 'Bajaj neutralings' was 'Bajaj Holdings'."""
+    if entity in title:
+        return entity
+    for sentiment, word in (("neutral", "hold"), ("negative", "sell"), ("positive", "buy")):
+        start = title.casefold().find(entity.replace(sentiment, word).casefold())
+        if sentiment in entity and start >= 0:
+            return title[start : start + len(entity.replace(sentiment, word))]
+    return entity
+
+
+def _in_order_of_occurrence(entities: list[str], title: str) -> list[str]:
+    """Longer names take their place first, so that 'SBI' in 'SBI Life' does not count as SBI; unmentioned ones go last."""
+    taken: list[tuple[int, int]] = []
+    starts = {}
+    for entity in sorted(entities, key=len, reverse=True):
+        places = [match.span() for match in re.finditer(rf"(?<!\w){re.escape(entity)}(?!\w)|{re.escape(entity)}", title)]
+        free = [(a, b) for a, b in places if all(b <= start or end <= a for start, end in taken)]
+        start, end = next(iter(free or places), (len(title), len(title)))
+        taken.append((start, end))
+        starts[entity] = start
+    return sorted(entities, key=starts.__getitem__)
+
+
+def _csv_records(path: Path, *columns: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield ("file:line", record) of a CSV file with at least `columns`, none of them empty."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        try:
+            missing = [column for column in columns if column not in (reader.fieldnames or [])]
+            if missing:
+                raise DataError(f"{path}:1: there is no column {missing[0]!r}")
+            for record in reader:
+                where = f"{path}:{reader.line_num}"
+                empty = [column for column in columns if not (record[column] or "").strip()]
+                if empty:
+                    raise DataError(f"{where}: the column {empty[0]!r} is empty")
+                yield where, record
+        except csv.Error as error:
+            raise DataError(f"{path}:{reader.line_num}: not valid CSV ({error})") from None
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: not UTF-8 ({error.reason} after line {reader.line_num})") from None
+
+
+def spider_rows(path: Path) -> list[Row]:
+    return [
+        {"task": item["question"].strip(), "db_id": item["db_id"], "query": item["query"]}
+        for item in _json_items(path, "question", "db_id", "query")
+    ]
+
+
+def bird_rows(path: Path) -> list[Row]:
+    return [
+        {"task": item["question"].strip(), "evidence": item["evidence"], "db_id": item["db_id"], "SQL": item["SQL"]}
+        for item in _json_items(path, "question", "evidence", "db_id", "SQL")
+    ]
+
+
+def _json_items(path: Path, *fields: str) -> list[dict[str, str]]:
+    """The objects of a JSON list, each with at least the string `fields`."""
+    try:
+        items = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error.reason})") from None
+    if not isinstance(items, list):
+        raise DataError(f"{path}: expected a JSON list of questions, found {type(items).__name__}")
+    for number, item in enumerate(items, start=1):
+        for name in fields:
+            if not isinstance(item, dict) or not isinstance(item.get(name), str):
+                raise DataError(f"{path}: item {number} has no text in the field {name!r}")
+    return items
+
+
+RELEASES = {
+    "banking77": Release({"test": "test.csv", "train": "train.csv"}, banking77_rows),
+    "sentifin": Release({"all": "SEntFiN.csv"}, sentifin_rows),
+    "spider": Release(
+        {"test": "test.json", "dev": "dev.json"},
+        spider_rows,
+        {"test": ("test_database", "database"), "dev": ("database", "test_database")},
+    ),
+    "bird": Release({"dev": "dev.json"}, bird_rows, {"dev": ("dev_databases",)}),
+}

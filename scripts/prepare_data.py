@@ -1,0 +1,118 @@
+"""Get a task's data into place, or check what is there.
+
+    python scripts/prepare_data.py banking77                       # download the official stream
+    python scripts/prepare_data.py banking77 --from ~/banking77    # convert the original public release instead
+    python scripts/prepare_data.py banking77 --check               # validate the rows in place, or else the sample
+
+Rows go to data/TASK/TASK.jsonl with a note of their origin; databases go below data/TASK/source/. Converted rows are
+not the benchmark's stream, and runs on them say so. Exit code: 0, 1 where something is wrong with the data, 2 for usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from env import ENV_DICT, find_env  # noqa: E402
+from env.data import DATA_ROOT, locate, parse_row  # noqa: E402
+from errors import DataError, UsageError, UserError, unknown_choice  # noqa: E402
+from scripts import downloads  # noqa: E402
+from scripts.checks import check_rows  # noqa: E402
+from scripts.conversions import convert  # noqa: E402
+from scripts.installing import install, install_rows  # noqa: E402
+
+
+def main(argv: list[str]) -> int:
+    arguments = parse_arguments(argv)
+    try:
+        return prepare(arguments.task, arguments.release, arguments.split, arguments.out, arguments.check)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def parse_arguments(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", metavar="TASK", help=f"one of: {', '.join(ENV_DICT)}")
+    parser.add_argument("--from", dest="release", type=Path, metavar="FOLDER", help="convert the original release there")
+    parser.add_argument("--split", help="which split of the release (default: the test split if it has one)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the data folder (default: data/TASK)")
+    parser.add_argument("--check", action="store_true", help="validate every row; alone, it only does that")
+    return parser.parse_args(argv)
+
+
+def prepare(task: str, release: Path | None, split: str | None, out: Path | None, check: bool) -> int:
+    """Do what the command line says and return the exit code."""
+    if task not in ENV_DICT and task not in downloads.BY_HAND:
+        raise unknown_choice("task", task, [*ENV_DICT, *downloads.BY_HAND])
+    if split is not None and release is None:
+        raise UsageError("--split chooses among the splits of a release: it needs --from FOLDER")
+    folder = out or DATA_ROOT / task
+    if release is not None:
+        install_release(task, release, split, folder)
+    elif not check:
+        download(task, folder)
+    installed = release is not None or not check or out is not None
+    return report_check(task, str(folder) if installed else "auto") if check or release is None else 0
+
+
+def install_release(task: str, release: Path, split: str | None, folder: Path) -> None:
+    """Convert a release; its databases are copied before its rows are, so that no row lacks its database."""
+    conversion = convert(task, release, split)
+    for below, file in conversion.files.items():
+        with file.open("rb") as source:
+            install(source, folder / below)
+    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in conversion.rows).encode()
+    path = folder / f"{task}.jsonl"
+    install_rows(content, path, "converted", str(conversion.source))
+    databases = f" and {len(conversion.files)} databases" if conversion.files else ""
+    print(f"{path}: {len(conversion.rows)} rows{databases} converted from {conversion.source}")
+
+
+def download(task: str, folder: Path) -> None:
+    """Fetch the official rows and what else the task needs. Raises DataError that says what to do where it can't."""
+    if task in downloads.BY_HAND:
+        raise DataError(f"{task} cannot be downloaded: {downloads.BY_HAND[task].format(folder=folder, task=task)}")
+    path = folder / f"{task}.jsonl"
+    with tempfile.TemporaryDirectory() as scratch:
+        content = downloads.fetch_rows(task, Path(scratch)).read_bytes()
+    rows = [
+        parse_row(f"{downloads.HUB_DATASET}, {path.name}:{number}", line.decode("utf-8", "replace"), find_env(task).fields)
+        for number, line in enumerate(content.splitlines(), start=1)
+        if line.strip()
+    ]
+    install_rows(content, path, "official", downloads.HUB_DATASET)
+    print(f"{path}: {len(rows)} rows from {downloads.HUB_DATASET}")
+    if task in downloads.DATABASES:
+        root = folder / find_env(task).databases
+        missing = sorted({row["db_id"] for row in rows if not (root / row["db_id"] / f"{row['db_id']}.sqlite").is_file()})
+        if missing:
+            downloads.DATABASES[task](missing, root)
+
+
+def report_check(task: str, where: str) -> int:
+    """Print every bad row by file and line; the exit code is 1 if there are any."""
+    if task not in ENV_DICT:
+        raise UsageError(f"there is no task {task} to check yet")
+    data_file = locate(task, where)
+    problems = list(check_rows(task, data_file))
+    bad = [(number, problem) for number, problem in problems if problem]
+    for number, problem in bad:
+        print(f"{data_file.path}:{number}: {problem}", file=sys.stderr)
+    if not problems:
+        raise DataError(f"{data_file.path} has no rows")
+    print(f"{data_file.path}: {len(problems)} rows ({data_file.origin}), {len(bad)} bad")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
