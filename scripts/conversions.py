@@ -5,7 +5,6 @@ Each release is a table entry: which file holds which split, how its rows are re
 
 from __future__ import annotations
 
-import ast
 import csv
 import json
 import re
@@ -16,6 +15,7 @@ from typing import Any
 
 from env import find_env
 from env.labels import LabelSet
+from env.parsing import python_literal
 from env.sentifin import SENTIMENTS
 from errors import DataError, UsageError
 
@@ -92,7 +92,7 @@ def sentifin_rows(path: Path) -> list[Row]:
     rows = []
     for where, record in _csv_records(path, "Title", "Decisions"):
         title, decisions = " ".join(record["Title"].split()), _decisions(record["Decisions"])
-        if not decisions or not all(label in SENTIMENTS for label in decisions.values()):
+        if not decisions or not all(isinstance(e, str) and label in SENTIMENTS for e, label in decisions.items()):
             raise DataError(f"{where}: the decisions {record['Decisions']!r} are not entities with their sentiments")
         sentiments = {_as_in_title(" ".join(entity.split()), title): label for entity, label in decisions.items()}
         entities = _in_order_of_occurrence(list(sentiments), title)
@@ -102,11 +102,8 @@ def sentifin_rows(path: Path) -> list[Row]:
 
 def _decisions(text: str) -> dict[str, str]:
     """A dict literal, in which the release left some apostrophes unescaped; empty where it is something else."""
-    try:
-        decisions = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        decisions = dict(re.findall(rf"'(.+?)': '({'|'.join(SENTIMENTS)})'(?:, |\}}$)", text))
-    return decisions if isinstance(decisions, dict) and all(isinstance(entity, str) for entity in decisions) else {}
+    repaired = re.findall(rf"'(.+?)': '({'|'.join(SENTIMENTS)})'(?:, |\}}$)", text)
+    return python_literal(text, dict) or dict(repaired)
 
 
 def _as_in_title(entity: str, title: str) -> str:
@@ -173,8 +170,8 @@ def _json_items(path: Path, *fields: str) -> list[dict[str, str]]:
         items = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error.reason})") from None
+    except (ValueError, RecursionError) as error:  # not UTF-8, a number too long, brackets too deep
+        raise DataError(f"{path}: not readable JSON ({error})") from None
     if not isinstance(items, list):
         raise DataError(f"{path}: expected a JSON list of questions, found {type(items).__name__}")
     for number, item in enumerate(items, start=1):

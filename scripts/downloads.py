@@ -5,12 +5,13 @@ Everything arrives in a scratch folder first and is moved into place only when i
 
 from __future__ import annotations
 
+import http.client
 import re
 import shutil
 import tempfile
-import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,8 +39,8 @@ BY_HAND = {
 }
 
 
-def fetch_rows(task: str, scratch: Path) -> Path:
-    """Download the task's official rows from the hub and return their path below `scratch`."""
+def fetch_rows(task: str, folder: Path, scratch: Path) -> Path:
+    """Download the task's official rows, which belong in `folder`, and return their path below `scratch`."""
     from huggingface_hub import errors, snapshot_download
 
     page = f"https://huggingface.co/datasets/{HUB_DATASET}"
@@ -51,7 +52,7 @@ def fetch_rows(task: str, scratch: Path) -> Path:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise DataError(
             f"{HUB_DATASET} could not be downloaded ({reason}). Check the network and run the command again, or download "
-            f"{task}.jsonl in a browser from {page} and put it in data/{task}/; --data sample works without it"
+            f"{task}.jsonl in a browser from {page} and put it in {folder}; --data sample works without it"
         ) from None
     found = sorted(scratch.rglob(f"{task}.jsonl"))
     if not found:
@@ -60,15 +61,14 @@ def fetch_rows(task: str, scratch: Path) -> Path:
 
 
 def fetch_file(url: str, path: Path) -> None:
-    """Download `url` to `path`, piece by piece. Raises DataError, and leaves nothing, where it does not arrive whole."""
+    """Download `url` to `path`, piece by piece. Raises DataError where it does not arrive whole."""
     try:
         with urllib.request.urlopen(url, timeout=SECONDS) as response, path.open("wb") as file:
             shutil.copyfileobj(response, file)
-            expected = response.headers.get("Content-Length")
-        if expected is not None and path.stat().st_size != int(expected):
-            raise DataError(f"{url} broke off after {path.stat().st_size} of {expected} bytes: run the command again")
-    except (urllib.error.URLError, OSError) as error:
-        path.unlink(missing_ok=True)
+            expected = int(response.headers.get("Content-Length") or file.tell())
+            if file.tell() != expected:
+                raise ConnectionError(f"it broke off after {file.tell()} of {expected} bytes")
+    except (OSError, http.client.HTTPException) as error:
         raise DataError(f"{url} could not be downloaded ({error}): check the network and run the command again") from None
 
 
@@ -92,7 +92,7 @@ def unpack_databases(archive: Path, target: Path) -> int:
                         with members.open(member) as source:
                             install(source, inner)
                         count += unpack_databases(inner, target)
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DataError(f"{archive.name} is not a whole zip file ({error}): run the command again") from None
     return count
 

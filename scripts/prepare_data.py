@@ -53,7 +53,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 def prepare(task: str, release: Path | None, split: str | None, out: Path | None, check: bool) -> int:
     """Do what the command line says and return the exit code."""
     if task not in ENV_DICT and task not in downloads.BY_HAND:
-        raise unknown_choice("task", task, [*ENV_DICT, *downloads.BY_HAND])
+        raise unknown_choice("task", task, dict.fromkeys([*ENV_DICT, *downloads.BY_HAND]))
     if split is not None and release is None:
         raise UsageError("--split chooses among the splits of a release: it needs --from FOLDER")
     folder = out or DATA_ROOT / task
@@ -61,8 +61,10 @@ def prepare(task: str, release: Path | None, split: str | None, out: Path | None
         install_release(task, release, split, folder)
     elif not check:
         download(task, folder)
-    installed = release is not None or not check or out is not None
-    return report_check(task, str(folder) if installed else "auto") if check or release is None else 0
+    if release is not None and not check:
+        return 0
+    nothing_new = release is None and check and out is None
+    return report_check(task, "auto" if nothing_new else str(folder))
 
 
 def install_release(task: str, release: Path, split: str | None, folder: Path) -> None:
@@ -84,7 +86,7 @@ def download(task: str, folder: Path) -> None:
         raise DataError(f"{task} cannot be downloaded: {downloads.BY_HAND[task].format(folder=folder, task=task)}")
     path = folder / f"{task}.jsonl"
     with tempfile.TemporaryDirectory() as scratch:
-        content = downloads.fetch_rows(task, Path(scratch)).read_bytes()
+        content = downloads.fetch_rows(task, folder, Path(scratch)).read_bytes()
     rows = [
         parse_row(f"{downloads.HUB_DATASET}, {path.name}:{number}", line.decode("utf-8", "replace"), find_env(task).fields)
         for number, line in enumerate(content.splitlines(), start=1)
