@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
+import math
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, get_type_hints
 
@@ -56,7 +58,9 @@ class Config:
     env: str = option("ddxplus", "the task", choices=tuple(ENV_DICT))
     agent: str = option("cbr", "the agent", choices=tuple(AGENT_OPTIONS))
     bandit: str = option("NeuralLinLogUCB", "the policy that ranks recalled cases", choices=tuple(POLICY_OPTIONS))
-    seed: int = option(0, "seed of everything random; -1 makes five runs, seeds 0 to 4", at_least=-1)
+    seed: int = option(
+        0, "seed of everything random; -1 makes five runs, seeds 0 to 4", at_least=-1, at_most=2**32 - 1
+    )
     shuffle: bool = option(False, "order the stream by the seed (default: the file's order)")
     limit: int | None = option(None, "only the first N steps of the stream", at_least=1, metavar="N")
     data: str = option("auto", "the rows: auto, official, sample, or the path of a folder or .jsonl file", metavar="WHICH")
@@ -143,7 +147,7 @@ class Config:
             if value != spec.default:
                 where = "env" if spec.name in STREAM_OPTIONS else "llm" if spec.name in _SAMPLING else "agent"
                 parts[where].append(flag(spec) if value is True else f"{flag(spec)}={_path_safe(value)}")
-        return "/".join([*(",".join(part) for part in parts.values()), f"seed{self.seed}"])
+        return "/".join([*(_shorten(",".join(part)) for part in parts.values()), f"seed{self.seed}"])
 
 
 def flag(spec: dataclasses.Field) -> str:
@@ -155,14 +159,21 @@ def _path_safe(value: Any) -> str:
     return str(value).strip("/").replace("/", "_").replace(",", "_")
 
 
+def _shorten(name: str, limit: int = 150) -> str:
+    """`name`, or its beginning and a hash where it is too long for a folder's name (model paths can be)."""
+    if len(name) <= limit:
+        return name
+    return f"{name[:limit]}~{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
 def _check(spec: dataclasses.Field, value: Any) -> None:
     name, limits = f"--{flag(spec)}", spec.metadata
     if value is None:
         return
     if "choices" in limits and value not in limits["choices"]:
         raise unknown_choice(name, value, limits["choices"])
-    if isinstance(value, float) and value != value:
-        raise UsageError(f"{name} must be a number")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{name} must be a finite number, not {value}")
     if "at_least" in limits and value < limits["at_least"]:
         raise UsageError(f"{name} must be at least {limits['at_least']}, not {value}")
     if "above" in limits and value <= limits["above"]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 from config import EMBEDDED_READER, Config
 from errors import LLMError, UsageError
@@ -113,12 +114,12 @@ class AnswerCache:
     """Answers in a SQLite file that several runs may share. Only answers are kept, never failures."""
 
     def __init__(self, path: str) -> None:
-        Path(path).expanduser().parent.mkdir(parents=True, exist_ok=True)
         try:
+            Path(path).expanduser().parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(Path(path).expanduser(), timeout=60)
             self._db.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, request TEXT, reply TEXT)")
             self._db.commit()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise UsageError(f"--cache {path}: not a usable SQLite file ({error})") from error
 
     def get(self, key: str) -> Reply | None:
@@ -138,7 +139,7 @@ class ServerClient:
     seed, so equal commands ask for equal samples.
     """
 
-    UNREADABLE_PAUSE = 0.5  # seconds, doubled at each unreadable reply
+    UNREADABLE_PAUSE, LONGEST_PAUSE = 0.5, 8.0  # seconds; the first is doubled at each unreadable reply
 
     def __init__(self, config: Config) -> None:
         import openai
@@ -154,6 +155,9 @@ class ServerClient:
             base_url, key = os.environ.get("OPENAI_BASE_URL") or None, os.environ.get("OPENAI_API_KEY")
             if not key:
                 raise LLMError("no API key: set OPENAI_API_KEY (and OPENAI_BASE_URL for another provider than OpenAI)")
+        if base_url is not None and not _is_address(base_url):
+            where = "--server and --port" if self._is_vllm else "OPENAI_BASE_URL"
+            raise UsageError(f"{base_url} is not a server's address: check {where}")
         self._client = openai.OpenAI(base_url=base_url, api_key=key, timeout=config.timeout, max_retries=config.max_retries)
         self._address = str(self._client.base_url)
         self._sampling = self._sampling_of(config)
@@ -175,7 +179,7 @@ class ServerClient:
         """Ask a vLLM server for its models, so that a wrong address or name stops the run before it starts."""
         if not self._is_vllm:
             return
-        names = [model.id for model in self._call(lambda: self._client.models.list().data)]
+        names = self._call(lambda: [str(model.id) for model in self._client.models.list().data])
         if self._model not in names:
             raise LLMError(f"--llm {self._model}: {self._address} serves {', '.join(names) or 'no model'}")
 
@@ -197,7 +201,10 @@ class ServerClient:
                 variable = "VLLM_API_KEY" if self._is_vllm else "OPENAI_API_KEY"
                 raise LLMError(f"{self._address} rejected the API key: check {variable}") from error
             except openai.NotFoundError as error:
-                raise LLMError(f"{self._address} has no model {self._model!r}: check --llm ({_brief(error)})") from error
+                raise LLMError(
+                    f"{self._address} does not know the model {self._model!r} or is not the API's address, "
+                    f"which mostly ends in /v1: check both ({_brief(error)})"
+                ) from error
             except (openai.RateLimitError, openai.InternalServerError, openai.APIConnectionError) as error:
                 raise LLMError(self._outage(error)) from error
             except openai.APIStatusError as error:
@@ -205,7 +212,7 @@ class ServerClient:
             except (openai.APIError, ValueError, TypeError, AttributeError, LookupError) as error:
                 if attempt == self._retries:
                     raise LLMError(self._outage(error)) from error
-                time.sleep(self.UNREADABLE_PAUSE * 2**attempt)
+                time.sleep(min(self.UNREADABLE_PAUSE * 2**attempt, self.LONGEST_PAUSE))
         raise AssertionError("unreachable")
 
     def _outage(self, error: Exception) -> str:
@@ -213,6 +220,14 @@ class ServerClient:
             "check the network, OPENAI_BASE_URL and your quota"
         )
         return f"no answer from {self._address} after {self._retries} retries ({_brief(error)}): {start}"
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number, or the brackets of an IPv6 address do not match
+        return False
 
 
 def _read_reply(completion: Any) -> Reply:
@@ -223,12 +238,11 @@ def _read_reply(completion: Any) -> Reply:
     calls = [call.model_dump() for call in message.tool_calls or []]
     if message.content is None and not calls and completion.choices[0].finish_reason is None:
         raise ValueError("the reply has no content")
-    return Reply(
-        text=message.content or "",
-        prompt_tokens=usage.prompt_tokens if usage else 0,
-        completion_tokens=usage.completion_tokens if usage else 0,
-        tool_calls=calls,
-    )
+    if not isinstance(message.content, str | None):
+        raise ValueError("the reply's content is not text")
+    text = (message.content or "").encode(errors="replace").decode()  # half a surrogate pair is not text
+    tokens = (getattr(usage, name, None) or 0 for name in ("prompt_tokens", "completion_tokens"))
+    return Reply(text, *tokens, tool_calls=calls)
 
 
 def _brief(error: Exception) -> str:

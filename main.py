@@ -10,6 +10,7 @@ import functools
 import json
 import sys
 import time
+import traceback
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,7 +110,8 @@ def check_replay(logged: dict[str, Any], query: str, cases: list[dict[str, Any]]
 def as_json(evaluated: tuple[Any, int]) -> tuple[Any, int]:
     """(answer, reward) as the log will give them back, so that a continued run sees the same answers."""
     answer, reward = evaluated
-    return json.loads(json.dumps(answer, default=list)), int(reward)
+    text = json.dumps(answer, ensure_ascii=False, default=list)
+    return json.loads(text.encode(errors="replace")), int(reward)
 
 
 def run_seed(config: Config, text_encoder: Any) -> dict[str, Any]:
@@ -130,8 +132,8 @@ def run_seed(config: Config, text_encoder: Any) -> dict[str, Any]:
             llm = make_llm(config, text_encoder)
             agent = make_agent(config, env, llm, text_encoder)
             device = str(text_encoder().device) if text_encoder.cache_info().currsize else "none"
-            log.begin({"options": asdict(config), "data": data, "device": device})
             with make_tracker(config) as tracker:
+                log.begin({"options": asdict(config), "data": data, "device": device})
                 run(env, agent, llm, log, tracker)
             log.finish({"bank_size": len(agent.retrieval.bank)})
         terminal.print_summary(config, log)
@@ -165,8 +167,9 @@ def main(argv: list[str]) -> int:
         return 0
     except UserError as error:
         if debug:
-            raise
-        print(f"error: {error}", file=sys.stderr)
+            traceback.print_exc()
+        else:
+            print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("\ninterrupted: the same command continues the run", file=sys.stderr)
@@ -174,4 +177,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show the bars still gets the figures
     sys.exit(main(sys.argv[1:]))

