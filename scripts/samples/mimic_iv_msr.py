@@ -1,0 +1,56 @@
+"""The mimic-iv-msr sample: invented notes of patients to be referred, and the specialties that may take them."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from .mimic_iv_msr_facts import PRESENTATIONS, SPECIALTIES, Presentation
+from .patients import bare, draw_patient, listing, sentence
+
+ROWS = 200
+REMARKS = ("No known drug allergies.", "Lives with family.", "Lives alone.", "Takes vitamin D.",
+           "Sleeps poorly.", "Vaccinations up to date.", "An appendectomy in childhood.")
+
+
+def rows(rng: random.Random, folder: Path) -> list[dict]:
+    """200 notes; each presentation comes up about equally often."""
+    drawn = [PRESENTATIONS[number % len(PRESENTATIONS)] for number in range(ROWS)]
+    rng.shuffle(drawn)
+    return [{"task": describe(rng, case), "label": label(case)} for case in drawn]
+
+
+def label(case: Presentation) -> list[str]:
+    """The specialties that may take the case, the most fitting first."""
+    return [SPECIALTIES[key] for key in case.specialties.split()]
+
+
+def describe(rng: random.Random, case: Presentation) -> str:
+    """One patient with this presentation, as a note in one of three styles."""
+    patient = draw_patient(rng, case.ages, {"F": 1.0, "M": 0.0}.get(case.sex, 0.5))
+    complaint = rng.choice(case.complaints)
+    symptoms, history, findings = (
+        rng.sample(items, rng.randint(1, min(2, len(items)))) for items in (case.symptoms, case.history, case.findings)
+    )
+    remark = rng.choice(REMARKS)
+    style = rng.randrange(3)
+    if style == 0:
+        return "\n".join((
+            f"Patient: {patient.age} {patient.noun}",
+            f"Reason for visit: {bare(complaint)}",
+            f"Also reports: {'; '.join(bare(item) for item in symptoms)}",
+            f"History: {'; '.join(bare(item) for item in history)}. {remark}",
+            f"Findings: {'; '.join(findings)}",
+        ))
+    if style == 1:
+        return (
+            f"{sentence(f'{patient.description} comes to the clinic with {complaint}')} "
+            f"{patient.pronoun.title()} also reports {listing(symptoms)}. Relevant history: {listing(history)}. "
+            f"{remark} Examination and tests: {'; '.join(findings)}."
+        )
+    return " ".join((
+        f"{patient.years}{patient.sex} with {bare(complaint)}.",
+        f"Associated: {', '.join(bare(item) for item in symptoms)}.",
+        f"PMH: {', '.join(bare(item) for item in history)}. {remark}",
+        f"On exam/labs: {', '.join(findings)}.",
+    ))
