@@ -268,8 +268,9 @@ def _load_classifier(model: str) -> tuple[Any, Any]:
 
 def _max_tokens(model: Any, tokenizer: Any) -> int:
     positions = getattr(model.config, "max_position_embeddings", None) or MAX_PAIR_TOKENS
-    if "roberta" in model.config.model_type:  # positions start after the padding index
-        positions -= model.config.pad_token_id + 1
+    for name, module in model.named_modules():  # RoBERTa and its kin count positions from the padding index
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            positions -= module.padding_idx + 1
     return min(MAX_PAIR_TOKENS, positions, tokenizer.model_max_length)
 
 
