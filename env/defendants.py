@@ -32,8 +32,11 @@ class DefendantsEnv(Env):
         verdicts = self._verdicts(row["label"])
         if verdicts is None:
             return "the label does not give each defendant, named once, a verdict of the right kind"
-        names = [label for verdict in verdicts.values() for label in ([verdict] if isinstance(verdict, str) else verdict)]
-        return next((self.labels.unknown(name) for name in names if name not in self.labels.names), None)
+        for verdict in verdicts.values():
+            for label in [verdict] if isinstance(verdict, str) else verdict:
+                if label not in self.labels.names:
+                    return self.labels.unknown(label)
+        return None
 
     def extraction(self, text: str) -> dict[str, Any] | None:
         return self._verdicts(self.parse(text))

@@ -31,7 +31,7 @@ class SEntFiN(Env):
             if not isinstance(entry, dict) or not isinstance(entry.get("entity"), str) or not entry["entity"].strip():
                 return f"the label's entry {entry!r} names no entity"
             if entry.get("label") not in SENTIMENTS:
-                return f"unknown label {entry.get('label')!r} of {entry['entity']!r}; choose from: {', '.join(SENTIMENTS)}"
+                return f"unknown label {entry.get('label')!r} of {entry['entity']!r}: none of {', '.join(SENTIMENTS)}"
         return None
 
     def extraction(self, text: str) -> list[dict[str, str]] | None:

@@ -70,7 +70,8 @@ def _databases(task: str, rows: list[Row], roots: list[Path]) -> dict[str, Path]
         candidates = [root / db_id / f"{db_id}.sqlite" for root in roots]
         found = next((path for path in candidates if path.is_file()), None)
         if found is None:
-            raise DataError(f"the database of db_id {db_id!r} is missing: there is no {' or '.join(map(str, candidates))}")
+            places = " or ".join(map(str, candidates))
+            raise DataError(f"the database of db_id {db_id!r} is missing: there is no {places}")
         files[f"{find_env(task).databases}/{db_id}/{db_id}.sqlite"] = found
     return files
 
@@ -118,11 +119,12 @@ def _as_in_title(entity: str, title: str) -> str:
 
 
 def _in_order_of_occurrence(entities: list[str], title: str) -> list[str]:
-    """Longer names take their place first, so that 'SBI' in 'SBI Life' does not count as SBI; unmentioned ones go last."""
+    """Longer names take their place first, so that 'SBI' in 'SBI Life' is not SBI; unmentioned ones go last."""
     taken: list[tuple[int, int]] = []
     starts = {}
     for entity in sorted(entities, key=len, reverse=True):
-        places = [match.span() for match in re.finditer(rf"(?<!\w){re.escape(entity)}(?!\w)|{re.escape(entity)}", title)]
+        name = re.escape(entity)
+        places = [match.span() for pattern in (rf"(?<!\w){name}(?!\w)", name) for match in re.finditer(pattern, title)]
         free = [(a, b) for a, b in places if all(b <= start or end <= a for start, end in taken)]
         start, end = next(iter(free or places), (len(title), len(title)))
         taken.append((start, end))

@@ -34,8 +34,8 @@ BY_HAND = {
     "mimic-iv-mr": f"{_MIMIC}task: the record, label: the list of drug classes{_THEN_CHECK}",
     "mimic-iv-msr": f"{_MIMIC}task: the record, label: the list of specialties{_THEN_CHECK}",
     "mimic-iv-tlp": f"{_MIMIC}task: the record, label: the ESI level, 1 to 5{_THEN_CHECK}",
-    "ehr": f"take its rows from https://huggingface.co/datasets/{HUB_DATASET} and put them in {{folder}}/ehr.jsonl; take "
-    f"its tables in a browser from {EHR_URL} and unpack them into {{folder}}/source",
+    "ehr": f"take its rows from https://huggingface.co/datasets/{HUB_DATASET} and put them in {{folder}}/ehr.jsonl; "
+    f"take its tables in a browser from {EHR_URL} and unpack them into {{folder}}/source",
 }
 
 
@@ -51,8 +51,8 @@ def fetch_rows(task: str, folder: Path, scratch: Path) -> Path:
     except (OSError, errors.HTTPError) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise DataError(
-            f"{HUB_DATASET} could not be downloaded ({reason}). Check the network and run the command again, or download "
-            f"{task}.jsonl in a browser from {page} and put it in {folder}; --data sample works without it"
+            f"{HUB_DATASET} could not be downloaded ({reason}). Check the network and run the command again, or "
+            f"download {task}.jsonl in a browser from {page} and put it in {folder}; --data sample works without it"
         ) from None
     found = sorted(scratch.rglob(f"{task}.jsonl"))
     if not found:
@@ -69,7 +69,7 @@ def fetch_file(url: str, path: Path) -> None:
             if file.tell() != expected:
                 raise ConnectionError(f"it broke off after {file.tell()} of {expected} bytes")
     except (OSError, http.client.HTTPException) as error:
-        raise DataError(f"{url} could not be downloaded ({error}): check the network and run the command again") from None
+        raise DataError(f"{url} could not be downloaded ({error}): check the network and try again") from None
 
 
 def unpack_databases(archive: Path, target: Path) -> int:
@@ -109,10 +109,11 @@ def fetch_bird_databases(missing: list[str], root: Path) -> None:
 
 def ask_for_spider_databases(missing: list[str], root: Path) -> None:
     """Google Drive shows programs a page instead of a large file: the person's browser has to fetch it."""
+    names = ", ".join(missing[:3]) + ", ..." * (len(missing) > 3)
     raise DataError(
-        f"the rows are there, but {len(missing)} databases are not ({', '.join(missing[:3])}{', ...' * (len(missing) > 3)}): "
-        f"download {SPIDER_URL} in a browser, unpack it, and move the folders in its folder of databases into {root}, so "
-        f"that {root}/{missing[0]}/{missing[0]}.sqlite exists; then run this command again with --check"
+        f"the rows are there, but {len(missing)} databases are not ({names}): download {SPIDER_URL} in a browser, "
+        f"unpack it, and move the folders in its folder of databases into {root}, so that "
+        f"{root}/{missing[0]}/{missing[0]}.sqlite exists; then run this command again with --check"
     )
 
 

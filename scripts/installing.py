@@ -28,7 +28,7 @@ def install(source: IO[bytes], path: Path) -> None:
 
 
 def install_rows(content: bytes, path: Path, origin: str, source: str) -> None:
-    """Write a task's rows and, beside them, where they come from; env/data.py believes the note while the hash agrees."""
+    """Write a task's rows and, beside them, a note of their origin; it counts while its hash agrees."""
     note = {
         "origin": origin,
         "source": source,

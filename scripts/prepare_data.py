@@ -5,7 +5,8 @@
     python scripts/prepare_data.py banking77 --check               # validate the rows in place, or else the sample
 
 Rows go to data/TASK/TASK.jsonl with a note of their origin; databases go below data/TASK/source/. Converted rows are
-not the benchmark's stream, and runs on them say so. Exit code: 0, 1 where something is wrong with the data, 2 for usage.
+not the benchmark's stream, and runs on them say so. Exit code: 0, 1 where something is wrong with the data, 2
+for usage.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def main(argv: list[str]) -> int:
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", metavar="TASK", help=f"one of: {', '.join(ENV_DICT)}")
-    parser.add_argument("--from", dest="release", type=Path, metavar="FOLDER", help="convert the original release there")
+    parser.add_argument("--from", dest="release", type=Path, metavar="FOLDER", help="convert the release there")
     parser.add_argument("--split", help="which split of the release (default: the test split if it has one)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the data folder (default: data/TASK)")
     parser.add_argument("--check", action="store_true", help="validate every row; alone, it only does that")
@@ -87,16 +88,18 @@ def download(task: str, folder: Path) -> None:
     path = folder / f"{task}.jsonl"
     with tempfile.TemporaryDirectory() as scratch:
         content = downloads.fetch_rows(task, folder, Path(scratch)).read_bytes()
+    env_class = find_env(task)
     rows = [
-        parse_row(f"{downloads.HUB_DATASET}, {path.name}:{number}", line.decode("utf-8", "replace"), find_env(task).fields)
+        parse_row(f"{downloads.HUB_DATASET}, {path.name}:{number}", line.decode("utf-8", "replace"), env_class.fields)
         for number, line in enumerate(content.splitlines(), start=1)
         if line.strip()
     ]
     install_rows(content, path, "official", downloads.HUB_DATASET)
     print(f"{path}: {len(rows)} rows from {downloads.HUB_DATASET}")
     if task in downloads.DATABASES:
-        root = folder / find_env(task).databases
-        missing = sorted({row["db_id"] for row in rows if not (root / row["db_id"] / f"{row['db_id']}.sqlite").is_file()})
+        root = folder / env_class.databases
+        needed = sorted({row["db_id"] for row in rows})
+        missing = [db_id for db_id in needed if not (root / db_id / f"{db_id}.sqlite").is_file()]
         if missing:
             downloads.DATABASES[task](missing, root)
 

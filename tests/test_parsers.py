@@ -5,27 +5,36 @@ from __future__ import annotations
 import copy
 import json
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from env import ENV_DICT, make_env
+from env import ENV_DICT, find_env, make_env
 from env.base import Env
 from env.parsing import json_value, last_boxed, last_code_block, python_literal
 
 # Pieces of answers, put together at random: near misses are what breaks parsers, and random text has none.
 FRAGMENTS = (
-    r"\boxed{ \text{ \boxed \{ \} { } [ ] ( ) ```json ```sql ```python ``` ' \" \\ : , - . 1 9e999 null True NaN lambda "
-    r"'a' \"a\" \ud800 \x00 \N{x} f'{ r' b'a' 'entity' 'label' positive {'entity': {'a': {\"a\": SELECT FROM # // <task>"
+    r"\boxed{ \text{ \boxed \{ \} { } [ ] ( ) ```json ```sql ```python ``` ' \" \\ : , - . 1 9e999 null True NaN "
+    r"'a' \"a\" \ud800 \x00 \N{x} f'{ r' b'a' 'entity' 'label' positive {'entity': {'a': {\"a\": lambda # // <task>"
 ).split() + ["\n", " ", "\0", "\u2028", "İ", "\ud800", "{'entity': 'Dr Reddy's', 'label': 'neutral'}"]
 HOSTILE = st.text() | st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join)
 LONG = 100_000
+TASK = "They took it."
 
 
 @pytest.fixture(scope="module", params=ENV_DICT)
 def env(request: pytest.FixtureRequest) -> Env:
     return make_env(request.param, data="sample")
+
+
+def env_with(name: str, label: Any) -> Env:
+    """The task with a single row of our own."""
+    env = find_env(name)()
+    env.dataset = [{"task": TASK, "label": label}]
+    return env
 
 
 def at(env: Env, index: int) -> Env:
@@ -76,8 +85,8 @@ def test_long_runs_are_read_in_reasonable_time(env: Env) -> None:
 
 
 def long_runs() -> list[str]:
-    pieces = ["{", "[", "[]", "{}", '{"a":', "{'a':", "\\boxed{", "\\text{", "```", "```json", "```sql", '\\"', "{a}", "'"]
-    pieces += ["{'entity': '", "{'entity': 'a', 'label': ", "'label': 'positive'}", "{" + " " * 50, "[1,"]
+    pieces = ["{", "[", "[]", "{}", '{"a":', "{'a':", "\\boxed{", "\\text{", "```", "```json", "```sql", '\\"', "{a}"]
+    pieces += ["'", "{'entity': '", "{'entity': 'a', 'label': ", "'label': 'positive'}", "{" + " " * 50, "[1,"]
     runs = [piece * (LONG // len(piece)) for piece in pieces]
     nested = ["[" * LONG + "]" * LONG, "\\boxed{" * LONG + "}" * LONG, '["' + '\\"' * LONG, "[[{" * 900 + "}]]" * 900]
     values = [f"[{'9' * LONG}]", f"[{'-' * LONG}1]", f"[1{'+1' * LONG}]", f"{{'a': {'(' * 150}{')' * 150}}}"]
@@ -85,12 +94,12 @@ def long_runs() -> list[str]:
 
 
 def test_the_prompt_does_not_depend_on_the_answer(env: Env) -> None:
-    """Swapping in another row's answer changes no prompt; cmdl alone shows the defendants, so only penalties are swapped."""
+    """Swapping in another row's answer changes no prompt; cmdl's shows the names, so only penalties change."""
     field = next(field for field in ("label", "query", "SQL") if field in env.fields)
     original = copy.deepcopy(at(env, 0).dataset[0])
     before = env.get_zero_shot_prompt(env.observe()), env.get_case_based_prompt(env.observe(), [])
     if env.name == "cmdl":
-        other = {name: ["Death Penalty"] if penalties != ["Death Penalty"] else ["Fine"] for name, penalties in original[field].items()}
+        other = {name: [] if penalties else ["Death Penalty"] for name, penalties in original[field].items()}
     else:
         other = next(row[field] for row in env.dataset if row[field] != original[field])
     env.dataset[0] = original | {field: other}
@@ -102,7 +111,8 @@ def test_the_prompt_does_not_depend_on_the_answer(env: Env) -> None:
 
 def test_cases_are_written_in_the_format_of_answers(env: Env) -> None:
     truth = at(env, 0).get_ground_truth()
-    cases = [{"task": "an earlier {task}", "answer": truth, "reward": 1}, {"task": "another", "answer": None, "reward": 0}]
+    right, wrong = {"answer": truth, "reward": 1}, {"answer": None, "reward": 0}
+    cases = [{"task": "an earlier {task}", **right}, {"task": "another", **wrong}]
     prompt = env.get_case_based_prompt_reflexion(env.observe(), cases)
     assert env.format_answer(truth) in prompt
     assert "an earlier {task}" in prompt and "no answer" in prompt
@@ -193,14 +203,14 @@ def test_python_literal(text: str, expected: object) -> None:
     ],
 )
 def test_sentifin_reads_what_models_write(line: str, entity: str) -> None:
-    env = make_env("sentifin", data="sample")
-    assert env.extraction(f"The answer:\n{line}\n{line}") == [{"entity": entity, "label": "positive"}] * 2
+    env = env_with("sentifin", [{"entity": entity, "label": "positive"}] * 2)
+    assert env.evaluate(f"The answer:\n{line}\n{line}") == (env.get_ground_truth(), 1)
+    assert env.evaluate(line)[1] == 0
     assert env.extraction(line.replace("ositive", "erhaps")) is None
 
 
 def test_order_and_sentiment_matter_in_sentifin() -> None:
-    env = make_env("sentifin", data="sample")
-    env.dataset = [row for row in env.dataset if len(row["label"]) > 1]
+    env = env_with("sentifin", [{"entity": "Acme", "label": "positive"}, {"entity": "Beta", "label": "neutral"}])
     truth = env.get_ground_truth()
     assert env.evaluate(env.format_answer(truth[::-1]))[1] == 0
     assert env.evaluate(env.format_answer(truth[:-1]))[1] == 0
@@ -209,9 +219,8 @@ def test_order_and_sentiment_matter_in_sentifin() -> None:
 
 
 def test_medication_is_right_from_a_fifth_and_retains_the_label() -> None:
-    env = make_env("mimic-iv-mr", data="sample")
     label = ["calcium", "potassium", "opioids", "antacids", "macrolides"]
-    env.dataset = [{"task": "t", "label": label}]
+    env = env_with("mimic-iv-mr", label)
     assert env.evaluate('["Calcium "]') == (label, 1)
     assert env.evaluate('["calcium", "herbs"]') == (["calcium", "herbs"], 0)  # 1 of 6
     assert env.evaluate('["calcium", "calcium"]') == (label, 1)
@@ -219,14 +228,13 @@ def test_medication_is_right_from_a_fifth_and_retains_the_label() -> None:
 
 
 def test_referral_takes_any_of_the_right_specialties() -> None:
-    env = make_env("mimic-iv-msr", data="sample")
-    env.dataset = [{"task": "t", "label": ["Neurology", "Cardiology"]}]
-    assert [env.evaluate(f"\\boxed{{{name}}}")[1] for name in ("neurology", "Cardiology", "Urology", "Surgery")] == [1, 1, 0, 0]
+    env = env_with("mimic-iv-msr", ["Neurology", "Cardiology"])
+    for name, reward in {"neurology": 1, "Cardiology": 1, "Urology": 0, "Surgery": 0}.items():
+        assert env.evaluate(f"\\boxed{{{name}}}")[1] == reward
 
 
 def test_triage_reads_a_level() -> None:
-    env = make_env("mimic-iv-tlp", data="sample")
-    env.dataset = [{"task": "t", "label": 3}]
+    env = env_with("mimic-iv-tlp", 3)
     assert env.evaluate("\\boxed{3}") == (3, 1)
     assert env.evaluate("\\boxed{2}") == (2, 0)
     for text in ("\\boxed{0}", "\\boxed{6}", "\\boxed{3.5}", "\\boxed{33}", "\\boxed{٣}", "3"):
@@ -234,8 +242,7 @@ def test_triage_reads_a_level() -> None:
 
 
 def test_charges_are_compared_by_defendant() -> None:
-    env = make_env("mud", data="sample")
-    env.dataset = [{"task": "t", "label": {"Li Ming": "Fraud", "Wu": "Robbery"}}]
+    env = env_with("mud", {"Li Ming": "Fraud", "Wu": "Robbery"})
     right = {"li  ming": " fraud", "WU": "robbery"}
     assert env.evaluate(json.dumps(right)) == ({"li ming": "Fraud", "WU": "Robbery"}, 1)
     for wrong in ({**right, "WU": "Fraud"}, {"WU": "Robbery"}, {**right, "Zhao": "Fraud"}, {**right, "WU": "Sloth"}):
@@ -246,14 +253,13 @@ def test_charges_are_compared_by_defendant() -> None:
 
 
 def test_penalties_are_compared_as_sets_and_the_names_are_told() -> None:
-    env = make_env("cmdl", data="sample")
-    env.dataset = [{"task": "They stole.", "label": {"Li": ["Imprisonment", "Fine"], "Wu": []}}]
+    env = env_with("cmdl", {"Li": ["Imprisonment", "Fine"], "Wu": []})
     assert env.evaluate("{'Wu': [], 'li': ['fine', 'Imprisonment', 'Fine']}")[1] == 1
     assert env.evaluate("{'Wu': [], 'Li': ['Fine']}")[1] == 0
     assert env.evaluate("{'Li': ['Fine', 'Imprisonment']}")[1] == 0
     assert env.evaluate("{'Wu': 'Fine', 'Li': ['Fine', 'Imprisonment']}") == (None, 0)
     task = env.observe()
-    assert task.startswith("They stole.") and "Li" in task and "Wu" in task and "Fine" not in task
+    assert task.startswith(TASK) and "Li" in task and "Wu" in task and "Fine" not in task
 
 
 @pytest.mark.parametrize(
@@ -274,4 +280,4 @@ def test_penalties_are_compared_as_sets_and_the_names_are_told() -> None:
     ],
 )
 def test_rows_with_bad_labels_are_refused(task: str, label: object, problem: str) -> None:
-    assert problem in make_env(task, data="sample").check_row({"task": "t", "label": label})
+    assert problem in env_with(task, label).check_row({"task": TASK, "label": label})
