@@ -16,6 +16,7 @@ from .patients import Patient, bare, draw_patient, listing, sentence
 
 TYPICAL, POSSIBLE, HISTORY = 0.8, 0.3, 0.5  # how often a patient has an item of each kind
 CHILD = 10  # up to this age a parent speaks
+CHILD_QUESTIONS = 4  # how many of facts.QUESTIONS concern a child
 WORDS = (40, 110)  # a task is at least and at most so long
 
 
@@ -63,8 +64,8 @@ def present(rng: random.Random, disease: facts.Disease) -> Presentation:
     present_keys = [key for key in typical if key != complaint and rng.random() < TYPICAL]
     present_keys += [key for key in possible if key not in (complaint, *typical) and rng.random() < POSSIBLE]
     known = {complaint, *typical, *possible}
-    absent = [words for key, words in facts.QUESTIONS.items() if key not in known]
-    absent = absent[:3] if child else absent
+    questions = list(facts.QUESTIONS.items())[: CHILD_QUESTIONS if child else None]
+    absent = [words for key, words in questions if key not in known]
     noise = facts.CHILD_NOISE_SYMPTOMS if child else facts.NOISE_SYMPTOMS
     symptoms = [rng.choice(facts.SYMPTOMS[key]) for key in present_keys] + rng.sample(noise, rng.choice((1, 1, 2)))
     rng.shuffle(symptoms)
@@ -74,7 +75,7 @@ def present(rng: random.Random, disease: facts.Disease) -> Presentation:
         symptoms=symptoms,
         pain=None if disease.pain is None or patient.years < 4 else describe_pain(rng, disease.pain),
         history=draw_history(rng, disease, patient),
-        denied=rng.sample(absent, rng.choice((1, 2, 2))),
+        denied=rng.sample(absent, min(len(absent), rng.choice((1, 2, 2)))),
         began=rng.choice(facts.DURATIONS[disease.course]),
     )
 
@@ -158,12 +159,13 @@ def letter(case: Presentation, rng: random.Random) -> str:
     """Full sentences, as a doctor would refer a patient."""
     patient = case.patient
     subject = patient.pronoun.title()
+    also = "also has" if patient.years < CHILD else rng.choice(("also describes", "has further noticed", "also reports"))
     background = rng.choice(("Of note in the history", "Relevant background", "The history includes"))
     colon = "" if background.endswith("includes") else ":"
     parts = [
         sentence(f"{patient.description} {rng.choice(('presents with', 'is seen for', 'comes in with'))} "
                  f"{case.complaint}, which began {case.began}"),
-        f"{subject} {rng.choice(('also describes', 'has further noticed', 'also has'))} {listing(case.symptoms)}.",
+        f"{subject} {also} {listing(case.symptoms)}.",
     ]
     if case.pain:
         parts.append(f"The pain is {case.pain}.")
