@@ -11,9 +11,9 @@ from .prompts import sentifin_prompt
 
 SENTIMENTS = ("positive", "negative", "neutral")
 # One entry of an answer. Its quotes are whichever the writer took, and an apostrophe in the name may be left unescaped.
-# The repeats are bounded so that no text takes long.
+# The repeats are bounded so that no text takes long; a name has no braces, nor half characters, which cannot be stored.
 ENTRY = re.compile(
-    r"""\{\s{0,4}(['"])entity\1\s{0,4}:\s{0,4}(['"])(.{1,300}?)\2\s{0,4},"""
+    r"""\{\s{0,4}(['"])entity\1\s{0,4}:\s{0,4}(['"])([^{}\n\ud800-\udfff]{1,300}?)\2\s{0,4},"""
     rf"""\s{{0,4}}(['"])label\4\s{{0,4}}:\s{{0,4}}(['"])({"|".join(SENTIMENTS)})\5\s{{0,4}}\}}""",
     re.IGNORECASE,
 )
@@ -37,7 +37,7 @@ class SEntFiN(Env):
     def extraction(self, text: str) -> list[dict[str, str]] | None:
         """Every entry in the text, in order; None where there is none."""
         entries = [_entry(_unescape(match[3], match[2]), match[6]) for match in ENTRY.finditer(text)]
-        return entries or None
+        return [entry for entry in entries if entry["entity"]] or None
 
     def reward_function(self, answer: list[dict[str, str]]) -> int:
         return int(answer == self.get_ground_truth())
