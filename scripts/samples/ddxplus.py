@@ -159,13 +159,13 @@ def letter(case: Presentation, rng: random.Random) -> str:
     """Full sentences, as a doctor would refer a patient."""
     patient = case.patient
     subject = patient.pronoun.title()
-    also = "also has" if patient.years < CHILD else rng.choice(("also describes", "has further noticed", "also reports"))
+    also = ("also has",) if patient.years < CHILD else ("also describes", "has further noticed", "also reports")
     background = rng.choice(("Of note in the history", "Relevant background", "The history includes"))
     colon = "" if background.endswith("includes") else ":"
     parts = [
         sentence(f"{patient.description} {rng.choice(('presents with', 'is seen for', 'comes in with'))} "
                  f"{case.complaint}, which began {case.began}"),
-        f"{subject} {also} {listing(case.symptoms)}.",
+        f"{subject} {rng.choice(also)} {listing(case.symptoms)}.",
     ]
     if case.pain:
         parts.append(f"The pain is {case.pain}.")
