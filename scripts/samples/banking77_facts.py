@@ -23,7 +23,15 @@ DETAILS: dict[str, tuple[str, ...]] = {
 }
 
 GREETINGS = ("Hi.", "Hello.", "Hey!", "Good morning.", "Quick question:", "Excuse me.", "Hello there.", "Hi team!")
-CLOSINGS = ("Thanks!", "Please help.", "Can you check?", "Any ideas?", "Cheers.", "Please advise.", "I'm a bit worried.")
+CLOSINGS = (
+    "Thanks!",
+    "Please help.",
+    "Can you check?",
+    "Any ideas?",
+    "Cheers.",
+    "Please advise.",
+    "I'm a bit worried.",
+)
 
 INTENTS: dict[str, tuple[str, ...]] = {
     "card arrival": (

@@ -133,7 +133,7 @@ CPU = (
 MEMORY = (
     Fault(
         (
-            "kernel: EDAC MC{mc}: 1 CE memory read error on CPU_SrcID#{socket}_Ha#0_Chan#1_DIMM#0 (page:0x{pid} rank:1)",
+            "kernel: EDAC MC{mc}: 1 CE memory read error on SrcID#{socket}_Chan#1_DIMM#0 (page:0x{pid} rank:1)",
             "kernel: EDAC MC{mc}: {count} CE on DIMM_{dimm}, row 18723 bank 2",
             "rasdaemon: corrected errors on DIMM_{dimm} exceed {count} in 24 hours",
             "bmc: Correctable ECC logging limit reached, DIMM_{dimm}",
@@ -329,5 +329,5 @@ NOISE = (
     "dockerd[1902]: container {program}-{pid} restarted, OOMKilled=false",
     "node-agent: cpu usage {core}%, memory usage 61%, disk usage 48%",
     "bmc: SEL cleared by administrator",
-    "kernel: audit: type=1400 apparmor=\"STATUS\" operation=\"profile_replace\" profile=\"unconfined\"",
+    'kernel: audit: type=1400 apparmor="STATUS" operation="profile_replace" profile="unconfined"',
 )

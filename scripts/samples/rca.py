@@ -88,25 +88,29 @@ def timed_log(record: Record, form: str) -> list[str]:
 def fields(record: Record) -> str:
     """A block of fields, as element managers print it."""
     cause = [f"Probable cause    = {record.cause}"] if record.cause else []
-    return "\n".join((
-        f"ALARM {record.number}    {record.severity.upper()}",
-        f"Network element   = {record.device} {record.site}",
-        f"Raised            = {record.time:%Y-%m-%d %H:%M:%S}",
-        *cause,
-        f"Specific problem  = {start_upper(record.problem)}",
-        "Log:",
-        *(f"  {line}" for line in timed_log(record, "%H:%M:%S")),
-    ))
+    return "\n".join(
+        (
+            f"ALARM {record.number}    {record.severity.upper()}",
+            f"Network element   = {record.device} {record.site}",
+            f"Raised            = {record.time:%Y-%m-%d %H:%M:%S}",
+            *cause,
+            f"Specific problem  = {start_upper(record.problem)}",
+            "Log:",
+            *(f"  {line}" for line in timed_log(record, "%H:%M:%S")),
+        )
+    )
 
 
 def syslog(record: Record) -> str:
     """Plain lines with the alarm as the last."""
     host = record.site.lower()
     cause = f" ({record.cause})" if record.cause else ""
-    return "\n".join((
-        *(f"{line[:15]} {host}: {line[16:]}" for line in timed_log(record, "%b %d %H:%M:%S")),
-        f"{record.time:%b %d %H:%M:%S} {host}: %ALM-{record.severity.upper()}: {record.problem}{cause}",
-    ))
+    return "\n".join(
+        (
+            *(f"{line[:15]} {host}: {line[16:]}" for line in timed_log(record, "%b %d %H:%M:%S")),
+            f"{record.time:%b %d %H:%M:%S} {host}: %ALM-{record.severity.upper()}: {record.problem}{cause}",
+        )
+    )
 
 
 def structured(record: Record) -> str:
@@ -125,22 +129,26 @@ def structured(record: Record) -> str:
 def snmp(record: Record) -> str:
     """The variables of a notification."""
     cause = [f"  almCause: {record.cause}"] if record.cause else []
-    return "\n".join((
-        f"{record.time:%d.%m.%Y %H:%M:%S} notification from {record.device} at {record.site}, seq {record.number}",
-        *cause,
-        f"  almSeverity: {record.severity}",
-        f"  almText: {record.problem}",
-        *(f"  recent: {line}" for line in timed_log(record, "%H:%M")),
-    ))
+    return "\n".join(
+        (
+            f"{record.time:%d.%m.%Y %H:%M:%S} notification from {record.device} at {record.site}, seq {record.number}",
+            *cause,
+            f"  almSeverity: {record.severity}",
+            f"  almText: {record.problem}",
+            *(f"  recent: {line}" for line in timed_log(record, "%H:%M")),
+        )
+    )
 
 
 def short(record: Record) -> str:
     """One line a fact, as it is pasted into a ticket."""
     cause = f" / {record.cause}" if record.cause else ""
-    return "\n".join((
-        f"[{record.severity}] {record.device} {record.site}{cause}: {record.problem}",
-        *(f"- {line}" for line in record.log),
-    ))
+    return "\n".join(
+        (
+            f"[{record.severity}] {record.device} {record.site}{cause}: {record.problem}",
+            *(f"- {line}" for line in record.log),
+        )
+    )
 
 
 FORMATS: tuple[Callable[[Record], str], ...] = (fields, syslog, structured, snmp, short)

@@ -25,7 +25,18 @@ DETAILS: dict[str, tuple[str, ...]] = {
     "process": ("bgpd", "rpd", "ospf_mgr", "charging_agent", "lm_daemon"),
 }
 
-DEVICES = ("Router", "Base station", "OLT", "Microwave link", "Core switch", "DWDM node", "Media gateway", "RNC", "BRAS", "MME")
+DEVICES = (
+    "Router",
+    "Base station",
+    "OLT",
+    "Microwave link",
+    "Core switch",
+    "DWDM node",
+    "Media gateway",
+    "RNC",
+    "BRAS",
+    "MME",
+)
 
 
 @dataclass(frozen=True)
@@ -50,163 +61,361 @@ SLOWED = "throughput on {port} below its usual level"
 POLL = "element did not answer {few} polls of the management station"
 
 COMMUNICATIONS = (
-    Cause(("lossOfSignal", "LOS"),
-          ("no light received on {port}", "optical input power {dbm} dBm, no carrier on {port}",
-           "incoming signal missing on {port}"), (LINK, SWITCHED, NEIGHBOUR)),
-    Cause(("lossOfFrame", "framingError"),
-          ("frame alignment lost on {port}", "{many} out-of-frame seconds on {port}",
-           "frames from the far end cannot be aligned"), (LINK, SLOWED)),
-    Cause(("remoteNodeTransmissionError", "RDI"),
-          ("far end reports a defect on the trunk to {peer}", "remote defect indication received on {port}"),
-          (SERVICE, SWITCHED)),
-    Cause(("BGP peer down", "routingProtocolFailure"),
-          ("session to {peer} left Established, hold timer expired", "keepalives from {peer} stopped, neighbour lost"),
-          (CLIENTS, SWITCHED)),
-    Cause(("localNodeTransmissionError", "S1 link failure"),
-          ("SCTP association with {peer} aborted", "S1 path to the core at {peer} lost", "heartbeats to {peer} unanswered"),
-          (CELL_DOWN, CLIENTS)),
-    Cause(("callEstablishmentError", "signalling link failure"),
-          ("SS7 link set to {peer} unavailable", "no answer to INVITE from trunk {peer}, calls cannot be set up"),
-          (CLIENTS, SERVICE)),
-    Cause(("degradedSignal", "excessiveBER"),
-          ("bit error ratio 1E-4 on the path to {peer}", "signal to noise of the radio hop to {site} fell below its limit",
-           "{many} CRC errors received from the line on {port}"), (SLOWED, SWITCHED)),
-    Cause(("lANError", "dTE-DCEInterfaceError"),
-          ("interface {port} flaps, cable pair to the neighbour interrupted", "negotiation with the neighbour on {port} fails"),
-          (NEIGHBOUR, LINK)),
-    Cause(("LACP down", "pathUnavailable"),
-          ("no LACP frames from the partner on {port}", "pseudowire to {peer} unavailable, label withdrawn by the far end"),
-          (LINK, SERVICE)),
-    Cause(("ONU offline", "fibreCut"),
-          ("{few} subscribers' terminals on PON {port} vanished at once", "feeder fibre towards {site} interrupted at 4.2 km"),
-          (CLIENTS, POLL)),
+    Cause(
+        ("lossOfSignal", "LOS"),
+        (
+            "no light received on {port}",
+            "optical input power {dbm} dBm, no carrier on {port}",
+            "incoming signal missing on {port}",
+        ),
+        (LINK, SWITCHED, NEIGHBOUR),
+    ),
+    Cause(
+        ("lossOfFrame", "framingError"),
+        (
+            "frame alignment lost on {port}",
+            "{many} out-of-frame seconds on {port}",
+            "frames from the far end cannot be aligned",
+        ),
+        (LINK, SLOWED),
+    ),
+    Cause(
+        ("remoteNodeTransmissionError", "RDI"),
+        ("far end reports a defect on the trunk to {peer}", "remote defect indication received on {port}"),
+        (SERVICE, SWITCHED),
+    ),
+    Cause(
+        ("BGP peer down", "routingProtocolFailure"),
+        ("session to {peer} left Established, hold timer expired", "keepalives from {peer} stopped, neighbour lost"),
+        (CLIENTS, SWITCHED),
+    ),
+    Cause(
+        ("localNodeTransmissionError", "S1 link failure"),
+        (
+            "SCTP association with {peer} aborted",
+            "S1 path to the core at {peer} lost",
+            "heartbeats to {peer} unanswered",
+        ),
+        (CELL_DOWN, CLIENTS),
+    ),
+    Cause(
+        ("callEstablishmentError", "signalling link failure"),
+        ("SS7 link set to {peer} unavailable", "no answer to INVITE from trunk {peer}, calls cannot be set up"),
+        (CLIENTS, SERVICE),
+    ),
+    Cause(
+        ("degradedSignal", "excessiveBER"),
+        (
+            "bit error ratio 1E-4 on the path to {peer}",
+            "signal to noise of the radio hop to {site} fell below its limit",
+            "{many} CRC errors received from the line on {port}",
+        ),
+        (SLOWED, SWITCHED),
+    ),
+    Cause(
+        ("lANError", "dTE-DCEInterfaceError"),
+        (
+            "interface {port} flaps, cable pair to the neighbour interrupted",
+            "negotiation with the neighbour on {port} fails",
+        ),
+        (NEIGHBOUR, LINK),
+    ),
+    Cause(
+        ("LACP down", "pathUnavailable"),
+        (
+            "no LACP frames from the partner on {port}",
+            "pseudowire to {peer} unavailable, label withdrawn by the far end",
+        ),
+        (LINK, SERVICE),
+    ),
+    Cause(
+        ("ONU offline", "fibreCut"),
+        (
+            "{few} subscribers' terminals on PON {port} vanished at once",
+            "feeder fibre towards {site} interrupted at 4.2 km",
+        ),
+        (CLIENTS, POLL),
+    ),
 )
 
 QUALITY = (
-    Cause(("responseTimeExcessive",),
-          ("answer time of the HLR at {peer} {many} ms", "round trip to {peer} exceeds its objective of 40 ms"), (CLIENTS,)),
-    Cause(("queueSizeExceeded",),
-          ("egress queue of {port} {percent} % full, tail drops begin", "{many} requests wait, the backlog objective is 200"),
-          (SLOWED, SERVICE)),
-    Cause(("congestion", "bandwidthReduced"),
-          ("{port} carries {percent} % of its capacity", "busy hour traffic on the trunk to {peer} exceeds what was planned",
-           "committed rate cannot be met on {port}"), (SLOWED, CLIENTS)),
-    Cause(("retransmissionRateExcessive",),
-          ("TCP retransmissions towards {peer} at {few} %", "RLC retransmissions in {cell} at {few} %"), (SLOWED,)),
-    Cause(("thresholdCrossed", "TCA"),
-          ("packet loss to {peer} {few} %, objective 0.1 %", "jitter of voice calls on {port} 48 ms, objective 20 ms",
-           "15-minute delay counter above its objective"), (SERVICE, CLIENTS)),
-    Cause(("KPI degraded", "performanceDegraded"),
-          ("call drop rate of {cell} {few} % over the last hour", "handover success in {cell} fell to {percent} %",
-           "setup success ratio {percent} %, target 99.2 %"), (SERVICE,)),
-    Cause(("resourceAtOrNearingCapacity",),
-          ("{cell} admits no further users, {many} connected", "address pool {percent} % used, new sessions soon refused"),
-          (CLIENTS, SERVICE)),
-    Cause(("MOS degraded", "SLA violation"),
-          ("mean opinion score of calls through {site} 2.9", "availability promised to the customer on {port} missed this month"),
-          (SERVICE,)),
+    Cause(
+        ("responseTimeExcessive",),
+        ("answer time of the HLR at {peer} {many} ms", "round trip to {peer} exceeds its objective of 40 ms"),
+        (CLIENTS,),
+    ),
+    Cause(
+        ("queueSizeExceeded",),
+        (
+            "egress queue of {port} {percent} % full, tail drops begin",
+            "{many} requests wait, the backlog objective is 200",
+        ),
+        (SLOWED, SERVICE),
+    ),
+    Cause(
+        ("congestion", "bandwidthReduced"),
+        (
+            "{port} carries {percent} % of its capacity",
+            "busy hour traffic on the trunk to {peer} exceeds what was planned",
+            "committed rate cannot be met on {port}",
+        ),
+        (SLOWED, CLIENTS),
+    ),
+    Cause(
+        ("retransmissionRateExcessive",),
+        ("TCP retransmissions towards {peer} at {few} %", "RLC retransmissions in {cell} at {few} %"),
+        (SLOWED,),
+    ),
+    Cause(
+        ("thresholdCrossed", "TCA"),
+        (
+            "packet loss to {peer} {few} %, objective 0.1 %",
+            "jitter of voice calls on {port} 48 ms, objective 20 ms",
+            "15-minute delay counter above its objective",
+        ),
+        (SERVICE, CLIENTS),
+    ),
+    Cause(
+        ("KPI degraded", "performanceDegraded"),
+        (
+            "call drop rate of {cell} {few} % over the last hour",
+            "handover success in {cell} fell to {percent} %",
+            "setup success ratio {percent} %, target 99.2 %",
+        ),
+        (SERVICE,),
+    ),
+    Cause(
+        ("resourceAtOrNearingCapacity",),
+        (
+            "{cell} admits no further users, {many} connected",
+            "address pool {percent} % used, new sessions soon refused",
+        ),
+        (CLIENTS, SERVICE),
+    ),
+    Cause(
+        ("MOS degraded", "SLA violation"),
+        (
+            "mean opinion score of calls through {site} 2.9",
+            "availability promised to the customer on {port} missed this month",
+        ),
+        (SERVICE,),
+    ),
 )
 
 PROCESSING = (
-    Cause(("softwareProgramAbnormallyTerminated", "softwareError"),
-          ("{process} exited on signal 11", "core file of {process} written, restarted {few} times"), (NEIGHBOUR, CLIENTS)),
-    Cause(("storageCapacityProblem", "file system full"),
-          ("/var at {percent} %, logs cannot be written", "partition of the billing records {percent} % full"), (POLL,)),
-    Cause(("versionMismatch",),
-          ("{board} runs {release}, the system another release", "image {release} does not fit the installed database schema"),
-          (RESTARTED, SERVICE)),
-    Cause(("corruptData", "databaseInconsistency"),
-          ("checksum of the running configuration does not match", "records of the subscriber table unreadable",
-           "standby database differs from the active one in {many} rows"), (CLIENTS, POLL)),
-    Cause(("configurationOrCustomizationError",),
-          ("parameter set of {cell} refers to a neighbour that is not defined", "access list compiles with {few} errors",
-           "commit rolled back, statement not accepted by {process}"), (SERVICE, CELL_DOWN)),
-    Cause(("cPUCyclesLimitExceeded",),
-          ("{process} uses {percent} % of processor time", "load of the control task above {percent} % for 15 minutes"),
-          (POLL, NEIGHBOUR, SLOWED)),
-    Cause(("outOfMemory", "memory leak"),
-          ("{process} cannot allocate buffers", "heap of {process} grew by {many} MB since restart"), (RESTARTED, NEIGHBOUR)),
-    Cause(("applicationSubsystemFailure",),
-          ("{process} does not react to its supervisor", "charging application not running on any member"), (CLIENTS, SERVICE)),
-    Cause(("fileError", "transferOfRecordsFailed"),
-          ("measurement file of 10:15 cannot be opened", "call records could not be parsed, {many} set aside"), (POLL,)),
-    Cause(("licence key invalid", "underlyingResourceUnavailable"),
-          ("signature of the licence file not valid, feature disabled", "{process} waits for a lock held for {many} s"),
-          (SERVICE, SLOWED)),
+    Cause(
+        ("softwareProgramAbnormallyTerminated", "softwareError"),
+        ("{process} exited on signal 11", "core file of {process} written, restarted {few} times"),
+        (NEIGHBOUR, CLIENTS),
+    ),
+    Cause(
+        ("storageCapacityProblem", "file system full"),
+        ("/var at {percent} %, logs cannot be written", "partition of the billing records {percent} % full"),
+        (POLL,),
+    ),
+    Cause(
+        ("versionMismatch",),
+        (
+            "{board} runs {release}, the system another release",
+            "image {release} does not fit the installed database schema",
+        ),
+        (RESTARTED, SERVICE),
+    ),
+    Cause(
+        ("corruptData", "databaseInconsistency"),
+        (
+            "checksum of the running configuration does not match",
+            "records of the subscriber table unreadable",
+            "standby database differs from the active one in {many} rows",
+        ),
+        (CLIENTS, POLL),
+    ),
+    Cause(
+        ("configurationOrCustomizationError",),
+        (
+            "parameter set of {cell} refers to a neighbour that is not defined",
+            "access list compiles with {few} errors",
+            "commit rolled back, statement not accepted by {process}",
+        ),
+        (SERVICE, CELL_DOWN),
+    ),
+    Cause(
+        ("cPUCyclesLimitExceeded",),
+        ("{process} uses {percent} % of processor time", "load of the control task above {percent} % for 15 minutes"),
+        (POLL, NEIGHBOUR, SLOWED),
+    ),
+    Cause(
+        ("outOfMemory", "memory leak"),
+        ("{process} cannot allocate buffers", "heap of {process} grew by {many} MB since restart"),
+        (RESTARTED, NEIGHBOUR),
+    ),
+    Cause(
+        ("applicationSubsystemFailure",),
+        ("{process} does not react to its supervisor", "charging application not running on any member"),
+        (CLIENTS, SERVICE),
+    ),
+    Cause(
+        ("fileError", "transferOfRecordsFailed"),
+        ("measurement file of 10:15 cannot be opened", "call records could not be parsed, {many} set aside"),
+        (POLL,),
+    ),
+    Cause(
+        ("licence key invalid", "underlyingResourceUnavailable"),
+        ("signature of the licence file not valid, feature disabled", "{process} waits for a lock held for {many} s"),
+        (SERVICE, SLOWED),
+    ),
 )
 
 EQUIPMENT = (
-    Cause(("powerProblem", "powerSupplyFailure"),
-          ("rectifier module {few} delivers no current", "supply B of the shelf failed, running on supply A",
-           "converter on {board} out of range, 3.3 V at 2.6 V"), (RESTARTED, POLL)),
-    Cause(("receiverFailure",),
-          ("receiver of the radio unit in {board} faulty", "self-test of the receive branch fails, unit to be replaced"),
-          (CELL_DOWN, LINK)),
-    Cause(("transmitterFailure", "laserEndOfLife"),
-          ("laser bias of the transceiver in {port} at its limit", "power amplifier of {cell} gives no output",
-           "transmit module in {board} burnt out"), (LINK, SERVICE, SWITCHED)),
-    Cause(("processorProblem", "boardFault"),
-          ("control board in {board} fails its self-test", "parity error in the forwarding chip of {board}",
-           "heartbeat of the card in {board} lost, card does not boot"), (NEIGHBOUR, SWITCHED, CLIENTS)),
-    Cause(("timingProblem", "oscillator failure"),
-          ("oven oscillator on {board} cannot hold frequency", "clock module in {board} faulty, holdover"), (SERVICE, SWITCHED)),
-    Cause(("fan unit failure",),
-          ("fan tray {few} stands still", "rotor {few} of the fan tray does not turn, replace tray"), (RESTARTED,)),
-    Cause(("antennaFailure", "VSWR over limit"),
-          ("standing wave ratio 3.1 at the feeder of {cell}", "tilt motor of {cell} jammed"), (SERVICE, CELL_DOWN)),
-    Cause(("inputOutputDeviceError", "diskFailure"),
-          ("hard disk {few} of the server module reports bad sectors", "flash card in {board} cannot be written"),
-          (POLL, RESTARTED)),
-    Cause(("multiplexerProblem", "replaceableUnitMissing"),
-          ("multiplexer card in {board} was pulled or has no contact", "line card in {board} not seated"),
-          (LINK, SWITCHED)),
-    Cause(("batteryFault", "dataSetOrModemError"),
-          ("battery string {few} holds {few} % of its rated charge", "modem of the microwave indoor unit defective"),
-          (POLL, LINK)),
+    Cause(
+        ("powerProblem", "powerSupplyFailure"),
+        (
+            "rectifier module {few} delivers no current",
+            "supply B of the shelf failed, running on supply A",
+            "converter on {board} out of range, 3.3 V at 2.6 V",
+        ),
+        (RESTARTED, POLL),
+    ),
+    Cause(
+        ("receiverFailure",),
+        ("receiver of the radio unit in {board} faulty", "self-test of the receive branch fails, unit to be replaced"),
+        (CELL_DOWN, LINK),
+    ),
+    Cause(
+        ("transmitterFailure", "laserEndOfLife"),
+        (
+            "laser bias of the transceiver in {port} at its limit",
+            "power amplifier of {cell} gives no output",
+            "transmit module in {board} burnt out",
+        ),
+        (LINK, SERVICE, SWITCHED),
+    ),
+    Cause(
+        ("processorProblem", "boardFault"),
+        (
+            "control board in {board} fails its self-test",
+            "parity error in the forwarding chip of {board}",
+            "heartbeat of the card in {board} lost, card does not boot",
+        ),
+        (NEIGHBOUR, SWITCHED, CLIENTS),
+    ),
+    Cause(
+        ("timingProblem", "oscillator failure"),
+        ("oven oscillator on {board} cannot hold frequency", "clock module in {board} faulty, holdover"),
+        (SERVICE, SWITCHED),
+    ),
+    Cause(
+        ("fan unit failure",),
+        ("fan tray {few} stands still", "rotor {few} of the fan tray does not turn, replace tray"),
+        (RESTARTED,),
+    ),
+    Cause(
+        ("antennaFailure", "VSWR over limit"),
+        ("standing wave ratio 3.1 at the feeder of {cell}", "tilt motor of {cell} jammed"),
+        (SERVICE, CELL_DOWN),
+    ),
+    Cause(
+        ("inputOutputDeviceError", "diskFailure"),
+        ("hard disk {few} of the server module reports bad sectors", "flash card in {board} cannot be written"),
+        (POLL, RESTARTED),
+    ),
+    Cause(
+        ("multiplexerProblem", "replaceableUnitMissing"),
+        ("multiplexer card in {board} was pulled or has no contact", "line card in {board} not seated"),
+        (LINK, SWITCHED),
+    ),
+    Cause(
+        ("batteryFault", "dataSetOrModemError"),
+        ("battery string {few} holds {few} % of its rated charge", "modem of the microwave indoor unit defective"),
+        (POLL, LINK),
+    ),
 )
 
 ENVIRONMENTAL = (
-    Cause(("temperatureUnacceptable", "highTemperature"),
-          ("room at {degrees} C, permitted 40 C", "air at the intake of the cabinet {degrees} C"), (RESTARTED, SERVICE, POLL)),
-    Cause(("heatingVentilationCoolingProblem", "airConditionerFailure"),
-          ("air conditioner {few} in the shelter of {site} stopped", "compressor of the room cooling tripped"), (RESTARTED,)),
-    Cause(("humidityUnacceptable",),
-          ("relative humidity {percent} % at {site}", "condensation in the cabinet of {site}"), (SERVICE, LINK)),
-    Cause(("floodDetected", "leakDetected"),
-          ("water under the raised floor at {site}", "leak sensor {few} of the cable vault wet"), (POLL, LINK)),
-    Cause(("fireDetected", "smoke"),
-          ("smoke detector {few} at {site} triggered", "extinguisher of the battery room released"), (POLL, CELL_DOWN)),
-    Cause(("enclosureDoorOpen", "intrusion"),
-          ("door of the shelter at {site} open for {many} s", "motion inside the fenced compound of {site}"), (POLL,)),
-    Cause(("mains failure", "commercialPowerLost"),
-          ("public grid at {site} gone, diesel not started", "mains voltage of the building below 180 V at {site}"),
-          (POLL, CELL_DOWN)),
-    Cause(("materialSupplyExhausted", "fuelLow"),
-          ("diesel tank of {site} {few} % full", "coolant of the plant room below its mark"), (POLL,)),
-    Cause(("excessiveVibration", "tower light failure"),
-          ("mast at {site} sways beyond its limit in the wind", "obstruction lamp on the mast of {site} dark"), (LINK, SLOWED)),
+    Cause(
+        ("temperatureUnacceptable", "highTemperature"),
+        ("room at {degrees} C, permitted 40 C", "air at the intake of the cabinet {degrees} C"),
+        (RESTARTED, SERVICE, POLL),
+    ),
+    Cause(
+        ("heatingVentilationCoolingProblem", "airConditionerFailure"),
+        ("air conditioner {few} in the shelter of {site} stopped", "compressor of the room cooling tripped"),
+        (RESTARTED,),
+    ),
+    Cause(
+        ("humidityUnacceptable",),
+        ("relative humidity {percent} % at {site}", "condensation in the cabinet of {site}"),
+        (SERVICE, LINK),
+    ),
+    Cause(
+        ("floodDetected", "leakDetected"),
+        ("water under the raised floor at {site}", "leak sensor {few} of the cable vault wet"),
+        (POLL, LINK),
+    ),
+    Cause(
+        ("fireDetected", "smoke"),
+        ("smoke detector {few} at {site} triggered", "extinguisher of the battery room released"),
+        (POLL, CELL_DOWN),
+    ),
+    Cause(
+        ("enclosureDoorOpen", "intrusion"),
+        ("door of the shelter at {site} open for {many} s", "motion inside the fenced compound of {site}"),
+        (POLL,),
+    ),
+    Cause(
+        ("mains failure", "commercialPowerLost"),
+        ("public grid at {site} gone, diesel not started", "mains voltage of the building below 180 V at {site}"),
+        (POLL, CELL_DOWN),
+    ),
+    Cause(
+        ("materialSupplyExhausted", "fuelLow"),
+        ("diesel tank of {site} {few} % full", "coolant of the plant room below its mark"),
+        (POLL,),
+    ),
+    Cause(
+        ("excessiveVibration", "tower light failure"),
+        ("mast at {site} sways beyond its limit in the wind", "obstruction lamp on the mast of {site} dark"),
+        (LINK, SLOWED),
+    ),
 )
 
 EVENTS = (
-    Cause(("coldStart", "warmStart"),
-          ("agent reinitialised after planned maintenance", "element booted as scheduled, release {release}"), (POLL, LINK)),
-    Cause(("linkUp",),
-          ("{port} operational again", "operational state of {port} changed to up"), (NEIGHBOUR,)),
-    Cause(("configChange", "ciscoConfigManEvent"),
-          ("running configuration saved by {user}", "{user} committed {few} changes from {peer}"), (NEIGHBOUR, SLOWED)),
-    Cause(("loginNotification", "sessionOpened"),
-          ("{user} logged in from {peer} over SSH", "session of {user} from {peer} closed normally"), (LINK,)),
-    Cause(("switchoverComplete", "maintenanceWindow"),
-          ("operator {user} moved traffic to the standby, as ordered", "work order begins, {board} locked by {user}"),
-          (SWITCHED, CELL_DOWN, LINK)),
-    Cause(("softwareInstalled", "backupDone"),
-          ("release {release} activated on request of {user}", "nightly backup of the database finished, {many} MB"),
-          (RESTARTED, POLL)),
-    Cause(("entityInserted", "inventoryChange"),
-          ("new card detected in {board}, serial number registered", "pluggable inserted in {port}, part accepted"),
-          (LINK, RESTARTED)),
-    Cause(("clockSynchronised", "alarmListCleared"),
-          ("clock stepped by {few} ms to server {peer}", "{few} entries acknowledged and cleared by {user}"), (SLOWED,)),
+    Cause(
+        ("coldStart", "warmStart"),
+        ("agent reinitialised after planned maintenance", "element booted as scheduled, release {release}"),
+        (POLL, LINK),
+    ),
+    Cause(("linkUp",), ("{port} operational again", "operational state of {port} changed to up"), (NEIGHBOUR,)),
+    Cause(
+        ("configChange", "ciscoConfigManEvent"),
+        ("running configuration saved by {user}", "{user} committed {few} changes from {peer}"),
+        (NEIGHBOUR, SLOWED),
+    ),
+    Cause(
+        ("loginNotification", "sessionOpened"),
+        ("{user} logged in from {peer} over SSH", "session of {user} from {peer} closed normally"),
+        (LINK,),
+    ),
+    Cause(
+        ("switchoverComplete", "maintenanceWindow"),
+        ("operator {user} moved traffic to the standby, as ordered", "work order begins, {board} locked by {user}"),
+        (SWITCHED, CELL_DOWN, LINK),
+    ),
+    Cause(
+        ("softwareInstalled", "backupDone"),
+        ("release {release} activated on request of {user}", "nightly backup of the database finished, {many} MB"),
+        (RESTARTED, POLL),
+    ),
+    Cause(
+        ("entityInserted", "inventoryChange"),
+        ("new card detected in {board}, serial number registered", "pluggable inserted in {port}, part accepted"),
+        (LINK, RESTARTED),
+    ),
+    Cause(
+        ("clockSynchronised", "alarmListCleared"),
+        ("clock stepped by {few} ms to server {peer}", "{few} entries acknowledged and cleared by {user}"),
+        (SLOWED,),
+    ),
 )
 EVENT_SEVERITIES = ("indeterminate", "info", "cleared", "minor")
 
