@@ -55,7 +55,7 @@ def load_sentence_model(model: str, device: torch.device) -> SentenceTransformer
     """
     quiet_transformers()
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers.utils import cached_file
 
     path = str(embedded_model_folder()) if model == EMBEDDED else model
@@ -107,7 +107,9 @@ def cannot_load(option: str, model: str, error: Exception) -> UserError:
     """The error for a model that does not load: its first line, and where models may come from."""
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     where = "the folder" if Path(model).is_dir() else "a folder or a Hugging Face id that can be downloaded from here"
-    return UserError(f"{option} {model}: cannot load it ({reason}). It must be {where} with config, weights and tokenizer")
+    return UserError(
+        f"{option} {model}: cannot load it ({reason}). It must be {where} with config, weights and tokenizer"
+    )
 
 
 def check_tokenizer(tokenizer: Any, option: str, model: str) -> None:
