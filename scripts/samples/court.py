@@ -32,7 +32,7 @@ DETAILS: dict[str, tuple[str, ...]] = {
         "Longkou County",
     ),
     "later": ("two days later", "the following week", "some ten days later", "a month later"),
-    "hour": ("about 9 p.m.", "about 11 p.m.", "shortly after midnight", "about 4 p.m.", "about 8 p.m."),
+    "hour": ("about 9 p.m.", "about 11 p.m.", "about midnight", "about 4 p.m.", "about 8 p.m."),
 }
 
 
