@@ -184,17 +184,18 @@ def test_training_uses_each_buffered_pair_once_and_rebuilds_the_linear_part(
 
 
 def test_features_of_before_a_training_step_are_not_used_after_it() -> None:
-    policy = neural(NeuralLinLogUCB, batch_size=1)
+    policy = neural(NeuralLinLogUCB, batch_size=2)
     query, tasks = arms(0)
     before = policy.score(query, tasks)
     policy.update(query, tasks[:1], 1)
+    policy.update(query, tasks[1:2], 0)
+    assert len(policy.encoder.trained) == 1
+    policy.update(query, tasks[:1], 1)  # scored before the training, learned from after it
+    phi = np.array([planted_phi((query, task)) for task in tasks]) * policy.encoder.stretch().numpy()
+    assert relative_error(policy.confidence.inverse, inverse_from_scratch(phi[[0, 1, 0]])) < 1e-6
     after = policy.score(query, tasks)
-    phi = torch.from_numpy(np.array([planted_phi((query, task)) for task in tasks])) * policy.encoder.stretch()
-    assert after.exploit.tolist() == pytest.approx(torch.sigmoid(phi @ policy.w).tolist(), rel=1e-6)
+    assert after.exploit.tolist() == pytest.approx(torch.sigmoid(torch.from_numpy(phi) @ policy.w).tolist(), rel=1e-6)
     assert not torch.allclose(before.exploit, after.exploit)
-    policy.update(query, tasks[:1], 1)  # the same pair again: its features must be those of now
-    phi = np.array([planted_phi((query, tasks[0]))] * 2) * policy.encoder.stretch().numpy()
-    assert relative_error(policy.confidence.inverse, inverse_from_scratch(phi)) < 1e-6
 
 
 def test_neural_lin_ucb_is_ridge_regression_between_trainings() -> None:
