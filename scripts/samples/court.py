@@ -10,12 +10,12 @@ from datetime import date, timedelta
 
 SURNAMES = (
     "Zhao Qian Sun Li Zhou Wu Zheng Wang Feng Chen Chu Wei Jiang Shen Han Yang Zhu Qin Xu He Lu Shi Zhang Kong Cao "
-    "Yan Hua  Jin Tao Qi Xie Zou Yu Bai Dou Yun Su Pan Ge Fan Peng Lang Ma Fang Ren Yuan Liu Tang Fei Luo Hao An "
+    "Yan Hua Jin Tao Qi Xie Zou Yu Bai Dou Yun Su Pan Ge Fan Peng Lang Ma Fang Ren Yuan Liu Tang Fei Luo Hao An "
     "Chang Gu Meng Ping Huang"
 ).split()
 GIVEN = (
     "Ming Wei Lei Qiang Jun Yong Jie Tao Chao Bin Hui Ling Yan Na Fang Juan Xia Dan Jianguo Jianhua Guoqiang "
-    "Zhiyuan Haoran  Wenbin Xiaodong Yuting Lihua Chunmei Dehua Shaohua Yifan Zhenyu Kaiwen Meilan Guilan Shufen "
+    "Zhiyuan Haoran Wenbin Xiaodong Yuting Lihua Chunmei Dehua Shaohua Yifan Zhenyu Kaiwen Meilan Guilan Shufen "
     "Dongsheng Baoyu Tianci Ruifeng"
 ).split()
 DETAILS: dict[str, tuple[str, ...]] = {
