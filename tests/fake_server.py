@@ -81,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             number = len(self.server.chats)
             self.server.chats.append(body)
-            self.server.headers.append(dict(self.headers))
+            self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
         fault = self.server.fault(number)
         if fault is None:
             self._answer(body)
