@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import hashlib
 import math
+import textwrap
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, get_type_hints
 
@@ -121,6 +122,7 @@ class Config:
             prog="main.py",
             description="Deployment-time learning: run an agent on a task's stream and log every step.",
             allow_abbrev=False,
+            formatter_class=_Help,
         )
         hints = get_type_hints(cls)
         for spec in dataclasses.fields(cls):
@@ -187,7 +189,7 @@ def _add_argument(parser: argparse.ArgumentParser, spec: dataclasses.Field, hint
     names = [f"--{flag(spec)}"] + ([f"--{metadata['alias']}"] if "alias" in metadata else [])
     help = metadata["help"].replace("%", "%%")
     if "choices" in metadata:
-        help += f" {{{','.join(metadata['choices'])}}}"
+        help += f" {{{', '.join(metadata['choices'])}}}"
     if hint is bool:
         parser.add_argument(*names, dest=spec.name, action="store_true", help=help)
         return
@@ -198,8 +200,11 @@ def _add_argument(parser: argparse.ArgumentParser, spec: dataclasses.Field, hint
     parser.add_argument(*names, dest=spec.name, type=kind, default=spec.default, help=help, metavar=metavar)
 
 
+class _Help(argparse.HelpFormatter):
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)  # names like zero-shot stay whole
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (`python {self.prog} --help` lists the options)")
-
-

@@ -78,16 +78,12 @@ def read_rows(path: Path, fields: dict[str, type | tuple[type, ...]]) -> Iterato
 
     Blank lines are skipped. Raises DataError naming file and line at the first row that is not right.
     """
-    with path.open(encoding="utf-8") as lines:
-        number = 0
-        while True:
-            number += 1
+    with path.open("rb") as lines:
+        for number, raw in enumerate(lines, 1):
             try:
-                line = lines.readline()
+                line = raw.decode("utf-8-sig")
             except UnicodeDecodeError as error:
                 raise DataError(f"{path}:{number}: not UTF-8 ({error.reason})") from None
-            if not line:
-                return
             if line.strip():
                 yield number, parse_row(f"{path}:{number}", line, fields)
 
@@ -100,6 +96,10 @@ def parse_row(where: str, line: str, fields: dict[str, type | tuple[type, ...]])
         raise DataError(f"{where}: not valid JSON ({error.msg}, column {error.colno})") from None
     except (ValueError, RecursionError) as error:  # a number too long, brackets too deep
         raise DataError(f"{where}: not readable JSON ({error})") from None
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{where}: not text ({error.object[error.start]!r} is half a character)") from None
     if not isinstance(row, dict):
         raise DataError(f"{where}: expected a JSON object, found {type(row).__name__}")
     for field, kind in fields.items():

@@ -1,0 +1,340 @@
+"""The command line: quick to start, every option read, every mistake answered with one clear line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, run_cli
+from fake_server import serving
+from runs import run_folder, steps, write_stream
+
+import main
+from config import AGENT_OPTIONS, DEVICES, POLICY_OPTIONS, SERVING_OPTIONS, TRACKERS, Config, flag
+from env import ENV_DICT, make_env
+from env.labels import load_labels
+from errors import UsageError
+
+HEAVY = ("torch", "transformers", "sentence_transformers", "sklearn", "scipy", "pandas")
+
+# Every option with a value off its default, as it is written and as it is read.
+OPTIONS: dict[str, tuple[str, object]] = {
+    "env": ("banking77", "banking77"),
+    "agent": ("icrl", "icrl"),
+    "bandit": ("Random", "Random"),
+    "seed": ("-1", -1),
+    "shuffle": ("", True),
+    "limit": ("12", 12),
+    "data": ("sample", "sample"),
+    "comk": ("4", 4),
+    "recall_size": ("8", 8),
+    "embedding_model_path": ("models/e", "models/e"),
+    "reranker_model_path": ("models/r", "models/r"),
+    "lambda": ("1e-3", 1e-3),
+    "nu": ("0", 0.0),
+    "batch_size": ("16", 16),
+    "learning_rate": ("5e-6", 5e-6),
+    "weight_decay": ("0", 0.0),
+    "discover_strategy": ("explore", "explore"),
+    "budget_ratio": ("0.25", 0.25),
+    "queue_size": ("64", 64),
+    "skip_steps": ("0", 0),
+    "llm": ("qwen3-32b", "qwen3-32b"),
+    "serving_mode": ("openai", "openai"),
+    "server": ("10.0.0.2", "10.0.0.2"),
+    "port": ("8001", 8001),
+    "max_new_tokens": ("512", 512),
+    "temperature": ("0", 0.0),
+    "top_p": ("1", 1.0),
+    "timeout": ("30", 30.0),
+    "max_retries": ("0", 0),
+    "cache": ("answers.sqlite", "answers.sqlite"),
+    "output_dir": ("runs", "runs"),
+    "overwrite": ("", True),
+    "checkpoint_seconds": ("0", 0.0),
+    "device": ("cpu", "cpu"),
+    "track": ("tensorboard", "tensorboard"),
+    "debug": ("", True),
+}
+
+
+def fields() -> dict[str, dataclasses.Field]:
+    return {flag(spec): spec for spec in dataclasses.fields(Config)}
+
+
+def fail(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    """(exit code, the line on stderr) of a command that must end with exactly one line."""
+    code = main.main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert captured.out == ""
+    return code, line
+
+
+# -- starting ------------------------------------------------------------------------------------------------------------
+
+
+def modules_after(*arguments: object) -> set[str]:
+    """The top-level modules that a process has imported after main.py's command line."""
+    script = (
+        "import runpy, sys\n"
+        "sys.argv[0] = 'main.py'\n"
+        "try:\n    runpy.run_path('main.py', run_name='__main__')\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        "print('\\nMODULES', *{name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.rpartition("MODULES")[2].split())
+
+
+def test_help_imports_nothing_heavy() -> None:
+    imported = modules_after("--help")
+    assert "config" in imported
+    assert not imported & {*HEAVY, "numpy", "openai", "sqlglot"}
+
+
+def test_zero_shot_against_a_server_imports_no_torch(tmp_path: Path) -> None:
+    data = write_stream(tmp_path / "rows.jsonl", load_labels("lfd"), 3)
+    with serving() as server:
+        where = ("--llm", "m", "--port", server.port, "--output_dir", tmp_path / "out")
+        imported = modules_after("--env", "lfd", "--agent", "zero-shot", "--data", data, *where)
+    assert len(steps(run_folder(tmp_path / "out"))) == 3
+    assert "openai" in imported
+    assert not imported & set(HEAVY)
+    others = {name.partition(":")[0].partition(".")[2] for name in ENV_DICT.values() if isinstance(name, str)}
+    assert "lfd" in others and not imported & (others - {"lfd"})
+
+
+def test_help_names_every_option_and_choice() -> None:
+    text = " ".join(run_cli("--help").stdout.split())
+    for name, spec in fields().items():
+        assert f"--{name}" in text
+        for choice in spec.metadata.get("choices", ()):
+            assert choice in text
+    assert "(default: 2e-05)" in text
+
+
+# -- reading -------------------------------------------------------------------------------------------------------------
+
+
+def test_every_option_is_read() -> None:
+    assert OPTIONS.keys() == fields().keys()
+    words = [word for name, (text, _) in OPTIONS.items() for word in (f"--{name}", text) if word]
+    config = Config.from_args(words)
+    for name, (_, value) in OPTIONS.items():
+        spec = fields()[name]
+        assert getattr(config, spec.name) == value, name
+        assert value != spec.default, name
+
+
+def test_published_defaults_and_the_alias() -> None:
+    config = Config.from_args([])
+    published = {
+        "seed": 0, "shuffle": False, "limit": None, "env": "ddxplus", "agent": "cbr", "bandit": "NeuralLinLogUCB",
+        "comk": 1, "recall_size": 32, "max_new_tokens": 2048, "regularization": 0.1, "exploration": 0.1,
+        "batch_size": 32, "learning_rate": 2e-5, "weight_decay": 1e-5, "budget_ratio": 0.1, "queue_size": 32,
+        "skip_steps": 16, "serving_mode": "embedded",
+    }  # fmt: skip
+    assert {name: getattr(config, name) for name in published} == published
+    assert Config.from_args(["--lamdba", "0.5"]).regularization == 0.5
+    assert Config.from_args(["--llm", "x"]).serving_mode == "vllm"
+    assert Config.from_args(["--llm", "x", "--serving_mode", "openai"]).serving_mode == "openai"
+
+
+def test_run_name_is_readable_and_fits_a_file_system() -> None:
+    assert Config().run_name() == "ddxplus/cbr-NeuralLinLogUCB/embedded-reader/seed0"
+    named = Config(llm="org/model", exploration=0.3, shuffle=True, temperature=0.0, seed=2).run_name()
+    assert named == "ddxplus,shuffle/cbr-NeuralLinLogUCB,nu=0.3/org_model,temperature=0.0/seed2"
+    paths = {"embedding_model_path": "/models/" + "e" * 150, "reranker_model_path": "/models/" + "r" * 150}
+    names = {Config(**paths).run_name(), Config(**paths | {"reranker_model_path": "/models/" + "r" * 151}).run_name()}
+    assert len(names) == 2
+    assert all(len(part) < 200 for name in names for part in name.split("/"))
+
+
+# -- mistakes ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name, wrong, near", [
+    ("env", "ddxplu", "ddxplus"), ("env", "banking", "banking77"), ("agent", "cbr-gt", "cbrgt"),
+    ("agent", "zeroshot", "zero-shot"), ("bandit", "NeuralLinLog", "NeuralLinLogUCB"), ("bandit", "random", "Random"),
+    ("serving_mode", "vlm", "vllm"), ("discover_strategy", "explor", "explore"), ("device", "cud", "cuda"),
+    ("track", "tensorbord", "tensorboard"),
+])  # fmt: skip
+def test_unknown_choice(name: str, wrong: str, near: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, line = fail(capsys, f"--{name}", wrong)
+    assert code == 2
+    assert line.startswith(f"error: unknown --{name} {wrong!r}. Did you mean {near!r}? Choose from: ")
+    assert line.endswith(", ".join(fields()[name].metadata["choices"]))
+
+
+@pytest.mark.parametrize("arguments", [
+    "--seed -2", "--seed one", "--seed 0.5", "--seed 99999999999999", "--limit 0", "--limit -5", "--limit ten",
+    "--comk 0", "--recall_size 0", "--lambda 0", "--lambda -1", "--lambda nan", "--nu -0.1", "--nu inf", "--nu x",
+    "--batch_size 0", "--learning_rate -1", "--learning_rate nan", "--weight_decay -1", "--budget_ratio 1.5",
+    "--budget_ratio -0.1", "--queue_size 0", "--skip_steps -1", "--port 0", "--port 70000", "--port http",
+    "--max_new_tokens 0", "--temperature -1", "--top_p 0", "--top_p 1.1", "--timeout 0", "--timeout inf",
+    "--max_retries -1", "--checkpoint_seconds -1", "--limit", "--agnet cbr", "--lim 3", "extra",
+])  # fmt: skip
+def test_bad_values_and_unknown_options(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, line = fail(capsys, *arguments.split())
+    assert code == 2
+    assert line.startswith("error: ")
+    assert arguments.split()[0] in line
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    ("--serving_mode embedded --llm qwen3-4b", "drop --llm qwen3-4b, or choose openai or vllm"),
+    ("--serving_mode vllm", "--serving_mode vllm needs --llm NAME"),
+    ("--serving_mode openai", "--serving_mode openai needs --llm NAME"),
+])  # fmt: skip
+def test_options_that_do_not_go_together(arguments: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, line = fail(capsys, *arguments.split())
+    assert code == 2 and expected in line
+
+
+def test_debug_shows_the_traceback_and_keeps_the_exit_code() -> None:
+    plain, debug = run_cli("--env", "nope"), run_cli("--env", "nope", "--debug")
+    assert plain.returncode == debug.returncode == 2
+    assert len(plain.stderr.splitlines()) == 1
+    assert "Traceback" in debug.stderr and "UsageError: unknown --env 'nope'" in debug.stderr
+
+
+def test_missing_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for missing in (tmp_path / "none.jsonl", tmp_path):
+        code, line = fail(capsys, "--env", "lfd", "--data", missing, "--output_dir", tmp_path / "out")
+        assert code == 1 and f"--data {missing}" in line and "does not exist" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("bad, complaint", [
+    ("{", "not valid JSON"), ("[1]", "expected a JSON object, found list"), ('{"task": "x"}', "'label' is missing"),
+    ('{"task": 1, "label": "CPU"}', "'task' should be str, found int"), ('{"task": "x", "label": "Disc"}', "Disc"),
+    ('{"task": "x", "label": null}', "'label' should be str"), ('{"task": "\\ud83d", "label": "CPU"}', "half a character"),
+])  # fmt: skip
+def test_malformed_data(bad: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"task": "x", "label": "CPU"}) + "\n\n" + bad + "\n", encoding="utf-8")
+    code, line = fail(capsys, "--env", "lfd", "--data", path, "--output_dir", tmp_path / "out")
+    assert code == 1
+    assert line.startswith(f"error: {path}:3: ") and complaint in line
+    path.write_bytes(b'{"task": "x", "label": "CPU"}\n"\xff"\n')
+    assert f"{path}:2: not UTF-8" in fail(capsys, "--env", "lfd", "--data", path)[1]
+    path.write_text("\n")
+    assert f"{path} has no rows" in fail(capsys, "--env", "lfd", "--data", path)[1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_output_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_stream(tmp_path / "rows.jsonl", load_labels("lfd"), 3)
+    (tmp_path / "file").write_text("in the way")
+    code, line = fail(capsys, "--env", "lfd", "--data", data, "--output_dir", tmp_path / "file")
+    assert code == 1 and "--output_dir chooses another place" in line
+
+
+def test_missing_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_stream(tmp_path / "rows.jsonl", load_labels("lfd"), 3)
+    (tmp_path / "empty").mkdir()
+    for option in ("--embedding_model_path", "--reranker_model_path"):
+        arguments = ("--env", "lfd", "--data", data, "--output_dir", tmp_path / "out", option, tmp_path / "empty")
+        assert main.main([str(argument) for argument in arguments]) == 1
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith(f"error: {option} {tmp_path / 'empty'}: cannot load it")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_refused_run_removes_only_what_it_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_stream(tmp_path / "rows.jsonl", load_labels("lfd"), 3)
+    (tmp_path / "mine").mkdir()
+    command = ("--env", "lfd", "--data", data, "--llm", "m", "--server", "::1", "--output_dir", tmp_path / "mine" / "out")
+    assert main.main([str(word) for word in command]) == 2
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
+# -- choices -------------------------------------------------------------------------------------------------------------
+
+
+def test_every_choice_is_tried_somewhere() -> None:
+    """The tests that construct each choice; a new choice must be added here with its test."""
+    tried = {
+        "env": {name for name in ENV_DICT if make_env(name, "sample", limit=1).observe()},  # here
+        "agent": set(AGENT_OPTIONS),  # test_resume: combinations
+        "bandit": set(POLICY_OPTIONS),  # test_resume: combinations
+        "discover_strategy": {"random", "ucb", "explore", "exploit"},  # test_resume: combinations
+        "serving_mode": {"embedded", "openai", "vllm"},  # test_resume and test_outage
+        "device": {"auto", "cpu", "cuda", "mps"},  # test_device
+        "track": {"none", "tensorboard", "wandb"},  # test_tensorboard, test_wandb
+    }
+    assert tried == {name: set(spec.metadata["choices"]) for name, spec in fields().items() if "choices" in spec.metadata}
+    assert set(SERVING_OPTIONS) == tried["serving_mode"] and set(DEVICES) == tried["device"]
+    assert set(TRACKERS) == tried["track"]
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_device(name: str) -> None:
+    import torch
+
+    from encoders import resolve_device
+
+    here = {"cpu": True, "auto": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if here[name]:
+        device = resolve_device(name)
+        assert torch.ones(2, device=device).sum() == 2
+        assert name in ("auto", device.type)
+    else:
+        with pytest.raises(UsageError, match=f"--device {name}: torch finds no such device here"):
+            resolve_device(name)
+
+
+def track(name: str, tmp_path: Path) -> int:
+    data = write_stream(tmp_path / "rows.jsonl", load_labels("lfd"), 3)
+    with serving() as server:
+        where = ("--llm", "m", "--port", server.port, "--output_dir", tmp_path / "out", "--agent", "icrl")
+        command = ("--env", "lfd", "--data", data, *where, "--track", name)
+        return main.main([str(word) for word in command])
+
+
+def test_tensorboard(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert track("tensorboard", tmp_path) == 0
+    folder = run_folder(tmp_path / "out")
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    rates = [(scalar.step, round(scalar.value, 5)) for scalar in events.Scalars("success_rate")]
+    assert rates == [(step["step"], round(step["success_rate"], 5)) for step in steps(folder)]
+
+
+def test_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert track("wandb", tmp_path) == 0
+    assert list(run_folder(tmp_path / "out").rglob("*.wandb"))
+
+
+@pytest.mark.parametrize("name, module", [("tensorboard", "torch.utils.tensorboard"), ("wandb", "wandb")])
+def test_missing_tracker(
+    name: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
+    assert track(name, tmp_path) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"error: --track {name} needs `pip install {name}`"
+    assert not (tmp_path / "out").exists()
+
+
+def test_output_without_unicode(tmp_path: Path) -> None:
+    data = write_stream(tmp_path / "rows.jsonl", load_labels("lfd"), 3)
+    with serving() as server:
+        where = ("--llm", "m", "--port", server.port, "--output_dir", tmp_path, "--agent", "ground-truth")
+        done = run_cli("--env", "lfd", "--data", data, *where, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"success rate +1\.000 +\(3 of 3\)", done.stdout)
