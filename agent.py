@@ -197,7 +197,7 @@ class GroundTruthAgent(Agent):
     """Answers with the label: a sanity check of task and parser, which must score 1.0."""
 
     def generate(self, query: str, cases: list[Case]) -> str:
-        return self.env.format_answer(self.env.get_ground_truth())
+        return self.env.gold_output()
 
 
 class DiscoverAgent(Agent):

@@ -122,6 +122,14 @@ class Env:
         """Write an answer in the form the prompt asks for: `extraction(format_answer(a)) == a`."""
         return str(answer)
 
+    def gold_output(self) -> str:
+        """What an LLM that knew the label would write. A task without a `format_answer` shows it in its CASE_PROMPT."""
+        answer = self.get_ground_truth()
+        text = self.format_answer(answer)
+        if type(self).format_answer is not Env.format_answer or self.evaluate(text)[1]:
+            return text
+        return self._template("CASE_PROMPT").format(task="", answer=text)
+
     # -- prompts ---------------------------------------------------------------------------------------------------
 
     def get_zero_shot_prompt(self, problem: str) -> str:

@@ -1,0 +1,132 @@
+"""The published recipe for a task of one's own: two files and one line in ENV_DICT, and every agent runs on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from fake_server import serving
+from runs import run_folder, steps
+
+PROMPTS = '''
+ZERO_SHOT_PROMPT = "Is the number even or odd? Answer with \\\\boxed{{even}} or \\\\boxed{{odd}}.\\nNumber: {task}"
+CASE_PROMPT = "Number: {task}\\nAnswer: \\\\boxed{{{answer}}}\\n"
+CBR_PROMPT = "Is the number even or odd?\\nSolved before:\\n{case_prompt}\\nNumber: {task}"
+'''
+
+TASK = '''
+import re
+
+from .base import Env
+from .prompts.parity_prompt import ZERO_SHOT_PROMPT, CASE_PROMPT, CBR_PROMPT
+
+
+class Parity(Env):
+    def __init__(self):
+        super().__init__()
+        self.ZERO_SHOT_PROMPT = ZERO_SHOT_PROMPT
+        self.CASE_PROMPT = CASE_PROMPT
+        self.CBR_PROMPT = CBR_PROMPT
+        self.init_env()
+
+    def init_env(self):
+        self.dataset = [{"task": str(3 * n + 1), "label": "odd" if n % 2 == 0 else "even"} for n in range(12)]
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def observe(self):
+        return self.dataset[self.index]["task"]
+
+    def extraction(self, text):
+        found = re.findall(r"\\\\boxed\\{(\\w+)\\}", text)
+        return found[-1] if found else None
+
+    def reward_function(self, answer):
+        return 1 if answer == self.dataset[self.index]["label"] else 0
+
+    def evaluate(self, generated_text):
+        answer = self.extraction(generated_text)
+        return answer, self.reward_function(answer)
+
+    def get_zero_shot_prompt(self, problem):
+        return self.ZERO_SHOT_PROMPT.format(task=problem)
+
+    def get_case_based_prompt(self, problem, cases):
+        case_prompt = "".join(self.CASE_PROMPT.format(task=case["task"], answer=case["answer"]) for case in cases)
+        return self.CBR_PROMPT.format(case_prompt=case_prompt, task=problem)
+'''
+
+LOWER_CASE = {name: name.lower() for name in ("ZERO_SHOT_PROMPT", "CASE_PROMPT", "CBR_PROMPT")}
+AGENTS = ("zero-shot", "icrl", "icrl-plus", "cbr", "cbrgt", "cbrdiscover", "ground-truth")
+ALL_AGENTS = """
+import sys
+import main
+port, output, *agents = sys.argv[1:]
+for agent in agents:
+    words = ["--env", "parity", "--agent", agent, "--llm", "m", "--port", port, "--output_dir", f"{output}/{agent}"]
+    code = main.main([*words, "--skip_steps", "2", "--discover_strategy", "random", "--budget_ratio", "0.5"])
+    assert code == 0, agent
+"""
+
+
+def write_task(root: Path, source: str) -> None:
+    """Copy the project's source to `root` and add the task as the recipe says."""
+    ignored = shutil.ignore_patterns("data", "results", "tests", ".*", "__pycache__")
+    shutil.copytree(ROOT, root, ignore=ignored)
+    (root / "env" / "parity.py").write_text(source)
+    (root / "env" / "prompts" / "parity_prompt.py").write_text(PROMPTS)
+    registry = root / "env" / "__init__.py"
+    text = registry.read_text()
+    marker = "ENV_DICT: dict[str, type[Env] | str] = {\n"
+    assert text.count(marker) == 1
+    registry.write_text(text.replace(marker, marker + '    "parity": "env.parity:Parity",\n'))
+
+
+def guess(prompt: str) -> str:
+    """Always even; right on every second row."""
+    assert prompt.startswith("Is the number even or odd?")
+    return "The number is \\boxed{even}."
+
+
+def with_lower_case_attributes(source: str) -> str:
+    for name, lower in LOWER_CASE.items():
+        source = source.replace(f"self.{name}", f"self.{lower}")
+    return source
+
+
+@pytest.mark.parametrize(
+    "source, agents",
+    [
+        (TASK, AGENTS),
+        (TASK.replace("        self.init_env()\n", ""), ("icrl", "ground-truth")),
+        (with_lower_case_attributes(TASK), ("icrl", "icrl-plus", "ground-truth")),
+    ],
+    ids=["as published", "init_env left to the caller", "lower-case attributes"],
+)
+def test_recipe_task_runs_with_every_agent(source: str, agents: tuple[str, ...], tmp_path: Path) -> None:
+    write_task(tmp_path / "tree", source)
+    with serving(guess) as server:
+        command = [sys.executable, "-c", ALL_AGENTS, str(server.port), str(tmp_path / "out"), *agents]
+        environment = os.environ | {"PYTHONPATH": str(tmp_path / "tree")}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120)
+        assert done.returncode == 0, done.stderr
+    prompts = [chat["messages"][0]["content"] for chat in server.chats]
+    runs = {agent: steps(run_folder(tmp_path / "out" / agent)) for agent in agents}
+    for agent, run in runs.items():
+        assert [step["task"] for step in run] == [str(3 * n + 1) for n in range(12)], agent
+    assert {step["reward"] for step in runs["ground-truth"]} == {1}
+    assert [step["reward"] for step in runs["icrl"]] == [0, 1] * 6
+    assert any("Feedback: this answer was wrong" in prompt for prompt in prompts)
+    if "cbrgt" in runs:
+        assert all(step["cases"] for step in runs["cbrgt"][1:])
+        assert runs["cbrdiscover"][-1]["metrics"]["NumDiscovery"] > 0
+        assert any("Number: 1\nAnswer: \\boxed{odd}\n" in prompt for prompt in prompts)
+        summary = json.loads((run_folder(tmp_path / "out" / "cbr") / "summary.json").read_text())
+        assert summary["success_rate"] == 0.5 and summary["bank_size"] == 6
