@@ -2,8 +2,9 @@
 
 It is not a language model. Like one, it sees only the prompt, never the label: it finds the task, the options and the
 shown cases by their tags, embeds them, and answers with the option most similar to the task, or with the answer of a
-shown case whose task is more similar still. That is little, but enough that well-chosen cases raise the success rate,
-so the agents and policies can be tried and compared without a GPU, a key or a server.
+shown case whose task is more similar still. Two long texts are always more alike than a text and a label, so a case
+must also resemble the same options as the task does. That is little, but enough that well-chosen cases raise the
+success rate, so the agents and policies can be tried and compared without a GPU, a key or a server.
 
 It fills in the answer format that the prompt asks for (a label, a list, a dict, entity lines, SQL). Where the prompt
 has neither options nor a usable case, it says that it cannot answer, which scores 0.
@@ -24,6 +25,7 @@ from config import EMBEDDED_READER
 from env.parsing import json_value, last_code_block, python_literal
 from llm import Message, Reply
 
+SAME_PROFILE = 0.8  # correlation of two texts' similarities to the options from which they count as alike
 CANNOT = "I cannot answer this: the prompt has neither options that I can find nor a case that I can follow."
 _CASE = re.compile(r"<case>\s*<task>(.*?)</task>\s*<answer>(.*?)</answer>\s*</case>(\s*Feedback: this answer was wrong)?", re.S)
 _TASK = re.compile(r"<task>(.*?)</task>", re.S)
@@ -31,6 +33,7 @@ _OPTIONS = re.compile(r"<options>(.*?)</options>", re.S)
 _SCHEMA = re.compile(r"<schema>(.*?)</schema>", re.S)
 _NAMES = re.compile(r"[Dd]efendants?:? ((?:[A-Z][\w'-]*,? ?(?:and )?)+)")
 _ENTITY = re.compile(r"(?:[A-Z][\w&'.-]*)(?: (?:[A-Z][\w&'.-]*|of|&))*")
+_CLAUSES = {"PRIMARY", "FOREIGN", "UNIQUE", "CONSTRAINT", "CHECK"}
 _LITERAL = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d+(?:\.\d+)?\b")
 _VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d+(?:\.\d+)?\b|\b[A-Z][\w-]*(?: [A-Z][\w-]*)*")
 
@@ -45,6 +48,7 @@ class Reading:
     schema: str
     case: tuple[str, str] | None
     case_similarity: float
+    case_profile: float  # correlation of the case's and the task's similarities to the options
 
     @property
     def ranked(self) -> list[str]:
@@ -53,8 +57,10 @@ class Reading:
 
     @property
     def follows_case(self) -> bool:
-        """Whether a shown case resembles the task more than any option does."""
-        return self.case is not None and (not self.options or self.case_similarity > float(self.similarity.max()))
+        """Whether a shown case resembles the task more than any option does, and the same options as the task."""
+        if self.case is None or not self.options:
+            return self.case is not None
+        return self.case_similarity > float(self.similarity.max()) and self.case_profile > SAME_PROFILE
 
 
 class EmbeddedReader:
@@ -65,9 +71,9 @@ class EmbeddedReader:
         self._formats: list[tuple[str, Callable[[Reading], str | None]]] = [
             ("```sql", write_sql),
             ("'entity'", self._write_entities),
+            ("JSON list", write_list),
             ("```json", self._write_json_dict),
             ("dict", self._write_dict),
-            ("JSON list", write_list),
             ("\\boxed", write_label),
         ]
 
@@ -103,17 +109,20 @@ class EmbeddedReader:
             value = float(self._encoder.encode([shown[0]])[0] @ query)
             if value >= case_similarity:
                 case, case_similarity = shown, value
-        return Reading(task, options, similarity, schema[1] if schema else "", case, case_similarity)
+        profile = 0.0
+        if case is not None and len(options) > 1:
+            profile = _correlation(similarity, self._encoder.encode(options) @ self._encoder.encode([case[0]])[0])
+        return Reading(task, options, similarity, schema[1] if schema else "", case, case_similarity, profile)
 
     def _nearest(self, text: str, options: list[str]) -> str:
         return options[int(np.argmax(self._encoder.encode(options) @ self._encoder.encode([text])[0]))]
 
     def _write_entities(self, reading: Reading) -> str | None:
-        """Each capitalised name of the headline, with the sentiment of the case's first entity or the nearest option."""
+        """Each capitalised name of the headline, with the sentiment of the followed case's first one or the nearest option."""
         if not reading.options:
             return None
         sentiment = self._nearest(reading.task, reading.options)
-        if reading.case is not None:
+        if reading.follows_case:
             shown = re.findall(r"'label': '(\w+)'", reading.case[1])
             sentiment = shown[0] if shown else sentiment
         entities = dict.fromkeys(_ENTITY.findall(reading.task))
@@ -139,6 +148,11 @@ class EmbeddedReader:
             values = list(shown.values())
             return {name: values[min(i, len(values) - 1)] for i, name in enumerate(names)}
         return {name: self._nearest(_sentences_about(name, reading.task), reading.options) for name in names}
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b) + 1e-12))
 
 
 def names_in(task: str) -> list[str]:
@@ -199,12 +213,24 @@ def _plain_query(reading: Reading) -> str | None:
     tables = re.findall(r"CREATE TABLE\s+[\"`\[]?(\w+)[\"`\]]?\s*\((.*?)\)\s*(?:;|$)", reading.schema, re.S | re.I)
     if not tables:
         return None
-    table, body = max(tables, key=lambda t: (2 * len(words & _stems(t[0])) + len(words & _stems(t[1]))))
-    if re.search(r"\b(how many|count|number of)\b", reading.task, re.I):
-        return f"SELECT count(*) FROM {table}"
-    columns = re.findall(r"^\s*[\"`\[]?(\w+)[\"`\]]?\s+\w+", body, re.M)
-    named = [c for c in columns if _stems(c) & words and c.upper() not in ("PRIMARY", "FOREIGN", "UNIQUE", "CONSTRAINT")]
-    return f"SELECT {', '.join(named) or '*'} FROM {table}"
+    table, body = max(tables, key=lambda t: 2 * len(words & _stems(t[0])) + len(words & _stems(t[1])))
+    columns = [name for name in re.findall(r"^\s*[\"`\[]?(\w+)[\"`\]]?\s+\w+", body, re.M) if name.upper() not in _CLAUSES]
+    column, condition = _condition(reading.task, columns)
+    named = [name for name in columns if _stems(name) & words and name != column]
+    counts = re.search(r"\b(how many|count|number of)\b", reading.task, re.I)
+    return f"SELECT {'count(*)' if counts else ', '.join(named) or '*'} FROM {table}{condition}"
+
+
+def _condition(task: str, columns: list[str]) -> tuple[str, str]:
+    """The column that the question gives a value for ("whose year is above 1990") and its WHERE clause, or blanks."""
+    for column in columns:
+        spelled = column.replace("_", " ")
+        found = re.search(rf"\b{spelled}s? (?:is |of )?(?:(above|over|below|under) )?('[^']*'|\d[\d.]*|[A-Z]\w*)", task)
+        if found:
+            sign = {"above": ">", "over": ">", "below": "<", "under": "<"}.get(found[1], "=")
+            value = found[2].rstrip(".") if found[2][0] in "'0123456789" else f"'{found[2]}'"
+            return column, f" WHERE {column} {sign} {value}"
+    return "", ""
 
 
 def _stems(text: str) -> set[str]:
