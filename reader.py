@@ -33,6 +33,7 @@ _OPTIONS = re.compile(r"<options>(.*?)</options>", re.S)
 _SCHEMA = re.compile(r"<schema>(.*?)</schema>", re.S)
 _NAMES = re.compile(r"[Dd]efendants?:? ((?:[A-Z][\w'-]*,? ?(?:and )?)+)")
 _ENTITY = re.compile(r"(?:[A-Z][\w&'.-]*)(?: (?:[A-Z][\w&'.-]*|of|&))*")
+_NO_VALUES = {"and", "are", "at", "by", "do", "for", "from", "have", "in", "is", "of", "on", "or", "that", "the", "there", "was", "with"}
 _CLAUSES = {"PRIMARY", "FOREIGN", "UNIQUE", "CONSTRAINT", "CHECK"}
 _LITERAL = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d+(?:\.\d+)?\b")
 _VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d+(?:\.\d+)?\b|\b[A-Z][\w-]*(?: [A-Z][\w-]*)*")
@@ -182,7 +183,7 @@ def write_list(reading: Reading, size: int = 8) -> str | None:
 
 def write_sql(reading: Reading) -> str | None:
     """The case's query with its literals exchanged for the task's, else a plain query on the table that fits best."""
-    shown = last_code_block(reading.case[1], "sql") if reading.case and reading.case_similarity > 0.5 else None
+    shown = last_code_block(reading.case[1], "sql") if reading.case and reading.case_similarity > 0.8 else None
     sql = _exchange_literals(shown, reading.case[0], reading.task) if shown else _plain_query(reading)
     return None if sql is None else f"```sql\n{sql}\n```"
 
@@ -214,7 +215,7 @@ def _plain_query(reading: Reading) -> str | None:
     if not tables:
         return None
     table, body = max(tables, key=lambda t: 2 * len(words & _stems(t[0])) + len(words & _stems(t[1])))
-    columns = [name for name in re.findall(r"^\s*[\"`\[]?(\w+)[\"`\]]?\s+\w+", body, re.M) if name.upper() not in _CLAUSES]
+    columns = [name for name in re.findall(r"(?:^|,)\s*[\"`\[]?(\w+)[\"`\]]?\s+\w+", body) if name.upper() not in _CLAUSES]
     column, condition = _condition(reading.task, columns)
     named = [name for name in columns if _stems(name) & words and name != column]
     counts = re.search(r"\b(how many|count|number of)\b", reading.task, re.I)
@@ -225,11 +226,12 @@ def _condition(task: str, columns: list[str]) -> tuple[str, str]:
     """The column that the question gives a value for ("whose year is above 1990") and its WHERE clause, or blanks."""
     for column in columns:
         spelled = column.replace("_", " ")
-        found = re.search(rf"\b{spelled}s? (?:is |of )?(?:(above|over|below|under) )?('[^']*'|\d[\d.]*|[A-Z]\w*)", task)
-        if found:
+        found = re.search(rf"\b{spelled}s? (?:is |of )?(?:(above|over|below|under) )?('[^']*'|\w[\w.-]*)", task)
+        if found and found[2] not in _NO_VALUES:
             sign = {"above": ">", "over": ">", "below": "<", "under": "<"}.get(found[1], "=")
-            value = found[2].rstrip(".") if found[2][0] in "'0123456789" else f"'{found[2]}'"
-            return column, f" WHERE {column} {sign} {value}"
+            value = found[2].rstrip(".")
+            literal = value if value[0] == "'" or value[0].isdigit() else f"'{value}'"
+            return column, f" WHERE {column} {sign} {literal}"
     return "", ""
 
 
