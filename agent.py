@@ -173,12 +173,10 @@ class Agent:
         self.retrieval.update(query, cases, reward)
 
     def retain(self, query: str, answer: Any, reward: int) -> None:
-        kept = self.rules.retain(self.env, answer, reward)
-        if kept is not None:
+        kept, key = self.rules.retain(self.env, answer, reward), self.env.case_key(query)
+        if kept is not None and key is not None:
             case_answer, case_reward = kept
-            self.retrieval.bank.add(
-                {"id": self.env.index + 1, "task": query, "answer": case_answer, "reward": case_reward}
-            )
+            self.retrieval.bank.add({"id": self.env.index + 1, "task": key, "answer": case_answer, "reward": case_reward})
 
     @property
     def metrics(self) -> Metrics:

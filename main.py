@@ -50,6 +50,7 @@ def run(env: Env, agent: Agent, llm: LLM, log: RunLog, tracker: Tracker) -> None
                 answer, reward = as_json(agent.evaluate(output))
             else:
                 check_replay(logged, query, cases)
+                env.turns = logged.get("turns")
                 answer, reward = agent.replay(logged)
             agent.update(query, cases, reward)
             agent.retain(query, answer, reward)
@@ -120,7 +121,7 @@ def run_seed(config: Config, text_encoder: Any) -> dict[str, Any]:
     from llm import make_llm
     from track import make_tracker
 
-    env = make_env(config.env, config.data, config.seed if config.shuffle else None, config.limit)
+    env = make_env(config.env, config.data, config.seed if config.shuffle else None, config.limit, config)
     data = terminal.describe_data(env)
     folder = Path(config.output_dir) / config.run_name()
     log = RunLog(folder, config.identity() | {"data_sha256": data["sha256"]}, config.overwrite, config.checkpoint_seconds)
@@ -133,13 +134,14 @@ def run_seed(config: Config, text_encoder: Any) -> dict[str, Any]:
             agent = make_agent(config, env, llm, text_encoder)
             device = str(text_encoder().device) if text_encoder.cache_info().currsize else "none"
             with make_tracker(config) as tracker:
-                log.begin({"options": asdict(config), "data": data, "device": device})
+                log.begin({"options": asdict(config), "data": data, "task": env.details(), "device": device})
                 run(env, agent, llm, log, tracker)
             log.finish({"bank_size": len(agent.retrieval.bank)})
         terminal.print_summary(config, log)
         return log.summary
     finally:
         log.close()
+        env.close()
 
 
 def make_text_encoder(config: Config) -> functools._lru_cache_wrapper[TextEncoder]:

@@ -1,12 +1,19 @@
-"""The tasks. Add yours with one line in ENV_DICT: its name -> its class, or a "module:Class" string imported when used."""
+"""The tasks.
+
+Add yours with one line in ENV_DICT: its name -> its class, or a "module:Class" string that is imported when used.
+"""
 
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
 from errors import unknown_choice
 
 from .base import Env
+
+if TYPE_CHECKING:
+    from config import Config
 
 ENV_DICT: dict[str, type[Env] | str] = {
     "ddxplus": "env.ddxplus:DDXPlus",
@@ -35,19 +42,28 @@ def find_env(name: str) -> type[Env]:
     return env_class
 
 
-def make_env(name: str, data: str = "auto", shuffle_seed: int | None = None, limit: int | None = None) -> Env:
+def make_env(
+    name: str,
+    data: str = "auto",
+    shuffle_seed: int | None = None,
+    limit: int | None = None,
+    config: Config | None = None,
+) -> Env:
     """Construct the task `name` and load its rows.
 
     Args:
         data: auto, official, sample, or a path to a folder or a .jsonl file.
         shuffle_seed: order of the stream; None keeps the file's order.
         limit: keep the first N rows of the stream.
+        config: the command line, for tasks with options of their own.
     Raises:
         UsageError: no such task. DataError: its rows are missing or malformed.
     """
     env = find_env(name)()
     env.name = env.name or name
     env.data = data
+    if config is not None:
+        env.prepare(config)
     if not env.dataset:
         env.init_env()
     env.arrange(shuffle_seed, limit)

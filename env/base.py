@@ -13,13 +13,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from errors import DataError
 
 from .data import DataFile, locate, read_rows
 from .labels import LabelSet
 from .parsing import last_boxed
+
+if TYPE_CHECKING:
+    from config import Config
 
 Case = dict[str, Any]  # at least "task" and "answer"; "id" and "reward" where it comes from a case bank
 Ask = Callable[..., str]  # ask(prompt or list of chat messages) -> the LLM's text
@@ -48,6 +51,18 @@ class Env:
             self.ZERO_SHOT_PROMPT: str = self.prompts.ZERO_SHOT_PROMPT
             self.CASE_PROMPT: str = self.prompts.CASE_PROMPT
             self.CBR_PROMPT: str = self.prompts.CBR_PROMPT
+
+    # -- what the run gives and takes (nothing, for most tasks) -------------------------------------------------------
+
+    def prepare(self, config: Config) -> None:
+        """Take what the task needs of the command line; called once, before the rows are loaded."""
+
+    def details(self) -> dict[str, Any]:
+        """What config.yaml should say of how this task is run, as plain values (the judge, the sandbox)."""
+        return {}
+
+    def close(self) -> None:
+        """Stop what the task has started (a simulator, a server)."""
 
     # -- the stream ------------------------------------------------------------------------------------------------
 
@@ -113,6 +128,13 @@ class Env:
     def reward_function(self, answer: Any) -> int:
         """1 if `answer` is right for the current row, else 0."""
         return int(answer == self.row["label"])
+
+    def case_key(self, query: str) -> str | None:
+        """The text that the current step's case is found by later; None keeps it from being retained.
+
+        A task may build it from `self.turns`, which a continued run takes from its log.
+        """
+        return query
 
     def get_ground_truth(self) -> Any:
         """The right answer of the current row, in the form that `extraction` returns."""

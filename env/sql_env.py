@@ -32,6 +32,9 @@ class SQLEnv(Env):
         self._schemas: dict[str, str] = {}  # by db_id
         self._gold: tuple[tuple[str, str], set[Row]] | None = None  # the latest gold query and its result
 
+    def close(self) -> None:
+        self.runner.close()
+
     def check_row(self, row: dict[str, Any]) -> str | None:
         db_id = row["db_id"]
         if not re.fullmatch(r"[\w-]+", db_id):
