@@ -23,10 +23,10 @@ sys.path.insert(0, str(ROOT))
 from env import ENV_DICT, find_env  # noqa: E402
 from env.data import DATA_ROOT, locate, parse_row  # noqa: E402
 from errors import DataError, UsageError, UserError, unknown_choice  # noqa: E402
-from scripts import downloads  # noqa: E402
-from scripts.checks import check_rows  # noqa: E402
-from scripts.conversions import convert  # noqa: E402
-from scripts.installing import install, install_rows  # noqa: E402
+from scripts.prepare import downloads  # noqa: E402
+from scripts.prepare.checks import check_rows  # noqa: E402
+from scripts.prepare.conversions import convert  # noqa: E402
+from scripts.prepare.installing import install, install_rows  # noqa: E402
 
 
 def main(argv: list[str]) -> int:

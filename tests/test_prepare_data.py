@@ -21,8 +21,8 @@ import pytest
 from env import make_env
 from env.data import locate
 from errors import DataError
-from scripts import downloads
-from scripts.downloads import fetch_file, unpack_databases
+from scripts.prepare import downloads
+from scripts.prepare.downloads import fetch_file, unpack_databases
 
 REPO = Path(__file__).resolve().parent.parent
 SHARED = REPO.parent / "shared" / "data"

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import ddxplus_facts as facts
+from .ddxplus_impressions import IMPRESSIONS
 from .patients import Patient, bare, draw_patient, listing, sentence
 
-TYPICAL, POSSIBLE, HISTORY = 0.8, 0.3, 0.5  # how often a patient has an item of each kind
+TYPICAL, POSSIBLE, HISTORY = 0.95, 0.1, 0.7  # how often a patient has an item of each kind
+PAIN, DENIED, IMPRESSION = 0.4, 0.25, 0.3  # how often a text says how it hurts, what is absent, what somebody suspects
+USUAL = 0.5  # how often the first wording is taken without a draw
 CHILD = 10  # up to this age a parent speaks
 CHILD_QUESTIONS = 4  # how many of facts.QUESTIONS concern a child
-WORDS = (40, 110)  # a task is at least and at most so long
+WORDS = (30, 100)  # a task is at least and at most so long
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,11 @@ class Presentation:
     history: list[str]
     denied: list[str]
     began: str
+    impression: str | None
 
 
 def rows(rng: random.Random, folder: Path) -> list[dict]:
-    """400 rows, shuffled; each disease has the number of patients that its facts say."""
+    """300 rows, shuffled; each disease has the number of patients that its facts say."""
     drawn = [
         {"task": draw_task(rng, disease), "label": disease.label}
         for disease in facts.DISEASES
@@ -67,30 +71,37 @@ def present(rng: random.Random, disease: facts.Disease) -> Presentation:
     questions = list(facts.QUESTIONS.items())[: CHILD_QUESTIONS if child else None]
     absent = [words for key, words in questions if key not in known]
     noise = facts.CHILD_NOISE_SYMPTOMS if child else facts.NOISE_SYMPTOMS
-    symptoms = [rng.choice(facts.SYMPTOMS[key]) for key in present_keys] + rng.sample(noise, rng.choice((1, 1, 2)))
+    symptoms = [usual(rng, facts.SYMPTOMS[key]) for key in present_keys]
+    symptoms += rng.sample(noise, rng.choice((0, 0, 1)) if symptoms else 1)
     rng.shuffle(symptoms)
     return Presentation(
         patient=patient,
-        complaint=rng.choice(facts.SYMPTOMS[complaint]),
+        complaint=usual(rng, facts.SYMPTOMS[complaint]),
         symptoms=symptoms,
-        pain=None if disease.pain is None or patient.years < 4 else describe_pain(rng, disease.pain),
+        pain=describe_pain(rng, disease.pain) if disease.pain and patient.years >= 4 and rng.random() < PAIN else None,
         history=draw_history(rng, disease, patient),
-        denied=rng.sample(absent, min(len(absent), rng.choice((1, 2, 2)))),
+        denied=rng.sample(absent, min(len(absent), rng.choice((1, 2)))) if rng.random() < DENIED else [],
         began=rng.choice(facts.DURATIONS[disease.course]),
+        impression=rng.choice(IMPRESSIONS[disease.label]) if rng.random() < IMPRESSION else None,
     )
 
 
+def usual(rng: random.Random, wordings: Sequence[str]) -> str:
+    """One of `wordings`; the first, which is what most people say, half of the time."""
+    return wordings[0] if rng.random() < USUAL else rng.choice(wordings)
+
+
 def draw_history(rng: random.Random, disease: facts.Disease, patient: Patient) -> list[str]:
-    """One to four pieces of history, at least one of which means nothing."""
+    """One to four pieces of history, one of which may mean nothing."""
     keys = [key for key in disease.history.split() if facts.MIN_AGE.get(key, 0) <= patient.years]
     young_woman = patient.sex == "F" and patient.years < 50
     items = []
     for key in keys:
         wordings = [words for words in facts.HISTORY[key] if young_woman or words not in facts.WOMEN_UNDER_50]
         if wordings and rng.random() < HISTORY:
-            items.append(rng.choice(wordings))
+            items.append(usual(rng, wordings))
     noise = facts.CHILD_NOISE_HISTORY if patient.years < CHILD else facts.NOISE_HISTORY
-    items = items[:3] + rng.sample(noise, rng.choice((1, 2)))
+    items = items[:3] + rng.sample(noise, rng.choice((0, 1)) if items else 1)
     rng.shuffle(items)
     return items
 
@@ -112,7 +123,8 @@ def chart(case: Presentation, rng: random.Random) -> str:
         "Symptoms:",
         *(f"- {bare(symptom)}" for symptom in case.symptoms),
         f"Background: {'; '.join(bare(item) for item in case.history)}",
-        f"Absent: {'; '.join(case.denied)}",
+        *([f"Absent: {'; '.join(case.denied)}"] if case.denied else []),
+        *([f"{rng.choice(('Working impression', 'First impression', 'Suspected'))}: {case.impression}"] if case.impression else []),
     ]
     return "\n".join(lines)
 
@@ -136,7 +148,12 @@ def own_words(case: Presentation, rng: random.Random) -> str:
     parts = [opening, f"{also} {listing(case.symptoms)}."]
     if case.pain:
         parts.append(f"{pain} is {case.pain}.")
-    parts += [f"{history}: {listing(case.history)}.", f"{no} {listing(case.denied, last='or')}."]
+    parts.append(f"{history}: {listing(case.history)}.")
+    if case.denied:
+        parts.append(f"{no} {listing(case.denied, last='or')}.")
+    if case.impression:
+        who = rng.choice(("The nurse on the phone", "Our pharmacist", "The practice nurse"))
+        parts.append(f"{who} {rng.choice(('thought of', 'suspected', 'spoke of'))} {case.impression}.")
     return " ".join(parts)
 
 
@@ -151,7 +168,11 @@ def triage_note(case: Presentation, rng: random.Random) -> str:
     ]
     if case.pain:
         parts.append(f"Pain {case.pain}.")
-    parts += [f"Hx: {', '.join(bare(item) for item in case.history)}.", f"{denies} {listing(case.denied, last='or')}."]
+    parts.append(f"Hx: {', '.join(bare(item) for item in case.history)}.")
+    if case.denied:
+        parts.append(f"{denies} {listing(case.denied, last='or')}.")
+    if case.impression:
+        parts.append(f"{rng.choice(('Impression:', 'Query', 'Suspect'))} {bare(case.impression)}.")
     return " ".join(parts)
 
 
@@ -169,10 +190,11 @@ def letter(case: Presentation, rng: random.Random) -> str:
     ]
     if case.pain:
         parts.append(f"The pain is {case.pain}.")
-    parts += [
-        f"{background}{colon} {listing(case.history)}.",
-        f"{subject} has had no {listing(case.denied, last='or')}.",
-    ]
+    parts.append(f"{background}{colon} {listing(case.history)}.")
+    if case.denied:
+        parts.append(f"{subject} has had no {listing(case.denied, last='or')}.")
+    if case.impression:
+        parts.append(f"{rng.choice(('We suspect', 'I suspect', 'My first impression is', 'I would think of'))} {case.impression}.")
     return " ".join(parts)
 
 
