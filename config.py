@@ -64,12 +64,12 @@ class Config:
     )
     shuffle: bool = option(False, "order the stream by the seed (default: the file's order)")
     limit: int | None = option(None, "only the first N steps of the stream", at_least=1, metavar="N")
-    data: str = option("auto", "the rows: auto, official, sample, or the path of a folder or .jsonl file", metavar="WHICH")
+    data: str = option("auto", "the rows: auto, official, sample, or a folder or .jsonl file", metavar="WHICH")
 
     comk: int = option(1, "k, the number of cases put into the prompt", at_least=1)
     recall_size: int = option(32, "R, the number of nearest cases that the policy ranks", at_least=1)
-    embedding_model_path: str = option(EMBEDDED, "recall encoder: a Hugging Face id or folder, or embedded", metavar="MODEL")
-    reranker_model_path: str = option(EMBEDDED, "ranking encoder: a Hugging Face id or folder, or embedded", metavar="MODEL")
+    embedding_model_path: str = option(EMBEDDED, "recall encoder: Hugging Face id, folder or embedded", metavar="MODEL")
+    reranker_model_path: str = option(EMBEDDED, "ranking encoder: Hugging Face id, folder or embedded", metavar="MODEL")
     regularization: float = option(0.1, "lambda, the ridge term of A", flag="lambda", alias="lamdba", above=0)
     exploration: float = option(0.1, "nu, the weight of the exploration bonus", flag="nu", at_least=0)
     batch_size: int = option(32, "B, the number of feedbacks between two training steps", at_least=1)
@@ -83,7 +83,7 @@ class Config:
     queue_size: int = option(32, "cbrdiscover: length of the window of past scores", at_least=1)
     skip_steps: int = option(16, "cbrdiscover: steps before it may ask", at_least=0)
 
-    llm: str | None = option(None, "the LLM's name at the server (default: the embedded reader, no LLM)", metavar="NAME")
+    llm: str | None = option(None, "the LLM's name at its server (default: none, the embedded reader)", metavar="NAME")
     serving_mode: str | None = option(
         None, "default: embedded when no --llm is named, else vllm", choices=tuple(SERVING_OPTIONS)
     )
@@ -110,7 +110,8 @@ class Config:
             object.__setattr__(self, "serving_mode", "vllm" if self.llm else EMBEDDED)
         if self.serving_mode == EMBEDDED:
             if self.llm not in (None, EMBEDDED_READER):
-                raise UsageError(f"--serving_mode embedded is not an LLM: drop --llm {self.llm}, or choose openai or vllm")
+                advice = f"drop --llm {self.llm}, or choose openai or vllm"
+                raise UsageError(f"--serving_mode embedded is not an LLM: {advice}")
             object.__setattr__(self, "llm", EMBEDDED_READER)
         elif self.llm is None:
             raise UsageError(f"--serving_mode {self.serving_mode} needs --llm NAME, the model's name at the server")
@@ -138,7 +139,7 @@ class Config:
         return {name: getattr(self, name) for name in names}
 
     def run_name(self) -> str:
-        """The run's folder below --output_dir: env / agent-and-bandit / llm / seed, settings off their default added."""
+        """The run's folder below --output_dir: env / agent-and-bandit / llm / seed, settings off their default too."""
         identity = self.identity()
         agent = f"{self.agent}-{self.bandit}" if "bandit" in identity else self.agent
         parts = {"env": [self.env], "agent": [agent], "llm": [self.llm.replace("/", "_")]}

@@ -158,7 +158,9 @@ class ServerClient:
         if base_url is not None and not _is_address(base_url):
             where = "--server and --port" if self._is_vllm else "OPENAI_BASE_URL"
             raise UsageError(f"{base_url} is not a server's address: check {where}")
-        self._client = openai.OpenAI(base_url=base_url, api_key=key, timeout=config.timeout, max_retries=config.max_retries)
+        self._client = openai.OpenAI(
+            base_url=base_url, api_key=key, timeout=config.timeout, max_retries=config.max_retries
+        )
         self._address = str(self._client.base_url)
         self._sampling = self._sampling_of(config)
 
@@ -216,10 +218,10 @@ class ServerClient:
         raise AssertionError("unreachable")
 
     def _outage(self, error: Exception) -> str:
-        start = f"is it running? `scripts/serve_*.sh` starts one; --server and --port say where" if self._is_vllm else (
-            "check the network, OPENAI_BASE_URL and your quota"
-        )
-        return f"no answer from {self._address} after {self._retries} retries ({_brief(error)}): {start}"
+        advice = "check the network, OPENAI_BASE_URL and your quota"
+        if self._is_vllm:
+            advice = "is it running? `scripts/serve_*.sh` starts one; --server and --port say where"
+        return f"no answer from {self._address} after {self._retries} retries ({_brief(error)}): {advice}"
 
 
 def _is_address(url: str) -> bool:

@@ -124,7 +124,8 @@ def run_seed(config: Config, text_encoder: Any) -> dict[str, Any]:
     env = make_env(config.env, config.data, config.seed if config.shuffle else None, config.limit, config)
     data = terminal.describe_data(env)
     folder = Path(config.output_dir) / config.run_name()
-    log = RunLog(folder, config.identity() | {"data_sha256": data["sha256"]}, config.overwrite, config.checkpoint_seconds)
+    identity = config.identity() | {"data_sha256": data["sha256"]}
+    log = RunLog(folder, identity, config.overwrite, config.checkpoint_seconds)
     try:
         if log.summary is not None:
             terminal.say("This run is finished; --overwrite starts it over.")

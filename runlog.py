@@ -55,7 +55,8 @@ class RunLog:
         except Timeout:
             raise UserError(f"{folder}: another process is writing this run") from None
         except OSError as error:
-            raise UserError(f"{folder}: cannot write here ({error.strerror}); --output_dir chooses another place") from None
+            reason = f"cannot write here ({error.strerror}); --output_dir chooses another place"
+            raise UserError(f"{folder}: {reason}") from None
         try:
             if overwrite:
                 self._remove()
@@ -78,18 +79,18 @@ class RunLog:
         config_path = self.folder / "config.yaml"
         if config_path.exists():
             recorded = self._recorded_identity(config_path)
-            changed = [key for key in self.identity.keys() | recorded.keys() if self.identity.get(key) != recorded.get(key)]
-            if changed:
-                changes = "; ".join(f"{k}: {recorded.get(k)} then, {self.identity.get(k)} now" for k in sorted(changed))
-                raise UsageError(
-                    f"{self.folder} holds another run ({changes}): --overwrite replaces it, --output_dir puts this one elsewhere"
-                )
+            keys = sorted(self.identity.keys() | recorded.keys())
+            pairs = {key: (recorded.get(key), self.identity.get(key)) for key in keys}
+            changes = "; ".join(f"{key}: {old} then, {new} now" for key, (old, new) in pairs.items() if old != new)
+            if changes:
+                advice = "--overwrite replaces it, --output_dir puts this one elsewhere"
+                raise UsageError(f"{self.folder} holds another run ({changes}): {advice}")
         elif self._steps_path.exists():
             raise UserError(f"{self._steps_path} has no config.yaml beside it that says what run it is; {START_OVER}")
         if self._steps_path.exists():
             self.records = self._read_steps()
         if self.summary is not None and self.summary.get("steps") != len(self.records):
-            raise UserError(f"{self.folder}: summary.json and steps.jsonl disagree on the number of steps; {START_OVER}")
+            raise UserError(f"{self.folder}: summary.json counts other steps than steps.jsonl has; {START_OVER}")
 
     def _recorded_identity(self, path: Path) -> dict[str, Any]:
         try:
@@ -148,7 +149,7 @@ class RunLog:
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
     def checkpoint(self, step: int, save: Callable[[Path], None]) -> None:
-        """Save the state after `step` steps if the last checkpoint is old enough; the old one stays until it is done."""
+        """Save the state after `step` steps if the last one is old enough; that stays until the new is complete."""
         if time.monotonic() - self._last_checkpoint < self._checkpoint_seconds:
             return
         new, current, old = (self.folder / name for name in ("checkpoint.new", "checkpoint", "checkpoint.old"))
@@ -218,7 +219,8 @@ def summarize(records: list[dict[str, Any]]) -> dict[str, Any]:
         "llm_seconds": round(sum(record["llm_seconds"] for record in records), 3),
         "agent_seconds": round(sum(record["agent_seconds"] for record in records), 3),
     }
-    discovery = {k: records[-1]["metrics"][k] for k in ("NumDiscovery", "DiscoverSuccessRate") if k in records[-1]["metrics"]}
+    last_metrics = records[-1]["metrics"]
+    discovery = {key: last_metrics[key] for key in ("NumDiscovery", "DiscoverSuccessRate") if key in last_metrics}
     return summary | discovery
 
 

@@ -20,7 +20,7 @@ BODIES = {  # replies that arrive with status 200 and are no answer
     "no choices": '{"choices": []}',
     "null choices": '{"choices": null}',
     "null message": '{"choices": [{"index": 0, "finish_reason": "stop", "message": null}]}',
-    "no content": '{"choices": [{"index": 0, "finish_reason": null, "message": {"role": "assistant", "content": null}}]}',
+    "no content": '{"choices": [{"index": 0, "finish_reason": null, "message": {"content": null}}]}',
     "content not text": '{"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": [1]}}]}',
     "error with 200": '{"error": {"message": "overloaded"}}',
     "a list": "[]",

@@ -6,19 +6,32 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fake_server import FakeServer
+
+from env.labels import load_labels
+
 TIMES = ("llm_seconds", "agent_seconds")
 
 
-def write_stream(path: Path, labels: list[str], size: int) -> Path:
-    """`size` rows of a label task, tasks all different, labels in turn."""
+def lfd_stream(folder: Path, size: int) -> Path:
+    """stream.jsonl in `folder`: `size` rows of the task lfd, tasks all different, labels in turn."""
+    labels = load_labels("lfd")
     subjects = ("the disk array", "a router in rack 4", "the payment service", "node 12", "the login page")
     events = ("stopped answering", "reports checksum errors", "drops packets", "restarts by itself", "is out of memory")
     rows = [
         {"task": f"Line {i}: {subjects[i % 5]} {events[i // 5 % 5]}.", "label": labels[i * 7 % len(labels)]}
         for i in range(size)
     ]
+    path = folder / "stream.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
+
+
+def argv(server: FakeServer | None, output: Path, *more: object) -> list[str]:
+    """main.py's arguments for a run on the stream beside `output`, answered by `server` or the embedded reader."""
+    serving = ("--llm", "m", "--port", server.port) if server else ()
+    data = output.parent / "stream.jsonl"
+    return [str(word) for word in ("--env", "lfd", "--data", data, "--output_dir", output, *serving, *more)]
 
 
 def run_folders(output: Path) -> list[Path]:

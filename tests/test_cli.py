@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, run_cli
 from fake_server import serving
-from runs import run_folder, steps, write_stream
+from runs import lfd_stream, run_folder, steps
 
 import main
 from config import AGENT_OPTIONS, DEVICES, POLICY_OPTIONS, SERVING_OPTIONS, TRACKERS, Config, flag
 from env import ENV_DICT, make_env
-from env.labels import load_labels
 from errors import UsageError
 
 HEAVY = ("torch", "transformers", "sentence_transformers", "sklearn", "scipy", "pandas")
@@ -77,7 +76,7 @@ def fail(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
     return code, line
 
 
-# -- starting ------------------------------------------------------------------------------------------------------------
+# -- starting ----------------------------------------------------------------------------------------------------------
 
 
 def modules_after(*arguments: object) -> set[str]:
@@ -103,7 +102,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_zero_shot_against_a_server_imports_no_torch(tmp_path: Path) -> None:
-    data = write_stream(tmp_path / "rows.jsonl", load_labels("lfd"), 3)
+    data = lfd_stream(tmp_path, 3)
     with serving() as server:
         where = ("--llm", "m", "--port", server.port, "--output_dir", tmp_path / "out")
         imported = modules_after("--env", "lfd", "--agent", "zero-shot", "--data", data, *where)
@@ -123,7 +122,7 @@ def test_help_names_every_option_and_choice() -> None:
     assert "(default: 2e-05)" in text
 
 
-# -- reading -------------------------------------------------------------------------------------------------------------
+# -- reading -----------------------------------------------------------------------------------------------------------
 
 
 def test_every_option_is_read() -> None:
@@ -160,7 +159,7 @@ def test_run_name_is_readable_and_fits_a_file_system() -> None:
     assert all(len(part) < 200 for name in names for part in name.split("/"))
 
 
-# -- mistakes ------------------------------------------------------------------------------------------------------------
+# -- mistakes ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name, wrong, near", [
@@ -218,7 +217,8 @@ def test_missing_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize("bad, complaint", [
     ("{", "not valid JSON"), ("[1]", "expected a JSON object, found list"), ('{"task": "x"}', "'label' is missing"),
     ('{"task": 1, "label": "CPU"}', "'task' should be str, found int"), ('{"task": "x", "label": "Disc"}', "Disc"),
-    ('{"task": "x", "label": null}', "'label' should be str"), ('{"task": "\\ud83d", "label": "CPU"}', "half a character"),
+    ('{"task": "x", "label": null}', "'label' should be str"),
+    ('{"task": "\\ud83d", "label": "CPU"}', "half a character"),
 ])  # fmt: skip
 def test_malformed_data(bad: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "rows.jsonl"
@@ -234,14 +234,14 @@ def test_malformed_data(bad: str, complaint: str, tmp_path: Path, capsys: pytest
 
 
 def test_output_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = write_stream(tmp_path / "rows.jsonl", load_labels("lfd"), 3)
+    data = lfd_stream(tmp_path, 3)
     (tmp_path / "file").write_text("in the way")
     code, line = fail(capsys, "--env", "lfd", "--data", data, "--output_dir", tmp_path / "file")
     assert code == 1 and "--output_dir chooses another place" in line
 
 
 def test_missing_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = write_stream(tmp_path / "rows.jsonl", load_labels("lfd"), 3)
+    data = lfd_stream(tmp_path, 3)
     (tmp_path / "empty").mkdir()
     for option in ("--embedding_model_path", "--reranker_model_path"):
         arguments = ("--env", "lfd", "--data", data, "--output_dir", tmp_path / "out", option, tmp_path / "empty")
@@ -252,14 +252,14 @@ def test_missing_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_refused_run_removes_only_what_it_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = write_stream(tmp_path / "rows.jsonl", load_labels("lfd"), 3)
+    data = lfd_stream(tmp_path, 3)
     (tmp_path / "mine").mkdir()
-    command = ("--env", "lfd", "--data", data, "--llm", "m", "--server", "::1", "--output_dir", tmp_path / "mine" / "out")
-    assert main.main([str(word) for word in command]) == 2
+    where = ("--llm", "m", "--server", "::1", "--output_dir", tmp_path / "mine" / "out")
+    assert main.main([str(word) for word in ("--env", "lfd", "--data", data, *where)]) == 2
     assert list((tmp_path / "mine").iterdir()) == []
 
 
-# -- choices -------------------------------------------------------------------------------------------------------------
+# -- choices -----------------------------------------------------------------------------------------------------------
 
 
 def test_every_choice_is_tried_somewhere() -> None:
@@ -273,7 +273,8 @@ def test_every_choice_is_tried_somewhere() -> None:
         "device": {"auto", "cpu", "cuda", "mps"},  # test_device
         "track": {"none", "tensorboard", "wandb"},  # test_tensorboard, test_wandb
     }
-    assert tried == {name: set(spec.metadata["choices"]) for name, spec in fields().items() if "choices" in spec.metadata}
+    choices = {name: spec.metadata.get("choices") for name, spec in fields().items()}
+    assert tried == {name: set(names) for name, names in choices.items() if names}
     assert set(SERVING_OPTIONS) == tried["serving_mode"] and set(DEVICES) == tried["device"]
     assert set(TRACKERS) == tried["track"]
 
@@ -295,7 +296,7 @@ def test_device(name: str) -> None:
 
 
 def track(name: str, tmp_path: Path) -> int:
-    data = write_stream(tmp_path / "rows.jsonl", load_labels("lfd"), 3)
+    data = lfd_stream(tmp_path, 3)
     with serving() as server:
         where = ("--llm", "m", "--port", server.port, "--output_dir", tmp_path / "out", "--agent", "icrl")
         command = ("--env", "lfd", "--data", data, *where, "--track", name)
@@ -332,7 +333,7 @@ def test_missing_tracker(
 
 
 def test_output_without_unicode(tmp_path: Path) -> None:
-    data = write_stream(tmp_path / "rows.jsonl", load_labels("lfd"), 3)
+    data = lfd_stream(tmp_path, 3)
     with serving() as server:
         where = ("--llm", "m", "--port", server.port, "--output_dir", tmp_path, "--agent", "ground-truth")
         done = run_cli("--env", "lfd", "--data", data, *where, env=os.environ | {"PYTHONIOENCODING": "ascii"})

@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 from conftest import run_cli
 from fake_server import FAULTS, FakeServer, choose_option, serving
-from runs import run_folder, steps, write_stream
+from runs import lfd_stream, run_folder, steps
 
 import main
-from env.labels import load_labels
 from llm import ServerClient
 
 SIZE = 12
+N_FAULTS = 8
 KEY = "sk-a-secret-that-nobody-writes-down"
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[FakeServer]:
-    write_stream(tmp_path / "stream.jsonl", load_labels("lfd"), SIZE)
+    lfd_stream(tmp_path, SIZE)
     with serving() as server:
         yield server
 
@@ -66,12 +66,12 @@ def test_random_faults_change_nothing(
     assert healthy.returncode == 0, healthy.stderr
     server.chats.clear()
     server.answered = 0
-    order = [*random.Random(mode).sample(FAULTS, len(FAULTS))]
-    server.fault = lambda number: order[number // 2] if number % 2 == 0 and number // 2 < SIZE - 1 else None
+    order = random.Random(mode).sample(FAULTS, N_FAULTS)
+    server.fault = lambda number: order[number // 2] if number % 2 == 0 and number < 2 * N_FAULTS else None
     faulty = run_cli(*argv(tmp_path, server, "--max_retries", 4, mode=mode, folder="faulty"))
     assert faulty.returncode == 0, faulty.stderr
     assert server.answered == SIZE
-    assert len(server.chats) == SIZE + SIZE - 1
+    assert len(server.chats) == SIZE + N_FAULTS
     assert len(steps(run_folder(tmp_path / "faulty"))) == SIZE
     assert steps(run_folder(tmp_path / "faulty")) == steps(run_folder(tmp_path / "healthy"))
 
@@ -100,7 +100,7 @@ def test_half_a_character_does_not_stop_the_run(server: FakeServer, tmp_path: Pa
     assert len(steps(run_folder(tmp_path / "run"))) == 3
 
 
-# -- outages that last ---------------------------------------------------------------------------------------------------
+# -- outages that last -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -131,7 +131,7 @@ def test_outage_then_continued_is_the_same_run(server: FakeServer, tmp_path: Pat
     assert steps(run_folder(tmp_path / "run")) == steps(run_folder(tmp_path / "unharmed"))
 
 
-# -- clear lines ---------------------------------------------------------------------------------------------------------
+# -- clear lines -------------------------------------------------------------------------------------------------------
 
 
 def refused_port() -> int:
@@ -205,7 +205,7 @@ def test_bad_address(address: str, server: FakeServer, tmp_path: Path, capsys: p
     assert "is not a server's address: check --server" in last_line(capsys.readouterr().err)
 
 
-# -- the request -----------------------------------------------------------------------------------------------------------
+# -- the request -------------------------------------------------------------------------------------------------------
 
 
 def test_vllm_request_is_the_papers(server: FakeServer, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_sampling_options_and_vllm_key(server: FakeServer, tmp_path: Path, monke
     assert server.headers[0]["authorization"] == f"Bearer {KEY}"
 
 
-# -- the cache -------------------------------------------------------------------------------------------------------------
+# -- the cache ---------------------------------------------------------------------------------------------------------
 
 
 def test_second_run_asks_nothing(server: FakeServer, tmp_path: Path) -> None:
