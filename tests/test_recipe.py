@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 from fake_server import serving
-from runs import run_folder, steps
+from runs import run_folder, run_folders, steps
 
 PROMPTS = '''
 ZERO_SHOT_PROMPT = "Is the number even or odd? Answer with \\\\boxed{{even}} or \\\\boxed{{odd}}.\\nNumber: {task}"
@@ -76,17 +77,17 @@ for agent in agents:
 """
 
 
-def write_task(root: Path, source: str) -> None:
-    """Copy the project's source to `root` and add the task as the recipe says."""
+def write_task(root: Path, files: dict[str, str], line: str) -> None:
+    """Copy the project's source to `root` and add a task as the recipe says: its files, and its line in ENV_DICT."""
     ignored = shutil.ignore_patterns("data", "results", "tests", ".*", "__pycache__")
     shutil.copytree(ROOT, root, ignore=ignored)
-    (root / "env" / "parity.py").write_text(source)
-    (root / "env" / "prompts" / "parity_prompt.py").write_text(PROMPTS)
+    for path, source in files.items():
+        (root / path).write_text(source, encoding="utf-8")
     registry = root / "env" / "__init__.py"
     text = registry.read_text()
     marker = "ENV_DICT: dict[str, type[Env] | str] = {\n"
     assert text.count(marker) == 1
-    registry.write_text(text.replace(marker, marker + '    "parity": "env.parity:Parity",\n'))
+    registry.write_text(text.replace(marker, marker + line))
 
 
 def guess(prompt: str) -> str:
@@ -111,7 +112,8 @@ def with_lower_case_attributes(source: str) -> str:
     ids=["as published", "init_env left to the caller", "lower-case attributes"],
 )
 def test_recipe_task_runs_with_every_agent(source: str, agents: tuple[str, ...], tmp_path: Path) -> None:
-    write_task(tmp_path / "tree", source)
+    files = {"env/parity.py": source, "env/prompts/parity_prompt.py": PROMPTS}
+    write_task(tmp_path / "tree", files, '    "parity": "env.parity:Parity",\n')
     with serving(guess) as server:
         command = [sys.executable, "-c", ALL_AGENTS, str(server.port), str(tmp_path / "out"), *agents]
         environment = os.environ | {"PYTHONPATH": str(tmp_path / "tree")}
@@ -130,3 +132,23 @@ def test_recipe_task_runs_with_every_agent(source: str, agents: tuple[str, ...],
         assert any("Number: 1\nAnswer: \\boxed{odd}\n" in prompt for prompt in prompts)
         summary = json.loads((run_folder(tmp_path / "out" / "cbr") / "summary.json").read_text())
         assert summary["success_rate"] == 0.5 and summary["bank_size"] == 6
+
+
+def readme_files() -> dict[str, str]:
+    """The example task of README.md: its code blocks by the path that each names in its first line."""
+    blocks = re.findall(r"```python\n(# (env/\S+\.py)\n.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    return {path: source for source, path in blocks}
+
+
+def test_readme_example_runs(tmp_path: Path) -> None:
+    files = readme_files()
+    assert set(files) == {"env/tickets.py", "env/prompts/tickets_prompt.py"}
+    write_task(tmp_path / "tree", files, '    "tickets": "env.tickets:Tickets",\n')
+    script = "import sys, main; sys.exit(max(main.main(words.split()) for words in sys.argv[1:]))"
+    agents = ("zero-shot", "icrl", "icrl-plus", "ground-truth")
+    runs = [f"--env tickets --agent {agent} --output_dir {tmp_path / 'out'}" for agent in agents]
+    command = [sys.executable, "-c", script, *runs]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path / "tree", timeout=120)
+    assert done.returncode == 0, done.stderr
+    rates = {json.loads((folder / "summary.json").read_text())["success_rate"] for folder in run_folders(tmp_path / "out")}
+    assert max(rates) == 1.0 and min(rates) > 0
