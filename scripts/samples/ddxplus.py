@@ -1,7 +1,7 @@
 """The ddxplus sample: invented patients with one of 49 diseases, from the facts in ddxplus_facts.
 
-A disease gives each patient a random part of its profile, worded at random; complaints that mean nothing and denied
-ones are mixed in. So two patients with one disease differ, and yet share enough for a past case to help.
+A disease gives each patient most of its profile, worded at random; complaints that mean nothing, denied ones and first
+impressions are mixed in. So two patients with one disease differ, and yet share enough for a past case to help.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .ddxplus_impressions import IMPRESSIONS
 from .patients import Patient, bare, draw_patient, listing, sentence
 
 TYPICAL, POSSIBLE, HISTORY = 0.95, 0.1, 0.7  # how often a patient has an item of each kind
-PAIN, DENIED, IMPRESSION = 0.4, 0.25, 0.3  # how often a text says how it hurts, what is absent, what somebody suspects
+PAIN, DENIED, IMPRESSION = 0.4, 0.25, 0.4  # how often a text says how it hurts, what is absent, what somebody suspects
 USUAL = 0.5  # how often the first wording is taken without a draw
 CHILD = 10  # up to this age a parent speaks
 CHILD_QUESTIONS = 4  # how many of facts.QUESTIONS concern a child
@@ -124,8 +124,9 @@ def chart(case: Presentation, rng: random.Random) -> str:
         *(f"- {bare(symptom)}" for symptom in case.symptoms),
         f"Background: {'; '.join(bare(item) for item in case.history)}",
         *([f"Absent: {'; '.join(case.denied)}"] if case.denied else []),
-        *([f"{rng.choice(('Working impression', 'First impression', 'Suspected'))}: {case.impression}"] if case.impression else []),
     ]
+    if case.impression:
+        lines.append(f"{rng.choice(('Working impression', 'First impression', 'Suspected'))}: {case.impression}")
     return "\n".join(lines)
 
 
@@ -194,7 +195,8 @@ def letter(case: Presentation, rng: random.Random) -> str:
     if case.denied:
         parts.append(f"{subject} has had no {listing(case.denied, last='or')}.")
     if case.impression:
-        parts.append(f"{rng.choice(('We suspect', 'I suspect', 'My first impression is', 'I would think of'))} {case.impression}.")
+        suspect = rng.choice(("We suspect", "I suspect", "My first impression is", "I would think of"))
+        parts.append(f"{suspect} {case.impression}.")
     return " ".join(parts)
 
 
