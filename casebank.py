@@ -11,6 +11,11 @@ import numpy as np
 Case = dict[str, Any]  # id (the step it was retained at, from 1), task, answer, reward
 
 
+def as_plain(value: Any) -> Any:
+    """`value` as JSON gives it back (tuples and sets as lists), so that a case reads the same after a resume."""
+    return json.loads(json.dumps(value, ensure_ascii=False, default=list).encode(errors="replace"))
+
+
 class Embedder(Protocol):
     """Texts -> L2-normalised float32 [n, dim]."""
 
@@ -33,7 +38,7 @@ class CaseBank:
         return len(self.cases)
 
     def add(self, case: Case) -> None:
-        self.cases.append(case)
+        self.cases.append(case | {"answer": as_plain(case["answer"])})
         if self._encoder is not None:
             self._append(self._encoder.encode([case["task"]]))
 

@@ -7,7 +7,6 @@ observe -> retrieve -> generate -> evaluate -> update -> retain.
 from __future__ import annotations
 
 import functools
-import json
 import sys
 import time
 import traceback
@@ -33,6 +32,8 @@ def run(env: Env, agent: Agent, llm: LLM, log: RunLog, tracker: Tracker) -> None
 
     Logged steps are replayed from their record instead of asking the LLM; an LLMError leaves the step unlogged.
     """
+    from casebank import as_plain
+
     env.reset()
     env.index = log.restore(agent.load)
     successes = sum(record["reward"] for record in log.records[: env.index])
@@ -47,7 +48,8 @@ def run(env: Env, agent: Agent, llm: LLM, log: RunLog, tracker: Tracker) -> None
             cases = agent.retrieve(query)
             if logged is None:
                 output = agent.generate(query, cases)
-                answer, reward = as_json(agent.evaluate(output))
+                answer, reward = agent.evaluate(output)
+                answer, reward = as_plain(answer), int(reward)  # as a continued run reads them from the log
             else:
                 check_replay(logged, query, cases)
                 env.turns = logged.get("turns")
@@ -106,13 +108,6 @@ def check_replay(logged: dict[str, Any], query: str, cases: list[dict[str, Any]]
             f"step {logged['step']} of the log cannot be repeated: it saw another task or other cases "
             "(did the code or a package change?). --overwrite starts the run over"
         )
-
-
-def as_json(evaluated: tuple[Any, int]) -> tuple[Any, int]:
-    """(answer, reward) as the log will give them back, so that a continued run sees the same answers."""
-    answer, reward = evaluated
-    text = json.dumps(answer, ensure_ascii=False, default=list)
-    return json.loads(text.encode(errors="replace")), int(reward)
 
 
 def run_seed(config: Config, text_encoder: Any) -> dict[str, Any]:

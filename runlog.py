@@ -157,6 +157,9 @@ class RunLog:
         new.mkdir()
         save(new)
         (new / "step").write_text(str(step), encoding="ascii")
+        for path in new.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
         shutil.rmtree(old, ignore_errors=True)
         if current.exists():
             current.rename(old)
