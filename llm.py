@@ -135,8 +135,8 @@ class AnswerCache:
 class ServerClient:
     """A server that speaks the OpenAI chat-completions protocol: an API or vLLM.
 
-    The sampling is the paper's for each mode unless the command line says otherwise; every request carries the run's
-    seed, so equal commands ask for equal samples.
+    The sampling is the paper's for each mode unless the command line says otherwise. The run's seed goes to vLLM with
+    every request; APIs differ in whether they take one, so there it only keeps the cached answers of runs apart.
     """
 
     UNREADABLE_PAUSE, LONGEST_PAUSE = 0.5, 8.0  # seconds; the first is doubled at each unreadable reply
@@ -163,6 +163,7 @@ class ServerClient:
         )
         self._address = str(self._client.base_url)
         self._sampling = self._sampling_of(config)
+        self._not_sent = {"address": self._address, "run_seed": config.seed}  # in the cache's key alone
 
     def _sampling_of(self, config: Config) -> dict[str, Any]:
         default = 0.1 if self._is_vllm else 0.05
@@ -170,9 +171,9 @@ class ServerClient:
             "temperature": default if config.temperature is None else config.temperature,
             "top_p": 0.8 if config.top_p is None else config.top_p,
             "max_completion_tokens": config.max_new_tokens,
-            "seed": config.seed,
         }
         if self._is_vllm:
+            sampling["seed"] = config.seed
             sampling["presence_penalty"] = 1.5
             sampling["extra_body"] = {"top_k": 20, "chat_template_kwargs": {"enable_thinking": False}}
         return sampling
@@ -186,11 +187,11 @@ class ServerClient:
             raise LLMError(f"--llm {self._model}: {self._address} serves {', '.join(names) or 'no model'}")
 
     def request(self, messages: list[Message], tools: list[dict[str, Any]] | None) -> dict[str, Any]:
-        request = {"address": self._address, "model": self._model, "messages": messages, **self._sampling}
+        request = {**self._not_sent, "model": self._model, "messages": messages, **self._sampling}
         return request | ({"tools": tools} if tools else {})
 
     def complete(self, request: dict[str, Any]) -> Reply:
-        arguments = {name: value for name, value in request.items() if name != "address"}
+        arguments = {name: value for name, value in request.items() if name not in self._not_sent}
         return self._call(lambda: _read_reply(self._client.chat.completions.create(**arguments)))
 
     def _call(self, send: Callable[[], Any]) -> Any:
@@ -220,7 +221,7 @@ class ServerClient:
     def _outage(self, error: Exception) -> str:
         advice = "check the network, OPENAI_BASE_URL and your quota"
         if self._is_vllm:
-            advice = "is it running? `scripts/serve_*.sh` starts one; --server and --port say where"
+            advice = "is it running? scripts/serve_qwen_8b.sh and its kin start one; --server and --port say where"
         return f"no answer from {self._address} after {self._retries} retries ({_brief(error)}): {advice}"
 
 
