@@ -133,7 +133,7 @@ def run_seed(config: Config, text_encoder: Any) -> dict[str, Any]:
                 log.begin({"options": asdict(config), "data": data, "task": env.details(), "device": device})
                 run(env, agent, llm, log, tracker)
             log.finish({"bank_size": len(agent.retrieval.bank)})
-        terminal.print_summary(config, log)
+        terminal.print_summary(config, data, log)
         return log.summary
     finally:
         log.close()

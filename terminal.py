@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import statistics
@@ -11,7 +12,7 @@ from typing import Any
 
 from config import EMBEDDED_READER, Config
 from env import Env
-from runlog import RunLog
+from runlog import RunLog, read_run
 
 ORIGINS = {
     "official": "the official {task} stream",
@@ -66,7 +67,7 @@ class Progress:
         self._bar.update()
 
 
-def print_summary(config: Config, log: RunLog) -> None:
+def print_summary(config: Config, data: dict[str, Any], log: RunLog) -> None:
     """The finished run in a dozen lines."""
     summary, records = log.summary, log.records
     rate, last = summary["success_rate"], summary["last_quarter_success_rate"]
@@ -83,6 +84,7 @@ def print_summary(config: Config, log: RunLog) -> None:
         ("tokens", f"{summary['prompt_tokens']:,} prompt, {summary['completion_tokens']:,} completion"),
         ("time", f"{seconds:.1f} s: LLM {summary['llm_seconds']:.1f} s, agent {per_step:.1f} ms a step"),
         ("folder", str(log.folder)),
+        ("data", ORIGINS[data["origin"]].format(task=config.env)),
     ]
     if "NumDiscovery" in summary:
         asked = f"{summary['NumDiscovery']} steps asked, {summary['DiscoverSuccessRate']:.2f} of them would have failed"
@@ -97,10 +99,6 @@ def print_summary(config: Config, log: RunLog) -> None:
 
 def _against_zero_shot(config: Config, log: RunLog) -> str:
     """The difference to the zero-shot run on the same stream, where there is one."""
-    import dataclasses
-
-    from runlog import read_run
-
     if config.agent == "zero-shot":
         return ""
     twin = dataclasses.replace(config, agent="zero-shot")
@@ -108,8 +106,9 @@ def _against_zero_shot(config: Config, log: RunLog) -> str:
     if other is None or other["identity"].get("data_sha256") != log.identity["data_sha256"]:
         command = f"--env {config.env} --agent zero-shot"
         return f"not run yet: the same command with {command}" if config.agent != "ground-truth" else ""
-    difference = 100 * (log.summary["success_rate"] - other["summary"]["success_rate"])
-    return f"{difference:+.1f} points (zero-shot {other['summary']['success_rate']:.3f})"
+    keys = ("success_rate", "last_quarter_success_rate")
+    overall, last = (100 * (log.summary[key] - other["summary"][key]) for key in keys)
+    return f"{overall:+.1f} points, last quarter {last:+.1f} (zero-shot {other['summary']['success_rate']:.3f})"
 
 
 def _curve(rewards: list[int], width: int = 40) -> str:

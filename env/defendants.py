@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from .base import Env
 from .labels import LabelSet, fold
 
 
-class DefendantsEnv(Env):
+class DefendantsEnv(Env, ABC):
     """The reward is 1 when the answer names the same defendants and each one's verdict is right.
 
     A task says how its text is read into a dict (`parse`) and what one verdict is (`read_verdict`).
@@ -20,13 +21,13 @@ class DefendantsEnv(Env):
         super().__init__()
         self.labels = LabelSet(self.name)
 
+    @abstractmethod
     def parse(self, text: str) -> Any | None:
         """The last dict in the text."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read_verdict(self, value: Any) -> Any | None:
         """One defendant's verdict in its one spelling, or None where `value` is not of the right kind."""
-        raise NotImplementedError
 
     def check_row(self, row: dict[str, Any]) -> str | None:
         verdicts = self._verdicts(row["label"])
