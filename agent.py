@@ -176,7 +176,8 @@ class Agent:
         kept, key = self.rules.retain(self.env, answer, reward), self.env.case_key(query)
         if kept is not None and key is not None:
             case_answer, case_reward = kept
-            self.retrieval.bank.add({"id": self.env.index + 1, "task": key, "answer": case_answer, "reward": case_reward})
+            step = self.env.index + 1
+            self.retrieval.bank.add({"id": step, "task": key, "answer": case_answer, "reward": case_reward})
 
     @property
     def metrics(self) -> Metrics:

@@ -224,7 +224,13 @@ class NeuralLinear(FeaturePolicy):
     loss: str
 
     def __init__(
-        self, encoder: Features, regularization: float, exploration: float, learning_rate: float, batch_size: int, k: int
+        self,
+        encoder: Features,
+        regularization: float,
+        exploration: float,
+        learning_rate: float,
+        batch_size: int,
+        k: int,
     ) -> None:
         super().__init__(encoder)
         self.exploration = exploration
@@ -257,11 +263,11 @@ class NeuralLinear(FeaturePolicy):
 
     def _train(self) -> float:
         buffer = self.history[-self.buffered :]
-        chunks = [buffer[start : start + self.batch_size] for start in range(0, len(buffer), self.batch_size)]
-        loss = self.encoder.train_step([(list(pairs), self._tensor(rewards)) for pairs, rewards in map(_unzip, chunks)], self.loss)
+        chunks = [_unzip(buffer[start : start + self.batch_size]) for start in range(0, len(buffer), self.batch_size)]
+        loss = self.encoder.train_step([(pairs, self._tensor(rewards)) for pairs, rewards in chunks], self.loss)
         self._arms = {}
         pairs, rewards = _unzip(self.history)
-        phi = self.features(list(pairs))
+        phi = self.features(pairs)
         self.confidence.rebuild(phi)
         self.rebuild(phi, self._tensor(rewards))
         self.buffered = 0

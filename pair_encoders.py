@@ -269,8 +269,8 @@ def _load_classifier(model: str) -> tuple[Any, Any]:
     check_tokenizer(tokenizer, "--reranker_model_path", model)
     if loading["missing_keys"]:
         raise UserError(
-            f"--reranker_model_path {model}: it has no trained classifier (missing {sorted(loading['missing_keys'])[0]}); "
-            "choose a reranker or another sequence-classification model"
+            f"--reranker_model_path {model}: it has no trained classifier (missing "
+            f"{sorted(loading['missing_keys'])[0]}); choose a reranker or another sequence-classification model"
         )
     return classifier, tokenizer
 
@@ -298,7 +298,7 @@ def _last_linear(model: Any, inputs: Any, name: str) -> tuple[str, nn.Linear]:
     for path, layer, output in reversed(outputs):
         if output.shape == logits.shape and torch.equal(output, logits):
             return path, layer
-    raise UserError(f"--reranker_model_path {name}: its logits do not come out of a linear layer, so it has no features")
+    raise UserError(f"--reranker_model_path {name}: its logits do not come out of a linear layer: it has no features")
 
 
 def _one_logit(layer: nn.Linear, name: str) -> nn.Linear:

@@ -27,13 +27,15 @@ from llm import Message, Reply
 
 SAME_PROFILE = 0.8  # correlation of two texts' similarities to the options from which they count as alike
 CANNOT = "I cannot answer this: the prompt has neither options that I can find nor a case that I can follow."
-_CASE = re.compile(r"<case>\s*<task>(.*?)</task>\s*<answer>(.*?)</answer>\s*</case>(\s*Feedback: this answer was wrong)?", re.S)
+_CASE = re.compile(
+    r"<case>\s*<task>(.*?)</task>\s*<answer>(.*?)</answer>\s*</case>(\s*Feedback: this answer was wrong)?", re.S
+)
 _TASK = re.compile(r"<task>(.*?)</task>", re.S)
 _OPTIONS = re.compile(r"<options>(.*?)</options>", re.S)
 _SCHEMA = re.compile(r"<schema>(.*?)</schema>", re.S)
 _NAMES = re.compile(r"[Dd]efendants?:? ((?:[A-Z][\w'-]*,? ?(?:and )?)+)")
 _ENTITY = re.compile(r"(?:[A-Z][\w&'.-]*)(?: (?:[A-Z][\w&'.-]*|of|&))*")
-_NO_VALUES = {"and", "are", "at", "by", "do", "for", "from", "have", "in", "is", "of", "on", "or", "that", "the", "there", "was", "with"}
+_NO_VALUES = set("and are at by do for from have in is of on or that the there was with".split())
 _CLAUSES = {"PRIMARY", "FOREIGN", "UNIQUE", "CONSTRAINT", "CHECK"}
 _LITERAL = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d+(?:\.\d+)?\b")
 _VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d+(?:\.\d+)?\b|\b[A-Z][\w-]*(?: [A-Z][\w-]*)*")
@@ -119,7 +121,7 @@ class EmbeddedReader:
         return options[int(np.argmax(self._encoder.encode(options) @ self._encoder.encode([text])[0]))]
 
     def _write_entities(self, reading: Reading) -> str | None:
-        """Each capitalised name of the headline, with the sentiment of the followed case's first one or the nearest option."""
+        """Each capitalised name of the headline, with the followed case's first sentiment or the nearest option."""
         if not reading.options:
             return None
         sentiment = self._nearest(reading.task, reading.options)
@@ -215,7 +217,8 @@ def _plain_query(reading: Reading) -> str | None:
     if not tables:
         return None
     table, body = max(tables, key=lambda t: 2 * len(words & _stems(t[0])) + len(words & _stems(t[1])))
-    columns = [name for name in re.findall(r"(?:^|,)\s*[\"`\[]?(\w+)[\"`\]]?\s+\w+", body) if name.upper() not in _CLAUSES]
+    first_words = re.findall(r"(?:^|,)\s*[\"`\[]?(\w+)[\"`\]]?\s+\w+", body)
+    columns = [word for word in first_words if word.upper() not in _CLAUSES]
     column, condition = _condition(reading.task, columns)
     named = [name for name in columns if _stems(name) & words and name != column]
     counts = re.search(r"\b(how many|count|number of)\b", reading.task, re.I)

@@ -41,7 +41,8 @@ def make_sample(task: str, root: Path) -> Path:
     module, _, function = GENERATORS[task].partition(":")
     folder = root / task / "sample"
     folder.mkdir(parents=True, exist_ok=True)
-    rows = getattr(importlib.import_module(f"scripts.samples.{module}"), function)(random.Random(f"sample {task}"), folder)
+    generate = getattr(importlib.import_module(f"scripts.samples.{module}"), function)
+    rows = generate(random.Random(f"sample {task}"), folder)
     path = folder / f"{task}.jsonl"
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     return path

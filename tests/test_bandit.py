@@ -14,7 +14,6 @@ from scipy.optimize import minimize
 
 from bandit import (
     Confidence,
-    FeaturePolicy,
     LinLogUCB,
     NeuralLinear,
     NeuralLinLogUCB,

@@ -14,25 +14,22 @@ def build_prompts(
     instruction: str,
     answer_format: str,
     options: list[str] | None = None,
-    case_answer: str = "{answer}",
     context: str = "",
 ) -> tuple[str, str, str]:
     """Make a task's (ZERO_SHOT_PROMPT, CASE_PROMPT, CBR_PROMPT).
 
-    `instruction`, `answer_format` and `options` are literal text; `case_answer` and `context` are templates:
-    `case_answer` says how a case's {answer} is written, `context` what stands before the task (a schema, say).
+    `instruction`, `answer_format` and `options` are literal text; `context` is a template of what stands before the
+    task (a schema, say).
     """
     head = [_literal(instruction)]
     if options:
         head.append("<options>\n" + "\n".join(f"- {_literal(option)}" for option in options) + "\n</options>")
     head.append(_literal(answer_format))
     tail = [context, TASK] if context else [TASK]
-    cases = (
-        "These earlier tasks were answered correctly. Let them guide you where they resemble the new one.\n\n{case_prompt}"
-    )
+    cases = "These earlier tasks were answered correctly. Let them guide you where they resemble the new one."
     zero_shot_prompt = "\n\n".join([*head, *tail])
-    case_prompt = f"<case>\n{TASK}\n<answer>\n{case_answer}\n</answer>\n</case>"
-    cbr_prompt = "\n\n".join([*head, cases, *tail])
+    case_prompt = f"<case>\n{TASK}\n<answer>\n{{answer}}\n</answer>\n</case>"
+    cbr_prompt = "\n\n".join([*head, cases, "{case_prompt}", *tail])
     return zero_shot_prompt, case_prompt, cbr_prompt
 
 
