@@ -38,6 +38,7 @@ class Env:
     """
 
     name: str = ""
+    single_turn: bool = True  # one prompt, one answer, whose right form the label gives
     fields: dict[str, type | tuple[type, ...]] = {"task": str, "label": str}
     prompts: ModuleType | None = None  # our own tasks name their prompts module; a recipe task sets attributes itself
     data: str = "auto"
