@@ -116,6 +116,10 @@ class Config:
     judge_server: str | None = option(None, "vllm: the judge's host name or URL (default: --server)", metavar="SERVER")
     judge_port: int | None = option(None, "vllm: the judge's port (default: --port)", at_least=1, at_most=65535)
 
+    allow_unsandboxed: bool = option(
+        False, "ehr: where no sandbox works, run the LLM's scripts with access to all that you can read"
+    )
+
     output_dir: str = option("results", "where run folders go", metavar="FOLDER")
     overwrite: bool = option(False, "start over where a run folder exists")
     checkpoint_seconds: float = option(60.0, "time between checkpoints; steps since the last are replayed", at_least=0)

@@ -28,6 +28,7 @@ ENV_DICT: dict[str, type[Env] | str] = {
     "lfd": "env.lfd:LFD",
     "spider": "env.spider:Spider",
     "bird": "env.bird:Bird",
+    "ehr": "env.ehr:EHR",
     "2wiki": "env.twowiki:TwoWiki",
 }
 ENV_ALIASES = {"twowiki": "2wiki"}
