@@ -33,6 +33,7 @@ GENERATORS = {
     "lfd": "lfd:rows",
     "spider": "spider:rows",
     "bird": "bird:rows",
+    "ehr": "ehr:rows",
     "2wiki": "twowiki:rows",
 }
 
