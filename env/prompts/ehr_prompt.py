@@ -24,7 +24,7 @@ in a code block:
 answer = ...
 ```""",
     case_answer="{answer}",
-    context="<tables>\n{tables}\n</tables>",
+    context="<schema>\n{tables}\n</schema>",
 )
 
 RETRY_PROMPT = """The script gave no answer:

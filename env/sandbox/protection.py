@@ -22,7 +22,7 @@ from errors import UserError
 HERE = Path(__file__).resolve().parent
 CODE, FILES, WORK = "/sandbox", "/files", "/work"  # where the worker finds its code, its files and itself
 SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/etc/alternatives")
-UNPROTECTED = "none"
+UNPROTECTED = "none: scripts can read what you can read"
 
 
 @dataclass(frozen=True)

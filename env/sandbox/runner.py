@@ -74,7 +74,7 @@ class Sandbox:
 
     @property
     def protection(self) -> str:
-        """The protection that is active: bubblewrap, namespaces, or none. Raises UserError where none is allowed."""
+        """The protection that is active: bubblewrap, namespaces, or UNPROTECTED. Raises UserError where none is allowed."""
         if self._protection is None:
             self._protection = self._first_that_works()
         return self._protection
