@@ -24,6 +24,7 @@ from casebank import Embedder
 from config import EMBEDDED_READER
 from env.parsing import json_value, last_code_block, python_literal
 from llm import Message, Reply
+from script_reader import write_script
 
 SAME_PROFILE = 0.8  # correlation of two texts' similarities to the options from which they count as alike
 CANNOT = "I cannot answer this: the prompt has neither options that I can find nor a case that I can follow."
@@ -70,6 +71,7 @@ class EmbeddedReader:
     def __init__(self, encoder: Embedder) -> None:
         self._encoder = encoder
         self._formats: list[tuple[str, Callable[[Reading], str | None]]] = [
+            ("```python", lambda reading: write_script(reading.task, reading.schema, reading.case)),
             ("```sql", write_sql),
             ("'entity'", self._write_entities),
             ("JSON list", write_list),
