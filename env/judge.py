@@ -59,7 +59,7 @@ class JudgeClient:
             again = [{"role": "assistant", "content": reply.text or "(empty)"}, {"role": "user", "content": AGAIN}]
             inner = inner | {"messages": [*inner["messages"], *again]}
         said = " ".join(reply.text.split())[:100]
-        raise LLMError(f"the judge {inner['model']} gave no verdict in {TRIES} tries (it said {said!r}): is --judge_llm right?")
+        raise LLMError(f"the judge {inner['model']} gave no verdict in {TRIES} tries: it said {said!r}")
 
 
 def judge(llm: LLM, question: str, labels: Sequence[str], answer: str) -> bool:

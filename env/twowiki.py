@@ -50,7 +50,7 @@ class TwoWiki(Env):
 
     def prepare(self, config: Config) -> None:
         if config.web_search and not os.environ.get("SERPER_API_KEY"):
-            raise UsageError("--web_search needs a key of https://serper.dev in the environment variable SERPER_API_KEY")
+            raise UsageError("--web_search needs a key of https://serper.dev in the variable SERPER_API_KEY")
         self._config = config
 
     def details(self) -> dict[str, Any]:
@@ -191,7 +191,8 @@ class TwoWiki(Env):
         calls = [turn for turn in self.turns or [] if turn.get("ok")]
         if not calls:
             return None
-        lines = [f"{i}. {call['tool']}({json.dumps(call['arguments'], ensure_ascii=False)})" for i, call in enumerate(calls, 1)]
+        written = [f"{call['tool']}({json.dumps(call['arguments'], ensure_ascii=False)})" for call in calls]
+        lines = [f"{number}. {call}" for number, call in enumerate(written, 1)]
         return "\n".join([query, "Tool calls:", *lines])
 
     def get_ground_truth(self) -> str:

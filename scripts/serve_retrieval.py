@@ -1,7 +1,8 @@
-"""Serve a corpus over HTTP: POST /retrieve {"queries": [...], "topk": 3, "return_scores": true}.
+r"""Serve a corpus over HTTP: POST /retrieve {"queries": [...], "topk": 3, "return_scores": true}.
 
     python scripts/serve_retrieval.py --corpus data/2wiki/sample/corpus.jsonl --method bm25
-    python scripts/serve_retrieval.py --corpus wiki-18.jsonl --method dense --encoder intfloat/e5-base-v2 --index e5_Flat.index
+    python scripts/serve_retrieval.py --corpus wiki-18.jsonl --method dense --encoder intfloat/e5-base-v2 \
+        --index e5_Flat.index
 
 The corpus is JSON lines of {"id", "contents"}. Its index is built at the first start and kept under --index_dir.
 """
@@ -21,6 +22,8 @@ from env.search.index import open_index  # noqa: E402
 from env.search.service import RetrievalService  # noqa: E402
 from errors import UsageError, UserError  # noqa: E402
 
+INDEXES = ROOT / ".cache" / "retrieval"
+
 
 def main(argv: list[str]) -> int:
     arguments = parse_arguments(argv)
@@ -39,15 +42,16 @@ def main(argv: list[str]) -> int:
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", type=Path, required=True, metavar="FILE", help="JSON lines of {id, contents}")
-    parser.add_argument("--method", choices=("bm25", "dense"), default="bm25", help="(default: %(default)s)")
-    parser.add_argument("--encoder", default=EMBEDDED, metavar="MODEL", help="dense: a Hugging Face id or folder, or embedded")
-    parser.add_argument("--index", type=Path, metavar="FILE", help="dense: a FAISS index of the corpus that you already have")
-    parser.add_argument("--index_dir", type=Path, default=ROOT / ".cache" / "retrieval", metavar="FOLDER", help="(default: %(default)s)")
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="dense: where the encoder runs")
-    parser.add_argument("--host", default="127.0.0.1", help="(default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8765, help="0 takes a free one (default: %(default)s)")
-    parser.add_argument("--until_stdin_ends", action="store_true", help="stop when standard input is closed")
+    add = parser.add_argument
+    add("--corpus", type=Path, required=True, metavar="FILE", help="JSON lines of {id, contents}")
+    add("--method", choices=("bm25", "dense"), default="bm25", help="(default: %(default)s)")
+    add("--encoder", default=EMBEDDED, metavar="MODEL", help="dense: a Hugging Face id or folder, or embedded")
+    add("--index", type=Path, metavar="FILE", help="dense: a FAISS index of the corpus that is there already")
+    add("--index_dir", type=Path, default=INDEXES, metavar="FOLDER", help="(default: %(default)s)")
+    add("--device", choices=DEVICES, default="auto", help="dense: where the encoder runs")
+    add("--host", default="127.0.0.1", help="(default: %(default)s)")
+    add("--port", type=int, default=8765, help="0 takes a free one (default: %(default)s)")
+    add("--until_stdin_ends", action="store_true", help="stop when standard input is closed")
     return parser.parse_args(argv)
 
 

@@ -66,8 +66,8 @@ class MCPToolServer:
             result = self._portal.call(self._client.call_tool, name, arguments)
         except self._failures as error:
             raise UserError(
-                f"the tool {name} does not answer ({self._last_words() or error}): nothing of this step was scored; the "
-                "same command goes on from here once it does"
+                f"the tool {name} does not answer ({self._last_words() or error}): nothing of this step was scored; "
+                "the same command goes on from here once it does"
             ) from error
         text = "\n".join(block.text for block in result.content if block.type == "text")
         return ToolResult(text, not result.is_error)

@@ -54,7 +54,8 @@ class RetrievalService(ThreadingHTTPServer):
 def _read(request: Any) -> tuple[list[str], int, bool]:
     if not isinstance(request, dict):
         raise ValueError("the body must be a JSON object")
-    queries, topk, return_scores = (request.get(*item) for item in (("queries",), ("topk", 3), ("return_scores", False)))
+    queries, topk = request.get("queries"), request.get("topk", 3)
+    return_scores = request.get("return_scores", False)
     if not isinstance(queries, list) or not all(isinstance(query, str) for query in queries):
         raise ValueError("queries must be a list of texts")
     if len(queries) > MAX_QUERIES or any(len(query) > MAX_QUERY for query in queries):

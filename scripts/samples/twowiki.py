@@ -86,7 +86,7 @@ def draw_world(rng: random.Random) -> World:
     names = [f"{given} {family}" for given in facts.GIVEN for family in facts.FAMILY]
     rng.shuffle(names)
 
-    def draw_person(trade: str, years: tuple[int, int] = (1880, 1950)) -> Person:
+    def draw_person(trade: str, years: tuple[int, int] = (1880, 1930)) -> Person:
         born = (rng.randint(1, 28), rng.randint(1, 12), rng.randint(*years))
         person = Person(names.pop(), trade, rng.choice(towns), born, rng.choice(facts.UNIVERSITIES))
         world.people.append(person)
@@ -171,27 +171,29 @@ def ask(world: World, rng: random.Random) -> list[Question]:
     places = rng.sample([work for work in world.works if work.kind == "company"], PER_KIND)
     questions = []
     for i in range(PER_KIND):
-        film, other_film, third_film, novel, company = films[i], films[i + 6], films[i + 12], novels[i], companies[i]
-        novel_b, novel_c, film_b = novels[i + 6], novels[i + 12], films[i + 18]
-        student, seat = university_people[i], places[i]
-        region = world.region_of[seat.town]
+        film_a, film_b, film_c, film_d = films[i : i + 19 : PER_KIND]
+        novel_a, novel_b, novel_c = novels[i : i + 13 : PER_KIND]
+        company, student, seat = companies[i], university_people[i], places[i]
+        school, region = student.university, world.region_of[seat.town]
         questions += [
-            through(f"Where was the director of the film {film.title} born?", film, [film.maker.town]),
-            through(f"Who was married to the director of {other_film.title}?", other_film, [other_film.maker.spouse.name]),
-            through(f"When was the director of the film {third_film.title} born?", third_film, dates(third_film.maker)),
-            through(f"Whose child was the author of {novel.title}?", novel, [novel.maker.parent.name]),
-            through(f"At which school did the author of the novel {novel_b.title} study?", novel_b, [novel_b.maker.university]),
+            through(f"Where was the director of the film {film_a.title} born?", film_a, [film_a.maker.town]),
+            through(f"Who was married to the director of {film_b.title}?", film_b, [film_b.maker.spouse.name]),
+            through(f"When was the director of the film {film_c.title} born?", film_c, dates(film_c.maker)),
+            through(f"Whose child was the author of {novel_a.title}?", novel_a, [novel_a.maker.parent.name]),
+            through(f"At which school did the author of {novel_b.title} study?", novel_b, [novel_b.maker.university]),
             through(f"In which town was the founder of {company.title} born?", company, [company.maker.town]),
             question(
                 f"In which town is the university where {student.name} studied?",
-                [world.university_towns[student.university]],
-                [student.name, student.university],
+                [world.university_towns[school]],
+                [student.name, school],
             ),
             question(
-                f"In which region is the town where {seat.title} has its seat?", [region, f"region of {region}"], [seat.title, seat.town]
+                f"In which region is the town where {seat.title} has its seat?",
+                [region, f"region of {region}"],
+                [seat.title, seat.town],
             ),
             earlier("Which novel was published first, {} or {}?", novel_c, novels),
-            earlier("Which film came out earlier, {} or {}?", film_b, films),
+            earlier("Which film came out earlier, {} or {}?", film_d, films),
         ]
     return questions
 
