@@ -100,6 +100,9 @@ class Config:
     max_retries: int = option(5, "how often a failed request is sent again before the run stops", at_least=0)
     cache: str | None = option(None, "keep the LLM's answers in this SQLite file", metavar="FILE")
 
+    alfworld_path: str | None = option(
+        None, "alfworld: the folder of the games (default: ALFWORLD_DATA, or ~/.cache/alfworld)", metavar="FOLDER"
+    )
     web_search: bool = option(False, "2wiki: also offer Google search, by Serper (needs SERPER_API_KEY)")
     retrieval_method: str = option(
         "bm25", "2wiki: how a service that the run starts itself searches", choices=("bm25", "dense")

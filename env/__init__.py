@@ -29,6 +29,10 @@ ENV_DICT: dict[str, type[Env] | str] = {
     "spider": "env.spider:Spider",
     "bird": "env.bird:Bird",
     "ehr": "env.ehr:EHR",
+    "alfworld": "env.alfworld:AlfWorld",
+    "alfworld-react": "env.alfworld:AlfWorldReact",
+    "scienceworld": "env.scienceworld:ScienceWorld",
+    "scienceworld-react": "env.scienceworld:ScienceWorldReact",
     "2wiki": "env.twowiki:TwoWiki",
 }
 ENV_ALIASES = {"twowiki": "2wiki"}

@@ -34,6 +34,8 @@ GENERATORS = {
     "spider": "spider:rows",
     "bird": "bird:rows",
     "ehr": "ehr:rows",
+    "alfworld": "alfworld:rows",
+    "scienceworld": "scienceworld:rows",
     "2wiki": "twowiki:rows",
 }
 
