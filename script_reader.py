@@ -27,26 +27,30 @@ def write_script(task: str, tables: str, case: tuple[str, str] | None) -> str | 
 
 def exchange_values(script: str, old: str, new: str) -> str | None:
     """`script` with the words in which the question `new` differs from `old`; None where it does not hold all of these."""
-    exchanges = _differences(old, new)
-    for phrase, other in exchanges.items():
-        if not phrase or not other or not re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", script):
-            return None
-    if not exchanges:
+    if old == new:
         return script
-    longest_first = sorted(exchanges, key=len, reverse=True)
-    pattern = rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)"
-    return re.sub(pattern, lambda match: exchanges[match[0]], script)
+    for gap in (0, 1):
+        exchanges = _differences(old, new, gap)
+        if all(phrase and other and _whole(phrase).search(script) for phrase, other in exchanges.items()):
+            return _whole(*exchanges).sub(lambda match: exchanges[match[0]], script)
+    return None
 
 
-def _differences(old: str, new: str) -> dict[str, str]:
-    """The stretches of `old` that read otherwise in `new`; stretches with a single token between them count as one."""
+def _whole(*phrases: str) -> re.Pattern[str]:
+    """Any of the phrases, the longest that fits, where no word goes on before or after it."""
+    longest_first = sorted(phrases, key=len, reverse=True)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
+
+
+def _differences(old: str, new: str, gap: int) -> dict[str, str]:
+    """The stretches of `old` that read otherwise in `new`; those with at most `gap` tokens between them count as one."""
     before, after = list(_TOKEN.finditer(old)), list(_TOKEN.finditer(new))
     matcher = difflib.SequenceMatcher(None, [t[0] for t in before], [t[0] for t in after], autojunk=False)
     stretches: list[list[int]] = []
     for tag, i1, i2, j1, j2 in matcher.get_opcodes():
         if tag == "equal":
             continue
-        if stretches and i1 - stretches[-1][1] <= 1:
+        if stretches and i1 - stretches[-1][1] <= gap:
             stretches[-1][1], stretches[-1][3] = i2, j2
         else:
             stretches.append([i1, i2, j1, j2])

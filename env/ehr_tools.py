@@ -61,8 +61,11 @@ class Tables:
         connection = sqlite3.connect(f"{self._database.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
         try:
             connection.set_authorizer(authorize)
-            rows = connection.execute(str(sql).strip()).fetchmany(MAX_ROWS + 1)
-        except sqlite3.Error as error:
+            cursor = connection.execute(str(sql))
+            if cursor.description is None:
+                raise sqlite3.Error("it is no SELECT statement")
+            rows = cursor.fetchmany(MAX_ROWS + 1)
+        except (sqlite3.Error, sqlite3.Warning) as error:
             raise ValueError(f"the SQL query failed: {error}") from None
         finally:
             connection.close()
