@@ -57,6 +57,7 @@ def find_tables(source: Path) -> dict[str, Path]:
 def find_database(source: Path, tables: Mapping[str, Path]) -> Path:
     """The database in `source` or below; it is built from `tables` where there is none yet."""
     databases = [path for path in sorted(source.rglob("*")) if path.suffix in (".db", ".sqlite")]
+    databases = [path for path in databases if path.name == DATABASE] or databases
     if len(databases) > 1:
         raise DataError(f"{source} has more than one database: {', '.join(path.name for path in databases)}")
     if not databases:

@@ -6,6 +6,9 @@ import hashlib
 import os
 import platform
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,7 +22,7 @@ from env.ehr import EHR
 from env.sandbox import Sandbox, protection, seccomp
 from errors import UserError
 
-SECONDS = 1.0
+SECONDS = 0.7
 MEMORY = 2**30 + os.getpid()  # part of the worker's command line: it tells this test's from others'
 CANARY = "canary-5d1f"  # stands for a key in the run's environment
 LABEL = "label-7c20"  # stands for the answer that scripts are after
@@ -94,6 +97,9 @@ CHEATING = {
     "an answer that cannot be printed": "class A:\n  def __str__(self): raise KeyboardInterrupt\nanswer = A()",
     "an error that cannot be printed": "class E(Exception):\n  def __str__(self): raise E()\nraise E()",
     "an answer within itself": "answer = []\nanswer.append(answer)",
+    "a deep answer": "answer = 1\nfor _ in range(450): answer = [answer]",
+    "a deep forged result": "import os\nfor n in range(64):\n"
+    "  try: os.write(n, b'{{\"answer\": ' + b'[' * 450 + b']' * 450 + b'}}')\n  except OSError: pass\nos._exit(0)",
     "a huge answer": "answer = 'x' * 10_000_000",
     "a crash": "import ctypes\nctypes.string_at(0)",
     "deep recursion": "def f(): return f()\nanswer = f()",
@@ -263,6 +269,40 @@ def test_nothing_is_left_after_close(env: EHR) -> None:
     env.close()
     assert none_but(set())
     assert env.sandbox.run("answer = 2").answer == 2  # another worker is started
+
+
+def test_a_worker_that_was_killed_is_replaced(env: EHR) -> None:
+    assert env.sandbox.run("answer = 1").answer == 1
+    os.kill(env.sandbox._worker.pid, signal.SIGKILL)
+    env.sandbox._worker.wait()
+    assert env.sandbox.run("answer = 2").answer == 2
+
+
+KILLED_RUN = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_sandbox import make_sandbox
+sandbox = make_sandbox({name!r}, allow_unsandboxed=True, memory={memory})
+assert sandbox.run("answer = 1").answer == 1
+print("started", flush=True)
+sandbox.run("import time\\ntime.sleep(100)")
+"""
+
+
+@pytest.mark.parametrize("name", list(protection.PROTECTIONS))
+def test_a_killed_run_leaves_no_script_behind(name: str, tmp_path: Path) -> None:
+    if name not in protection.candidates(allow_unsandboxed=True):
+        pytest.skip(f"this machine lacks {name}")
+    source = KILLED_RUN.format(tests=str(Path(__file__).parent), name=name, memory=MEMORY)
+    there = processes()
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True, env=environment) as run:
+        if run.stdout.readline() != "started\n":
+            pytest.skip(f"{name} does not work on this machine")
+        time.sleep(0.2)
+        assert not processes() <= there
+        run.kill()
+    assert none_but(there)
 
 
 def test_no_protection_is_refused_unless_allowed(monkeypatch: pytest.MonkeyPatch) -> None:

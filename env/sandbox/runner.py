@@ -83,10 +83,8 @@ class Sandbox:
         """Run a script in a process of its own and return what it came to."""
         if len(code) > MAX_CODE:
             return Outcome(error=f"the script is longer than {MAX_CODE} characters")
+        self._ensure_worker()
         try:
-            name = self.protection
-            if self._worker is None:
-                self._start(name)
             self._send({"code": code})
             return Outcome(**self._receive(time.monotonic() + self.seconds))
         except TimeoutError:
@@ -107,6 +105,18 @@ class Sandbox:
         if self._scratch is not None:
             self._scratch.cleanup()
             self._scratch = None
+
+    def _ensure_worker(self) -> None:
+        """Have a worker that is alive; one that was ended between two scripts is no fault of the next one."""
+        name = self.protection
+        if self._worker is not None and self._worker.poll() is not None:
+            self.close()
+        if self._worker is None:
+            try:
+                self._start(name)
+            except (WorkerFailed, TimeoutError) as error:
+                self.close()
+                raise UserError(f"the sandbox ({name}) does not start any more: {error}") from None
 
     def _first_that_works(self) -> str:
         reasons = []
@@ -134,6 +144,7 @@ class Sandbox:
             "folder": protection.FILES,
             "seconds": max(1, round(self.seconds)),
             "memory": self._memory,
+            "strict": name != protection.UNPROTECTED,
         }
         command = [str(protection.interpreter()), "-I", "-S", f"{protection.CODE}/worker.py", json.dumps(settings)]
         folder = Path("/")

@@ -11,9 +11,11 @@ import ctypes
 import errno
 import os
 import platform
+import signal
 import struct
+import sys
 
-PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 22, 38, 2
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 1, 22, 38, 2
 LOAD_WORD, JUMP_EQUAL, JUMP_AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # BPF instructions
 ALLOW, FAIL, KILL = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x80000000  # what a filter may return
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -96,10 +98,13 @@ REFUSED = {
 }
 
 
+def available() -> bool:
+    """Whether this is Linux on a machine whose calls the table has."""
+    return sys.platform == "linux" and platform.machine() in ARCHITECTURES
+
+
 def refused_numbers(machine: str) -> list[int]:
-    """Numbers of the refused calls on `machine`. Raises OSError where they are not known."""
-    if machine not in ARCHITECTURES:
-        raise OSError(f"no table of system calls for {machine}")
+    """Numbers of the refused calls on `machine`."""
     column = list(ARCHITECTURES).index(machine)
     return [numbers[column] for numbers in REFUSED.values() if numbers[column] is not None]
 
@@ -119,13 +124,22 @@ def build_filter(machine: str) -> bytes:
     return b"".join([*program, instruction(RETURN, 0, 0, ALLOW), instruction(RETURN, 0, 0, FAIL)])
 
 
-def refuse_calls() -> None:
+def give_up_calls() -> None:
     """Refuse the table's calls to this process from now on. Raises OSError where the kernel cannot."""
     code = build_filter(platform.machine())
     text = ctypes.create_string_buffer(code, len(code))
     program = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(text))
+    _prctl(PR_SET_NO_NEW_PRIVS, 1, None)
+    _prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program)
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process when the one that started it ends."""
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, None)
+
+
+def _prctl(option: int, value: int, data: bytes | None) -> None:
+    unused = ctypes.c_ulong(0)
     libc = ctypes.CDLL(None, use_errno=True)
-    for arguments in ((PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0)):
-        converted = [argument if isinstance(argument, bytes) else ctypes.c_ulong(argument) for argument in arguments]
-        if libc.prctl(*converted):
-            raise OSError(ctypes.get_errno(), f"prctl: {os.strerror(ctypes.get_errno())}")
+    if libc.prctl(ctypes.c_int(option), ctypes.c_ulong(value), data, unused, unused):
+        raise OSError(ctypes.get_errno(), f"prctl {option}: {os.strerror(ctypes.get_errno())}")

@@ -18,11 +18,13 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 MAX_RESULT = 50_000  # bytes of an answer or error, as JSON
+MAX_DEPTH = 20  # lists within lists in an answer
 MAX_ERROR = 1_000  # characters of an error shown to the model
 OPEN_FILES = 64
 
@@ -40,13 +42,18 @@ def main() -> None:
     sys.modules["pyarrow"] = None  # pandas works without it and starts in half the time
     names = importlib.import_module(settings["tools"]).tools(Path(settings["folder"]))
     seccomp = importlib.import_module("seccomp")
-    seccomp.refused_numbers(os.uname().machine)  # fails now where no script could be confined
-    limit(resource.RLIMIT_AS, settings["memory"])
+    if settings["strict"] and not seccomp.available():
+        raise OSError(f"system calls cannot be refused on {sys.platform} {os.uname().machine}")
+    kernel = seccomp if seccomp.available() else None
+    if kernel:
+        kernel.die_with_parent()
     limit(resource.RLIMIT_CORE, 0)
+    with contextlib.suppress(ValueError):  # macOS cannot limit it
+        limit(resource.RLIMIT_AS, settings["memory"])
     gc.freeze()
     say({"ready": True})
     for line in sys.stdin:
-        say(run_apart(json.loads(line)["code"], names, settings["seconds"], seccomp.refuse_calls))
+        say(run_apart(json.loads(line)["code"], names, settings["seconds"], kernel))
 
 
 def say(reply: dict[str, Any]) -> None:
@@ -57,13 +64,13 @@ def limit(kind: int, value: int) -> None:
     resource.setrlimit(kind, (value, value))
 
 
-def run_apart(code: str, names: dict[str, Any], seconds: int, refuse_calls: Callable[[], None]) -> dict[str, Any]:
+def run_apart(code: str, names: dict[str, Any], seconds: int, kernel: ModuleType | None) -> dict[str, Any]:
     """Run `code` in a fork and return its result."""
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            confine(write_end, seconds, refuse_calls)
+            confine(write_end, seconds, kernel)
             result = run_script(code, names)
             with open(write_end, "w", encoding="utf-8") as pipe:
                 pipe.write(result)
@@ -77,7 +84,7 @@ def run_apart(code: str, names: dict[str, Any], seconds: int, refuse_calls: Call
     return read_result(text, os.waitpid(child, 0)[1])
 
 
-def confine(pipe: int, seconds: int, refuse_calls: Callable[[], None]) -> None:
+def confine(pipe: int, seconds: int, kernel: ModuleType | None) -> None:
     """Leave the script its pipe, its limits and the calls that computing needs."""
     sys.stdin, sys.stdout, sys.stderr = io.StringIO(), Silence(), Silence()
     for low, high in ((0, pipe), (pipe + 1, 1024)):
@@ -87,7 +94,9 @@ def confine(pipe: int, seconds: int, refuse_calls: Callable[[], None]) -> None:
     limit(resource.RLIMIT_CPU, seconds)
     limit(resource.RLIMIT_FSIZE, 0)
     limit(resource.RLIMIT_NOFILE, OPEN_FILES)
-    refuse_calls()
+    if kernel:
+        kernel.die_with_parent()
+        kernel.give_up_calls()
 
 
 def run_script(code: str, names: dict[str, Any]) -> str:
@@ -102,7 +111,7 @@ def run_script(code: str, names: dict[str, Any]) -> str:
         return json.dumps({"error": plain(describe(error, code))})
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, depth: int = MAX_DEPTH) -> Any:
     """`value` in JSON's types: numpy's and pandas' values by their contents, sets sorted, anything else as text."""
     if value is None or isinstance(value, (bool, int)):
         return value
@@ -110,14 +119,16 @@ def plain(value: Any) -> Any:
         return value if math.isfinite(value) else str(value)
     if isinstance(value, str):
         return value.encode(errors="replace").decode()
+    if not depth:
+        raise ValueError(f"the answer has more than {MAX_DEPTH} lists within each other")
     if hasattr(value, "tolist"):
-        return plain(value.tolist())
+        return plain(value.tolist(), depth - 1)
     if hasattr(value, "to_numpy"):
-        return plain(value.to_numpy())
+        return plain(value.to_numpy(), depth - 1)
     if isinstance(value, (set, frozenset)):
-        return sorted((plain(item) for item in value), key=str)
+        return sorted((plain(item, depth - 1) for item in value), key=str)
     if isinstance(value, Iterable) and not isinstance(value, (bytes, dict)):
-        return [plain(item) for item in value]
+        return [plain(item, depth - 1) for item in value]
     return str(value)
 
 
