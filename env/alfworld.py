@@ -74,6 +74,10 @@ class HouseholdGame(Game):
         self.won = self.over = False
         return self._state
 
+    def names(self) -> dict[str, str]:
+        """What the running game calls each thing, by its name in the PDDL problem, which is all lower case there."""
+        return {thing: info.name.strip() for thing, info in self._state["_entity_infos"].items()}
+
     def actions(self) -> list[str]:
         return list(self._state.admissible_commands)
 

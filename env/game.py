@@ -134,6 +134,10 @@ class GameEnv(Env):
                 lines += [self.prompts.OBSERVATION + turn["observation"]]
         return "\n".join(lines)
 
+    def extraction(self, text: str) -> str | None:
+        """The transcript, or None where it holds no action."""
+        return text.strip() if any(line.startswith(self.prompts.ACTION) for line in text.splitlines()) else None
+
     def reward_function(self, answer: str) -> int:
         if self._played is None or self._played[:2] != (self.index, answer):
             self._replay(answer)

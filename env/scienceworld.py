@@ -65,10 +65,7 @@ class LabGame(Game):
 
     def begin(self, task: str, variation: int, gold: bool = False) -> str:
         """Start a variation of a task; returns its description, the first look and the inventory."""
-        if self._env is None:
-            _check_java()
-            self._env = _import_scienceworld()(envStepLimit=10**9)
-        known = self._env.get_max_variations(task)
+        known = self.variations(task)
         if not 0 <= variation < known:
             raise DataError(f"{task} has no variation {variation}: the simulator's last is {known - 1}")
         self._env.load(task, variation, SIMPLIFICATION, generateGoldPath=gold)
@@ -76,6 +73,13 @@ class LabGame(Game):
         server = self._env.server
         parts = (server.freeActionTaskDesc(), server.step("look around"), server.freeActionInventory())
         return "\n\n".join(part.strip() for part in parts)
+
+    def variations(self, task: str) -> int:
+        """How many variations of a task there are; starts the simulator where none runs."""
+        if self._env is None:
+            _check_java()
+            self._env = _import_scienceworld()(envStepLimit=10**9)
+        return self._env.get_max_variations(task)
 
     def play(self, action: str) -> tuple[str, bool]:
         from py4j.protocol import Py4JJavaError, Py4JNetworkError
