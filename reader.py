@@ -23,6 +23,7 @@ import numpy as np
 from casebank import Embedder
 from config import EMBEDDED_READER
 from env.parsing import json_value, last_code_block, python_literal
+from game_reader import game_reply, plays
 from llm import Message, Reply
 from script_reader import write_script
 from search_reader import search_reply
@@ -89,6 +90,9 @@ class EmbeddedReader:
         if "tools" in request or any(message["role"] == "tool" for message in messages):
             task = self.read(messages[0]["content"]).task
             reply = search_reply(task, messages, request.get("tools", []), self._encoder.encode)
+        elif plays(messages):
+            reading = self.read(messages[0]["content"])
+            reply = Reply(game_reply(reading.task, reading.case, messages, self._encoder.encode))
         else:
             reply = Reply(self.answer(messages[-1]["content"]))
         words = sum(len(message["content"].split()) for message in messages)
