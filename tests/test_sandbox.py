@@ -48,7 +48,7 @@ READING = {
     "devices": "answer = str(open('/dev/mem', 'rb').read(10))",
     "a project module": "import env.ehr\nanswer = env.ehr.TRIES",
     "the caller's frames": "import sys\nf = sys._getframe()\nwhile f.f_back: f = f.f_back\nanswer = f.f_globals['LABEL']",
-    "all objects": "import gc\nanswer = [o for o in gc.get_objects() if isinstance(o, dict) and 'label' in o][0]['label']",
+    "all objects": "import gc\nanswer = [o for o in gc.get_objects() if isinstance(o, dict) and 'label' in o and 'task' in o][0]['label']",
     "inherited files": "import os\nfor n in range(3, 60):\n  try: answer = os.read(n, 99).decode()\n  except OSError: pass\nanswer",
     "the next request": "import sys, os\nanswer = sys.stdin.read() or os.read(0, 99)",
 }
