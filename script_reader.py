@@ -26,7 +26,7 @@ def write_script(task: str, tables: str, case: tuple[str, str] | None) -> str | 
 
 
 def exchange_values(script: str, old: str, new: str) -> str | None:
-    """`script` with the words in which the question `new` differs from `old`; None where it does not hold all of these."""
+    """`script` with the words in which the question `new` differs from `old`; None where some are not in it."""
     if old == new:
         return script
     for gap in (0, 1):
@@ -43,7 +43,7 @@ def _whole(*phrases: str) -> re.Pattern[str]:
 
 
 def _differences(old: str, new: str, gap: int) -> dict[str, str]:
-    """The stretches of `old` that read otherwise in `new`; those with at most `gap` tokens between them count as one."""
+    """The stretches of `old` that read otherwise in `new`; at most `gap` tokens between two make them one."""
     before, after = list(_TOKEN.finditer(old)), list(_TOKEN.finditer(new))
     matcher = difflib.SequenceMatcher(None, [t[0] for t in before], [t[0] for t in after], autojunk=False)
     stretches: list[list[int]] = []

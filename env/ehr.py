@@ -1,7 +1,7 @@
-"""Questions over hospital records, answered by scripts (EHRAgent on MIMIC-III): up to five tries, each sees the last error.
+"""Questions over hospital records, answered by scripts (EHRAgent on MIMIC-III), in up to five tries.
 
-A script runs in the sandbox, which has the tables and five functions to read them with, and nothing else of the
-machine. What is retained is the script that gave the right answer.
+Each try sees the error of the one before. A script runs in the sandbox, which has the tables and five functions to
+read them with, and nothing else of the machine. What is retained is the script that gave the right answer.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class EHR(Env):
     # -- one step --------------------------------------------------------------------------------------------------
 
     def interact(self, prompt: str, ask: Ask) -> str:
-        """Ask for a script until one leaves an answer, at most five times; each try sees the one before and its error."""
+        """Ask for a script until one leaves an answer, at most five times; each try sees the last one and its error."""
         self.turns = []
         question = {"role": "user", "content": prompt}
         messages = [question]

@@ -203,5 +203,5 @@ def _reject(column: pd.Series, value: Any) -> None:
         by_text = {str(other): None for other in known}
         nearest = difflib.get_close_matches(str(value), by_text, n=NEAREST, cutoff=0.0)
         shown = repr(value)
-    listed = ", ".join(map(str, nearest))
-    raise ValueError(f"there is no value {shown} in the column {column.name}; the {len(nearest)} nearest values are: {listed}")
+    listed = f"the {len(nearest)} nearest values are: {', '.join(map(str, nearest))}"
+    raise ValueError(f"there is no value {shown} in the column {column.name}; {listed}")

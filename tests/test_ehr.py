@@ -43,7 +43,7 @@ def table() -> pd.DataFrame:
             "SUBJECT_ID": [1, 1, 2, 3, 3],
             "HADM_ID": [10.0, 11.0, None, 13.0, 14.0],
             "DRUG": ["heparin", "aspirin", "heparin", None, "insulin || fast, 5%"],
-            "STARTDATE": ["2101-01-05 00:00:00", "2103-06-01 12:00:00", "2102-01-01 00:00:00", "2104-01-01 00:00:00", None],
+            "STARTDATE": [f"{day} 00:00:00" for day in "2101-01-05 2103-06-01 2102-01-01 2104-01-01".split()] + [None],
         }
     )
 
@@ -72,7 +72,8 @@ def test_conditions(table: pd.DataFrame) -> None:
 
 
 def test_a_mistake_in_a_condition_says_how_to_mend_it(table: pd.DataFrame) -> None:
-    many = pd.DataFrame({"LABEL": [f"test {number}" for number in range(40)] + ["creatinine"], "ITEMID": range(0, 410, 10)})
+    labels = [*(f"test {number}" for number in range(40)), "creatinine"]
+    many = pd.DataFrame({"LABEL": labels, "ITEMID": range(0, 410, 10)})
     for conditions, words in (
         ("LABEL=creatinin", "creatinine"),
         ("LABEL=test 7 ", None),
@@ -217,10 +218,12 @@ def test_the_dialogue_shows_each_error_and_ends_at_the_fifth(env: EHR) -> None:
         return env.interact("the prompt", LLM(Client(remaining)))
 
     gold = block(env.get_ground_truth())
-    text = play("I think it is 4.", block("answer = missing"), block("answer = GetValue(LoadDB('patients'), 'AGE')"), gold)
+    missing, no_age = block("answer = missing"), block("answer = GetValue(LoadDB('patients'), 'AGE')")
+    text = play("I think it is 4.", missing, no_age, gold)
     assert text == gold and env.evaluate(text) == (env.get_ground_truth(), 1)
     errors = [turn["error"] for turn in env.turns]
-    assert "no script" in errors[0] and "NameError" in errors[1] and "no column 'AGE'" in errors[2] and errors[3] is None
+    assert "no script" in errors[0] and "NameError" in errors[1] and "no column 'AGE'" in errors[2]
+    assert errors[3] is None
     assert [turn["output"] for turn in env.turns][-1] == gold and env.turns[-1]["answer"] is not None
     assert [len(messages) for messages in seen] == [1, 3, 3, 3]
     assert all(messages[0] == {"role": "user", "content": "the prompt"} for messages in seen)

@@ -44,12 +44,16 @@ READING = {
     "the parent's environment": "import os\nanswer = open(f'/proc/{{os.getppid()}}/environ').read()",
     "every environment": "import glob\nanswer = ''.join(open(p).read() for p in glob.glob('/proc/*/environ')) or 1/0",
     "the parent's memory": "import os\nanswer = open(f'/proc/{parent}/mem', 'rb').read(10)",
-    "memory by a system call": "import ctypes\nanswer = ctypes.CDLL(None).process_vm_readv({parent}, 0, 0, 0, 0, 0) and 1/0",
+    "memory by a system call": "import ctypes\n"
+    "answer = ctypes.CDLL(None).process_vm_readv({parent}, 0, 0, 0, 0, 0) and 1/0",
     "devices": "answer = str(open('/dev/mem', 'rb').read(10))",
     "a project module": "import env.ehr\nanswer = env.ehr.TRIES",
-    "the caller's frames": "import sys\nf = sys._getframe()\nwhile f.f_back: f = f.f_back\nanswer = f.f_globals['LABEL']",
-    "all objects": "import gc\nanswer = [o for o in gc.get_objects() if isinstance(o, dict) and 'label' in o and 'task' in o][0]['label']",
-    "inherited files": "import os\nfor n in range(3, 60):\n  try: answer = os.read(n, 99).decode()\n  except OSError: pass\nanswer",
+    "the caller's frames": "import sys\nf = sys._getframe()\nwhile f.f_back: f = f.f_back\n"
+    "answer = f.f_globals['LABEL']",
+    "all objects": "import gc\n"
+    "answer = [o for o in gc.get_objects() if isinstance(o, dict) and 'label' in o and 'task' in o][0]['label']",
+    "inherited files": "import os\nfor n in range(3, 60):\n  try: answer = os.read(n, 99).decode()\n"
+    "  except OSError: pass\nanswer",
     "the next request": "import sys, os\nanswer = sys.stdin.read() or os.read(0, 99)",
 }
 REACHING_OUT = {
@@ -79,7 +83,8 @@ WRITING = {
     "a table's permissions": "import os\nos.chmod('/files/patients.csv', 0o777)\nanswer = 1",
     "no table": "import os\nos.remove('/files/patients.csv')\nanswer = 1",
     "the database": "SQLInterpreter('DELETE FROM patients')\nanswer = 1",
-    "the database by sqlite3": "import sqlite3\nsqlite3.connect('/files/mimic_iii.db').execute('DROP TABLE cost')\nanswer = 1",
+    "the database by sqlite3": "import sqlite3\nsqlite3.connect('/files/mimic_iii.db').execute('DROP TABLE cost')\n"
+    "answer = 1",
     "the worker": "open('/sandbox/worker.py', 'a').write('x')\nanswer = 1",
     "a library": "import pandas\nopen(pandas.__file__, 'a').write('x')\nanswer = 1",
     "a folder": "import os\nos.mkdir('/work/x')\nanswer = 1",
@@ -90,10 +95,14 @@ WRITING = {
 CHEATING = {
     "exit early with a fake answer line": "import os\nprint('{{\"answer\": 1}}', flush=True)\nos._exit(0)",
     "exit": "answer = 1\nraise SystemExit",
-    "a forged result": "import os\nfor n in range(64):\n  try: os.write(n, b'{{\"answer\": 1}}')\n  except OSError: pass\nos._exit(0)",
-    "a broken result": "import os\nfor n in range(64):\n  try: os.write(n, b'[' * 40000)\n  except OSError: pass\nos._exit(0)",
-    "a patched scorer": "import json, builtins\njson.dumps = lambda *a, **k: '{{\"answer\": 1}}'\nbuiltins.open = print\nanswer = 2",
-    "an answer equal to everything": "class A(str):\n  __eq__ = lambda *a: True\n  __hash__ = str.__hash__\nanswer = A('x')",
+    "a forged result": "import os\nfor n in range(64):\n  try: os.write(n, b'{{\"answer\": 1}}')\n"
+    "  except OSError: pass\nos._exit(0)",
+    "a broken result": "import os\nfor n in range(64):\n  try: os.write(n, b'[' * 40000)\n  except OSError: pass\n"
+    "os._exit(0)",
+    "a patched scorer": "import json, builtins\njson.dumps = lambda *a, **k: '{{\"answer\": 1}}'\n"
+    "builtins.open = print\nanswer = 2",
+    "an answer equal to everything": "class A(str):\n  __eq__ = lambda *a: True\n  __hash__ = str.__hash__\n"
+    "answer = A('x')",
     "an answer that cannot be printed": "class A:\n  def __str__(self): raise KeyboardInterrupt\nanswer = A()",
     "an error that cannot be printed": "class E(Exception):\n  def __str__(self): raise E()\nraise E()",
     "an answer within itself": "answer = []\nanswer.append(answer)",
@@ -116,11 +125,14 @@ EXHAUSTING = {
     "a huge number": "answer = 9 ** 9 ** 9 ** 9",
     "a loop": "while True: pass",
     "a loop that catches all": "while True:\n  try:\n    while True: pass\n  except BaseException: pass",
-    "a loop deaf to signals": "import signal\nfor n in (14, 15, 24, 25): signal.signal(n, signal.SIG_IGN)\nwhile True: pass",
+    "a loop deaf to signals": "import signal\nfor n in (14, 15, 24, 25): signal.signal(n, signal.SIG_IGN)\n"
+    "while True: pass",
     "sleep": "import time\ntime.sleep(1000)\nanswer = 1",
     "a flood of output": "while True: print('x' * 100_000)",
-    "a flood in the pipe": "import os\nwhile True:\n  for n in range(64):\n    try: os.write(n, b'x' * 60_000)\n    except OSError: pass",
-    "endless SQL": "SQLInterpreter('WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c')",
+    "a flood in the pipe": "import os\nwhile True:\n  for n in range(64):\n    try: os.write(n, b'x' * 60_000)\n"
+    "    except OSError: pass",
+    "endless SQL": "SQLInterpreter('WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT "
+    "count(*) FROM c')",
     "an endless answer": "import itertools\nanswer = itertools.count()",
     "a slow pattern": "import re\nanswer = bool(re.match('(a|a)*b', 'a' * 60))",
     "many open files": "x = []\nwhile True: x.append(open('/files/patients.csv'))",
@@ -250,7 +262,8 @@ def test_refused_calls_are_refused(env: EHR) -> None:
 
 def test_scripts_do_not_see_each_other(env: EHR) -> None:
     run = env.sandbox.run
-    assert run("import builtins, pandas\nbuiltins.len = lambda x: 7\npandas.DataFrame = None\nanswer = len([])").answer == 7
+    spoil = "import builtins, pandas\nbuiltins.len = lambda x: 7\npandas.DataFrame = None\n"
+    assert run(f"{spoil}answer = len([])").answer == 7
     assert run("import pandas\nanswer = [len([]), len(pandas.DataFrame())]").answer == [0, 0]
     assert run("answer = 'answer' in globals() or 'x' in globals()").answer is False
 

@@ -59,10 +59,11 @@ class Sandbox:
         seconds: float = 60.0,
         memory: int = 2 * 2**30,
     ) -> None:
-        code = {path.name: path for path in [tools, *modules, *(protection.HERE / n for n in ("worker.py", "seccomp.py"))]}
+        own = [protection.HERE / name for name in ("worker.py", "seccomp.py")]
+        code = {path.name: path for path in [*own, tools, *modules]}
         self._tree = protection.make_tree(code, files)
         self._tree.check_hides(secret)
-        self._secret = secret
+        self._secret = secret.resolve()
         self._tools = tools.stem
         self._memory = memory
         self._candidates = protection.candidates(allow_unsandboxed)
@@ -74,7 +75,7 @@ class Sandbox:
 
     @property
     def protection(self) -> str:
-        """The protection that is active: bubblewrap, namespaces, or UNPROTECTED. Raises UserError where none is allowed."""
+        """The active protection: bubblewrap, namespaces, or UNPROTECTED. Raises UserError where none is allowed."""
         if self._protection is None:
             self._protection = self._first_that_works()
         return self._protection

@@ -79,7 +79,12 @@ SPECIMENS = ("blood culture", "urine", "sputum", "mrsa screen")
 ORGANISMS = ("escherichia coli", "staph aureus coag +", "klebsiella pneumoniae", "yeast", None, None)
 CARE_UNITS = ("micu", "ccu", "sicu", "csru", "tsicu")
 ADMISSION_TYPES = ("emergency", "emergency", "elective", "urgent")
-ADMISSION_LOCATIONS = ("emergency room admit", "phys referral/normal deli", "transfer from hosp/extram", "clinic referral/premature")
+ADMISSION_LOCATIONS = (
+    "emergency room admit",
+    "phys referral/normal deli",
+    "transfer from hosp/extram",
+    "clinic referral/premature",
+)
 DISCHARGE_LOCATIONS = ("home", "home health care", "snf", "rehab/distinct part hosp")
 INSURANCES = ("medicare", "private", "medicaid", "government", "self pay")
 LANGUAGES = ("engl", "span", "russ", "ptun", None)

@@ -27,7 +27,8 @@ COLUMNS = {
     "inputevents_cv": "ROW_ID SUBJECT_ID HADM_ID ICUSTAY_ID CHARTTIME ITEMID AMOUNT",
     "outputevents": "ROW_ID SUBJECT_ID HADM_ID ICUSTAY_ID CHARTTIME ITEMID VALUE",
     "microbiologyevents": "ROW_ID SUBJECT_ID HADM_ID CHARTTIME SPEC_TYPE_DESC ORG_NAME",
-    "icustays": "ROW_ID SUBJECT_ID HADM_ID ICUSTAY_ID FIRST_CAREUNIT LAST_CAREUNIT FIRST_WARDID LAST_WARDID INTIME OUTTIME",
+    "icustays": "ROW_ID SUBJECT_ID HADM_ID ICUSTAY_ID FIRST_CAREUNIT LAST_CAREUNIT FIRST_WARDID LAST_WARDID "
+    "INTIME OUTTIME",
     "transfers": "ROW_ID SUBJECT_ID HADM_ID ICUSTAY_ID EVENTTYPE CAREUNIT WARDID INTIME OUTTIME",
 }
 PRICES = {"diagnoses_icd": (5, 60), "procedures_icd": (80, 900), "labevents": (3, 25), "prescriptions": (2, 70)}
@@ -59,7 +60,8 @@ class Hospital:
                 self._add(table, *entry)
         for item, label, *_ in facts.LABS:
             self._add("d_labitems", item, label)
-        for linked, items in (("chartevents", facts.VITALS), ("inputevents_cv", facts.INPUTS), ("outputevents", facts.OUTPUTS)):
+        linked_items = {"chartevents": facts.VITALS, "inputevents_cv": facts.INPUTS, "outputevents": facts.OUTPUTS}
+        for linked, items in linked_items.items():
             for item, label, *_ in items:
                 self._add("d_items", item, label, linked)
 

@@ -74,19 +74,24 @@ KINDS = (
             "What was the {which} measured value of the lab test {lab} of patient {patient}?",
             "Give the result of the {which} {lab} lab test of patient {patient}.",
         ),
-        f"SELECT * FROM ({PATIENT_LAB}) CROSS JOIN (SELECT 'first' AS which, 'min' AS extreme UNION SELECT 'last', 'max')",
-        "SELECT VALUENUM FROM labevents JOIN d_labitems USING (ITEMID) WHERE SUBJECT_ID = {patient} AND LABEL = '{lab}' "
+        f"SELECT * FROM ({PATIENT_LAB}) CROSS JOIN (SELECT 'first' AS which, 'min' AS extreme UNION SELECT 'last', "
+        f"'max')",
+        "SELECT VALUENUM FROM labevents JOIN d_labitems USING (ITEMID) WHERE SUBJECT_ID = {patient} AND LABEL = "
+        "'{lab}' "
         "AND CHARTTIME = (SELECT {extreme}(CHARTTIME) FROM labevents JOIN d_labitems USING (ITEMID) "
         "WHERE SUBJECT_ID = {patient} AND LABEL = '{lab}')",
-        LAB_ITEM + "tests = FilterDB(LoadDB('labevents'), f'SUBJECT_ID={patient}||ITEMID={{item}}||{extreme}(CHARTTIME)')\n"
+        LAB_ITEM
+        + "tests = FilterDB(LoadDB('labevents'), f'SUBJECT_ID={patient}||ITEMID={{item}}||{extreme}(CHARTTIME)')\n"
         "answer = GetValue(tests, 'VALUENUM')",
     ),
     Kind(
         ("How many times was the lab test {lab} done on patient {patient} since {year}?",),
         f"SELECT * FROM ({PATIENT_LAB}) CROSS JOIN (SELECT 2101 AS year UNION SELECT 2102 UNION SELECT 2104)",
-        "SELECT count(*) FROM labevents JOIN d_labitems USING (ITEMID) WHERE SUBJECT_ID = {patient} AND LABEL = '{lab}' "
+        "SELECT count(*) FROM labevents JOIN d_labitems USING (ITEMID) WHERE SUBJECT_ID = {patient} AND LABEL = "
+        "'{lab}' "
         "AND strftime('%Y', CHARTTIME) >= '{year}'",
-        LAB_ITEM + "tests = FilterDB(LoadDB('labevents'), f'SUBJECT_ID={patient}||ITEMID={{item}}||CHARTTIME>={year}-01-01')\n"
+        LAB_ITEM
+        + "tests = FilterDB(LoadDB('labevents'), f'SUBJECT_ID={patient}||ITEMID={{item}}||CHARTTIME>={year}-01-01')\n"
         "answer = len(tests)",
     ),
     Kind(
@@ -103,19 +108,24 @@ KINDS = (
     Kind(
         ("What is the average {item} of patient {patient}?",),
         ITEM_EVENT.format("chartevents"),
-        "SELECT avg(VALUENUM) FROM chartevents JOIN d_items USING (ITEMID) WHERE SUBJECT_ID = {patient} AND LABEL = '{item}'",
+        "SELECT avg(VALUENUM) FROM chartevents JOIN d_items USING (ITEMID) WHERE SUBJECT_ID = {patient} AND LABEL "
+        "= '{item}'",
         ITEM + "charted = FilterDB(LoadDB('chartevents'), f'SUBJECT_ID={patient}||ITEMID={{item}}')\n"
         "answer = GetValue(charted, 'VALUENUM, mean')",
     ),
     Kind(
         ("What is the total volume of {item} that patient {patient} received?",),
         ITEM_EVENT.format("inputevents_cv"),
-        "SELECT sum(AMOUNT) FROM inputevents_cv JOIN d_items USING (ITEMID) WHERE SUBJECT_ID = {patient} AND LABEL = '{item}'",
+        "SELECT sum(AMOUNT) FROM inputevents_cv JOIN d_items USING (ITEMID) WHERE SUBJECT_ID = {patient} AND "
+        "LABEL = '{item}'",
         ITEM + "given = FilterDB(LoadDB('inputevents_cv'), f'SUBJECT_ID={patient}||ITEMID={{item}}')\n"
         "answer = GetValue(given, 'AMOUNT, sum')",
     ),
     Kind(
-        ("What is the difference between the total intake and the total output of patient {patient} in intensive care?",),
+        (
+            "What is the difference between the total intake and the total output of patient {patient} in intensive "
+            "care?",
+        ),
         "SELECT DISTINCT SUBJECT_ID AS patient FROM inputevents_cv",
         "SELECT (SELECT sum(AMOUNT) FROM inputevents_cv WHERE SUBJECT_ID = {patient}) - "
         "(SELECT sum(VALUE) FROM outputevents WHERE SUBJECT_ID = {patient})",
@@ -124,7 +134,10 @@ KINDS = (
         "answer = intake - output",
     ),
     Kind(
-        ("Has patient {patient} been prescribed {drug} since {year}?", "Did patient {patient} get {drug} in {year} or later?"),
+        (
+            "Has patient {patient} been prescribed {drug} since {year}?",
+            "Did patient {patient} get {drug} in {year} or later?",
+        ),
         f"SELECT patient, drug, 2099 + ABS(patient) % 5 AS year FROM ({PATIENT}) CROSS JOIN "
         "(SELECT DISTINCT DRUG AS drug FROM prescriptions) ORDER BY patient",
         "SELECT count(*) > 0 FROM prescriptions WHERE SUBJECT_ID = {patient} AND DRUG = '{drug}' "
@@ -135,10 +148,12 @@ KINDS = (
     ),
     Kind(
         ("Was patient {patient} ever diagnosed with {diagnosis}?",),
-        f"SELECT patient, diagnosis FROM ({PATIENT}) CROSS JOIN (SELECT LONG_TITLE AS diagnosis FROM d_icd_diagnoses LIMIT 4)",
+        f"SELECT patient, diagnosis FROM ({PATIENT}) CROSS JOIN (SELECT LONG_TITLE AS diagnosis FROM "
+        f"d_icd_diagnoses LIMIT 4)",
         "SELECT count(*) > 0 FROM diagnoses_icd JOIN d_icd_diagnoses USING (ICD9_CODE) WHERE SUBJECT_ID = {patient} "
         "AND LONG_TITLE = '{diagnosis}'",
-        DIAGNOSIS_CODE + "answer = len(FilterDB(LoadDB('diagnoses_icd'), f'SUBJECT_ID={patient}||ICD9_CODE={{code}}')) > 0",
+        DIAGNOSIS_CODE
+        + "answer = len(FilterDB(LoadDB('diagnoses_icd'), f'SUBJECT_ID={patient}||ICD9_CODE={{code}}')) > 0",
         yes_or_no=True,
     ),
     Kind(
@@ -146,13 +161,15 @@ KINDS = (
         DIAGNOSIS,
         "SELECT count(DISTINCT SUBJECT_ID) FROM diagnoses_icd JOIN d_icd_diagnoses USING (ICD9_CODE) "
         "WHERE LONG_TITLE = '{diagnosis}'",
-        DIAGNOSIS_CODE + "patients = GetValue(FilterDB(LoadDB('diagnoses_icd'), f'ICD9_CODE={{code}}'), 'SUBJECT_ID, list')\n"
+        DIAGNOSIS_CODE
+        + "patients = GetValue(FilterDB(LoadDB('diagnoses_icd'), f'ICD9_CODE={{code}}'), 'SUBJECT_ID, list')\n"
         "answer = len(set(patients))",
     ),
     Kind(
         ("Which procedures did patient {patient} undergo? Give their short titles.",),
         "SELECT DISTINCT SUBJECT_ID AS patient FROM procedures_icd",
-        "SELECT DISTINCT SHORT_TITLE FROM procedures_icd JOIN d_icd_procedures USING (ICD9_CODE) WHERE SUBJECT_ID = {patient}",
+        "SELECT DISTINCT SHORT_TITLE FROM procedures_icd JOIN d_icd_procedures USING (ICD9_CODE) WHERE SUBJECT_ID "
+        "= {patient}",
         "codes = set(GetValue(FilterDB(LoadDB('procedures_icd'), 'SUBJECT_ID={patient}'), 'ICD9_CODE, list'))\n"
         "titles = LoadDB('d_icd_procedures')\n"
         "answer = [GetValue(FilterDB(titles, f'ICD9_CODE={{code}}'), 'SHORT_TITLE') for code in codes]",
@@ -169,7 +186,10 @@ KINDS = (
         many=True,
     ),
     Kind(
-        ("What did the hospital charge patient {patient} in total?", "What is the total cost of the care of patient {patient}?"),
+        (
+            "What did the hospital charge patient {patient} in total?",
+            "What is the total cost of the care of patient {patient}?",
+        ),
         PATIENT,
         "SELECT sum(COST) FROM cost WHERE SUBJECT_ID = {patient}",
         "answer = GetValue(FilterDB(LoadDB('cost'), 'SUBJECT_ID={patient}'), 'COST, sum')",
@@ -177,7 +197,8 @@ KINDS = (
     Kind(
         ("What is the average cost of the procedure {procedure}?",),
         "SELECT LONG_TITLE AS procedure FROM d_icd_procedures",
-        "SELECT avg(COST) FROM cost JOIN procedures_icd p ON EVENT_ID = p.ROW_ID JOIN d_icd_procedures USING (ICD9_CODE) "
+        "SELECT avg(COST) FROM cost JOIN procedures_icd p ON EVENT_ID = p.ROW_ID JOIN d_icd_procedures USING "
+        "(ICD9_CODE) "
         "WHERE EVENT_TYPE = 'procedures_icd' AND LONG_TITLE = '{procedure}'",
         "code = GetValue(FilterDB(LoadDB('d_icd_procedures'), 'LONG_TITLE={procedure}'), 'ICD9_CODE')\n"
         "events = GetValue(FilterDB(LoadDB('procedures_icd'), f'ICD9_CODE={{code}}'), 'ROW_ID, list')\n"
@@ -212,7 +233,8 @@ KINDS = (
     ),
     Kind(
         ("When was {drug} prescribed to patient {patient} for the {which} time?",),
-        f"SELECT * FROM ({PATIENT_DRUG}) CROSS JOIN (SELECT 'first' AS which, 'min' AS extreme UNION SELECT 'last', 'max')",
+        f"SELECT * FROM ({PATIENT_DRUG}) CROSS JOIN (SELECT 'first' AS which, 'min' AS extreme UNION SELECT "
+        f"'last', 'max')",
         "SELECT {extreme}(STARTDATE) FROM prescriptions WHERE SUBJECT_ID = {patient} AND DRUG = '{drug}'",
         "orders = FilterDB(LoadDB('prescriptions'), 'SUBJECT_ID={patient}||DRUG={drug}')\n"
         "answer = GetValue(orders, 'STARTDATE, {extreme}')",
@@ -220,16 +242,19 @@ KINDS = (
     Kind(
         ("Which dose of {drug} was patient {patient} prescribed last?",),
         PATIENT_DRUG,
-        "SELECT DOSE_VAL_RX FROM prescriptions WHERE SUBJECT_ID = {patient} AND DRUG = '{drug}' ORDER BY STARTDATE DESC LIMIT 1",
+        "SELECT DOSE_VAL_RX FROM prescriptions WHERE SUBJECT_ID = {patient} AND DRUG = '{drug}' ORDER BY "
+        "STARTDATE DESC LIMIT 1",
         "orders = FilterDB(LoadDB('prescriptions'), 'SUBJECT_ID={patient}||DRUG={drug}||max(STARTDATE)')\n"
         "answer = GetValue(orders, 'DOSE_VAL_RX')",
     ),
     Kind(
         ("Which organism was found in the last {specimen} microbiology test of patient {patient}?",),
-        "SELECT DISTINCT SUBJECT_ID AS patient, SPEC_TYPE_DESC AS specimen FROM microbiologyevents WHERE ORG_NAME IS NOT NULL",
+        "SELECT DISTINCT SUBJECT_ID AS patient, SPEC_TYPE_DESC AS specimen FROM microbiologyevents WHERE ORG_NAME "
+        "IS NOT NULL",
         "SELECT ORG_NAME FROM microbiologyevents WHERE SUBJECT_ID = {patient} AND SPEC_TYPE_DESC = '{specimen}' "
         "ORDER BY CHARTTIME DESC LIMIT 1",
-        "tests = FilterDB(LoadDB('microbiologyevents'), 'SUBJECT_ID={patient}||SPEC_TYPE_DESC={specimen}||max(CHARTTIME)')\n"
+        "tests = FilterDB(LoadDB('microbiologyevents'), "
+        "'SUBJECT_ID={patient}||SPEC_TYPE_DESC={specimen}||max(CHARTTIME)')\n"
         "answer = GetValue(tests, 'ORG_NAME')",
     ),
     Kind(
@@ -248,7 +273,9 @@ KINDS = (
             "events",
             "(SELECT * FROM chartevents JOIN d_items USING (ITEMID) WHERE SUBJECT_ID = {patient} AND LABEL = '{item}')",
         ),
-        ITEM + "charted = FilterDB(LoadDB('chartevents'), f'SUBJECT_ID={patient}||ITEMID={{item}}').sort_values('CHARTTIME')\n"
+        ITEM
+        + "charted = FilterDB(LoadDB('chartevents'), f'SUBJECT_ID={patient}||ITEMID={{item}}')"
+        ".sort_values('CHARTTIME')\n"
         "values = GetValue(charted, 'VALUENUM, list')\n"
         "answer = values[-1] > values[0]",
         yes_or_no=True,
