@@ -47,14 +47,14 @@ def interpreter() -> Path:
 def package_folders() -> list[str]:
     """Where installed packages are; the script folder and PYTHONPATH are not among them."""
     folders = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]
-    return [folder for folder in folders if Path(folder).is_dir()]
+    return [folder for folder in folders if os.path.isdir(folder)]
 
 
 def make_tree(code: Mapping[str, Path], files: Mapping[str, Path]) -> Tree:
     """The tree with modules `code` and data `files` by name, and all that Python needs."""
     base = interpreter().parent.parent
     needed = [interpreter(), *(base / name for name in ("lib", "lib64")), *map(Path, package_folders())]
-    paths = {str(path): path for path in needed if path.exists()}
+    paths = {str(path): path for path in needed if os.path.exists(path)}
     links = {path: os.readlink(path) for path in SYSTEM if Path(path).is_symlink()}
     paths |= {path: Path(path) for path in SYSTEM if path not in links and Path(path).exists()}
     covered = [p for p in paths if any(Path(p) != q and Path(p).is_relative_to(q) for q in paths.values())]
