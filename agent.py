@@ -21,6 +21,7 @@ import numpy as np
 from casebank import Case, CaseBank
 from config import Config
 from env.base import Env
+from errors import UsageError
 from llm import LLM
 
 if TYPE_CHECKING:
@@ -293,9 +294,13 @@ AGENT_DICT: dict[str, Rules] = {
     "ground-truth": Rules(),
 }
 
+SINGLE_TURN_AGENTS = ("cbrdiscover", "ground-truth")
+
 
 def make_agent(config: Config, env: Env, llm: LLM, text_encoder: Callable[[], TextEncoder]) -> Agent:
     """The agent of `config`; `text_encoder` loads the recall encoder, which only ranked retrieval needs."""
+    if config.agent in SINGLE_TURN_AGENTS and not env.single_turn:
+        raise UsageError(f"--agent {config.agent} needs the answer as one text: it does not apply to the task {env.name}")
     rules = AGENT_DICT[config.agent]
     if rules.retrieval == "nothing":
         retrieval = NoRetrieval(CaseBank())

@@ -15,7 +15,7 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, get_type_hints
 
-from env import ENV_DICT
+from env import ENV_ALIASES, ENV_DICT
 from errors import UsageError, unknown_choice
 
 # The options beside --env, --llm and --seed that can change what each agent, policy and serving mode does.
@@ -40,6 +40,10 @@ AGENT_OPTIONS: dict[str, tuple[str, ...]] = {
 }
 _SAMPLING = ("max_new_tokens", "temperature", "top_p")
 SERVING_OPTIONS: dict[str, tuple[str, ...]] = {"embedded": (), "openai": _SAMPLING, "vllm": _SAMPLING}
+# The options of its own that can change what a task does.
+ENV_OPTIONS: dict[str, tuple[str, ...]] = {
+    "2wiki": ("web_search", "retrieval_method", "retrieval_url", "judge_llm", "judge_serving_mode"),
+}
 STREAM_OPTIONS = ("shuffle", "limit", "data")
 TRACKERS = ("none", "tensorboard", "wandb")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -96,6 +100,29 @@ class Config:
     max_retries: int = option(5, "how often a failed request is sent again before the run stops", at_least=0)
     cache: str | None = option(None, "keep the LLM's answers in this SQLite file", metavar="FILE")
 
+    alfworld_path: str | None = option(
+        None, "alfworld: the folder of the games (default: ALFWORLD_DATA, or ~/.cache/alfworld)", metavar="FOLDER"
+    )
+    web_search: bool = option(False, "2wiki: also offer Google search, by Serper (needs SERPER_API_KEY)")
+    retrieval_method: str = option(
+        "bm25", "2wiki: how a service that the run starts itself searches", choices=("bm25", "dense")
+    )
+    retrieval_url: str | None = option(
+        None, "2wiki: the retrieval service (default: a running one that fits, else one of its own)", metavar="URL"
+    )
+    judge_llm: str | None = option(
+        None, "2wiki: the LLM that judges answers (default: none, answers must match a label)", metavar="NAME"
+    )
+    judge_serving_mode: str | None = option(
+        None, "how the judge is served (default: as the LLM, or vllm)", choices=("openai", "vllm")
+    )
+    judge_server: str | None = option(None, "vllm: the judge's host name or URL (default: --server)", metavar="SERVER")
+    judge_port: int | None = option(None, "vllm: the judge's port (default: --port)", at_least=1, at_most=65535)
+
+    allow_unsandboxed: bool = option(
+        False, "ehr: where no sandbox works, run the LLM's scripts with access to all that you can read"
+    )
+
     output_dir: str = option("results", "where run folders go", metavar="FOLDER")
     overwrite: bool = option(False, "start over where a run folder exists")
     checkpoint_seconds: float = option(60.0, "time between checkpoints; steps since the last are replayed", at_least=0)
@@ -104,6 +131,7 @@ class Config:
     debug: bool = option(False, "show tracebacks")
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "env", ENV_ALIASES.get(self.env, self.env))
         for spec in dataclasses.fields(self):
             _check(spec, getattr(self, spec.name))
         if self.serving_mode is None:
@@ -136,6 +164,7 @@ class Config:
         if "bandit" in names:
             names += POLICY_OPTIONS[self.bandit]
         names += SERVING_OPTIONS[self.serving_mode]
+        names += ENV_OPTIONS.get(self.env, ())
         return {name: getattr(self, name) for name in names}
 
     def run_name(self) -> str:
@@ -143,12 +172,13 @@ class Config:
         identity = self.identity()
         agent = f"{self.agent}-{self.bandit}" if "bandit" in identity else self.agent
         parts = {"env": [self.env], "agent": [agent], "llm": [self.llm.replace("/", "_")]}
+        own = (*STREAM_OPTIONS, *ENV_OPTIONS.get(self.env, ()))
         for spec in dataclasses.fields(self):
             if spec.name in ("env", "agent", "bandit", "llm", "seed", "serving_mode") or spec.name not in identity:
                 continue
             value = identity[spec.name]
             if value != spec.default:
-                where = "env" if spec.name in STREAM_OPTIONS else "llm" if spec.name in _SAMPLING else "agent"
+                where = "env" if spec.name in own else "llm" if spec.name in _SAMPLING else "agent"
                 parts[where].append(flag(spec) if value is True else f"{flag(spec)}={_path_safe(value)}")
         return "/".join([*(_shorten(",".join(part)) for part in parts.values()), f"seed{self.seed}"])
 

@@ -253,9 +253,12 @@ def _brief(error: Exception) -> str:
 
 
 class ScriptedClient:
-    """Answers from a function of the last message, or from a list in order; for tests and for trying a task out."""
+    """Answers from a function of the last message, or from a list in order; for tests and for trying a task out.
 
-    def __init__(self, answers: Callable[[str], str] | Iterable[str]) -> None:
+    An answer is a text, or a Reply where it calls tools.
+    """
+
+    def __init__(self, answers: Callable[[str], str | Reply] | Iterable[str | Reply]) -> None:
         self._answer = answers if callable(answers) else _in_order(answers)
 
     def request(self, messages: list[Message], tools: list[dict[str, Any]] | None) -> dict[str, Any]:
@@ -263,14 +266,16 @@ class ScriptedClient:
 
     def complete(self, request: dict[str, Any]) -> Reply:
         prompt = request["messages"][-1]["content"]
-        text = self._answer(prompt)
-        return Reply(text, prompt_tokens=len(prompt.split()), completion_tokens=len(text.split()))
+        answer = self._answer(prompt)
+        if isinstance(answer, Reply):
+            return answer
+        return Reply(answer, prompt_tokens=len(prompt.split()), completion_tokens=len(answer.split()))
 
 
-def _in_order(answers: Iterable[str]) -> Callable[[str], str]:
+def _in_order(answers: Iterable[str | Reply]) -> Callable[[str], str | Reply]:
     remaining = iter(answers)
 
-    def answer(prompt: str) -> str:
+    def answer(prompt: str) -> str | Reply:
         try:
             return next(remaining)
         except StopIteration:

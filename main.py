@@ -130,7 +130,9 @@ def run_seed(config: Config, text_encoder: Any) -> dict[str, Any]:
             agent = make_agent(config, env, llm, text_encoder)
             device = str(text_encoder().device) if text_encoder.cache_info().currsize else "none"
             with make_tracker(config) as tracker:
-                log.begin({"options": asdict(config), "data": data, "task": env.details(), "device": device})
+                details = env.details()
+                terminal.say_details(details)
+                log.begin({"options": asdict(config), "data": data, "task": details, "device": device})
                 run(env, agent, llm, log, tracker)
             log.finish({"bank_size": len(agent.retrieval.bank)})
         terminal.print_summary(config, data, log)

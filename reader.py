@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,10 @@ import numpy as np
 from casebank import Embedder
 from config import EMBEDDED_READER
 from env.parsing import json_value, last_code_block, python_literal
+from game_reader import game_reply, plays
 from llm import Message, Reply
+from script_reader import write_script
+from search_reader import search_reply
 
 SAME_PROFILE = 0.8  # correlation of two texts' similarities to the options from which they count as alike
 CANNOT = "I cannot answer this: the prompt has neither options that I can find nor a case that I can follow."
@@ -72,6 +75,7 @@ class EmbeddedReader:
     def __init__(self, encoder: Embedder) -> None:
         self._encoder = encoder
         self._formats: list[tuple[str, Callable[[Reading], str | None]]] = [
+            ("```python", lambda reading: write_script(reading.task, reading.schema, reading.case)),
             ("```sql", write_sql),
             ("'entity'", self._write_entities),
             ("JSON list", write_list),
@@ -81,12 +85,20 @@ class EmbeddedReader:
         ]
 
     def request(self, messages: list[Message], tools: list[dict[str, Any]] | None) -> dict[str, Any]:
-        return {"model": EMBEDDED_READER, "messages": messages}
+        return {"model": EMBEDDED_READER, "messages": messages} | ({"tools": tools} if tools else {})
 
     def complete(self, request: dict[str, Any]) -> Reply:
-        prompt = request["messages"][-1]["content"]
-        text = self.answer(prompt)
-        return Reply(text, prompt_tokens=len(prompt.split()), completion_tokens=len(text.split()))
+        messages = request["messages"]
+        if "tools" in request or any(message["role"] == "tool" for message in messages):
+            task = self.read(messages[0]["content"]).task
+            reply = search_reply(task, messages, request.get("tools", []), self._encoder.encode)
+        elif plays(messages):
+            reading = self.read(messages[0]["content"])
+            reply = Reply(game_reply(reading.task, reading.case, messages, self._encoder.encode))
+        else:
+            reply = Reply(self.answer(messages[-1]["content"]))
+        words = sum(len(message["content"].split()) for message in messages)
+        return replace(reply, prompt_tokens=words, completion_tokens=len(reply.text.split()))
 
     def answer(self, prompt: str) -> str:
         """The answer's text, in the format that the prompt names before its first case."""

@@ -47,6 +47,12 @@ def announce(config: Config, data: dict[str, Any], log: RunLog) -> None:
         say(f"continuing at step {len(log.records) + 1} of {data['rows']}")
 
 
+def say_details(details: dict[str, Any]) -> None:
+    """How the task is run, in its own words (who judges, which sandbox)."""
+    for name, value in details.items():
+        say(f"{name}: {', '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}")
+
+
 class Progress:
     """A tqdm bar with the running success rate."""
 

@@ -28,11 +28,19 @@ ENV_DICT: dict[str, type[Env] | str] = {
     "lfd": "env.lfd:LFD",
     "spider": "env.spider:Spider",
     "bird": "env.bird:Bird",
+    "ehr": "env.ehr:EHR",
+    "alfworld": "env.alfworld:AlfWorld",
+    "alfworld-react": "env.alfworld:AlfWorldReact",
+    "scienceworld": "env.scienceworld:ScienceWorld",
+    "scienceworld-react": "env.scienceworld:ScienceWorldReact",
+    "2wiki": "env.twowiki:TwoWiki",
 }
+ENV_ALIASES = {"twowiki": "2wiki"}
 
 
 def find_env(name: str) -> type[Env]:
     """The class of the task `name`, imported now. Raises UsageError where there is no such task."""
+    name = ENV_ALIASES.get(name, name)
     if name not in ENV_DICT:
         raise unknown_choice("--env", name, ENV_DICT)
     env_class = ENV_DICT[name]

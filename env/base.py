@@ -38,6 +38,8 @@ class Env:
     """
 
     name: str = ""
+    single_turn: bool = True  # one prompt, one answer, whose right form the label gives
+    stream: str = ""  # the task whose rows this one plays; "" for its own
     fields: dict[str, type | tuple[type, ...]] = {"task": str, "label": str}
     prompts: ModuleType | None = None  # our own tasks name their prompts module; a recipe task sets attributes itself
     data: str = "auto"
@@ -68,7 +70,7 @@ class Env:
 
     def init_env(self) -> None:
         """Load the rows into `self.dataset`, all or nothing. Raises DataError naming file and line."""
-        self.data_file = locate(self.name, self.data)
+        self.data_file = locate(self.stream or self.name, self.data)
         rows = []
         for number, row in read_rows(self.data_file.path, self.fields):
             problem = self.check_row(row)

@@ -33,6 +33,10 @@ GENERATORS = {
     "lfd": "lfd:rows",
     "spider": "spider:rows",
     "bird": "bird:rows",
+    "ehr": "ehr:rows",
+    "alfworld": "alfworld:rows",
+    "scienceworld": "scienceworld:rows",
+    "2wiki": "twowiki:rows",
 }
 
 

@@ -54,6 +54,7 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "timeout": ("30", 30.0),
     "max_retries": ("0", 0),
     "cache": ("answers.sqlite", "answers.sqlite"),
+    "allow_unsandboxed": ("", True),
     "output_dir": ("runs", "runs"),
     "overwrite": ("", True),
     "checkpoint_seconds": ("0", 0.0),

@@ -1,0 +1,148 @@
+"""ScienceWorld: an elementary science lab, played on its Java simulator through the package's gateway.
+
+A row names task and variation, and its text is what the simulator shows of them at the beginning; both are compared
+before a game starts, so that figures on another version's worlds are not taken for the benchmark's. The package's own
+`step` lists every valid action after each one, which takes far longer than the action; this asks its server directly.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from errors import DataError, UserError
+
+from .game import Game, GameEnv, Row
+from .prompts import scienceworld_prompt, scienceworld_react_prompt
+
+if TYPE_CHECKING:
+    from config import Config
+
+SIMPLIFICATION = "easy"
+TURN_LIMITS = {
+    "use-thermometer": 30,
+    "test-conductivity": 30,
+    "test-conductivity-of-unknown-substances": 30,
+    "grow-plant": 30,
+    "find-animal": 15,
+    "find-living-thing": 15,
+    "find-non-living-thing": 15,
+    "find-plant": 15,
+    "lifespan-longest-lived-then-shortest-lived": 12,
+    "lifespan-longest-lived": 10,
+    "lifespan-shortest-lived": 10,
+}
+NOT_UNDERSTOOD = ("No known action matches", "Unknown action")
+TROUBLE = "The world could not carry that out."
+
+
+class LabGame(Game):
+    """One simulator process, started at the first game. `start` takes tenths of a second, `play` hundredths."""
+
+    def __init__(self) -> None:
+        self._env: Any = None
+
+    def prepare(self, config: Config) -> None:
+        _check_java()
+        _import_scienceworld()
+
+    def check_row(self, row: Row, folder: Path) -> str | None:
+        if row["taskName"] not in TURN_LIMITS:
+            return f"the taskName {row['taskName']!r} is none of: {', '.join(TURN_LIMITS)}"
+        return None if row["variationIdx"] >= 0 else f"the variationIdx {row['variationIdx']} is below 0"
+
+    def start(self, row: Row, folder: Path) -> None:
+        shown = self.begin(row["taskName"], row["variationIdx"])
+        missing = _words(shown) - _words(row["task"])
+        if missing:
+            words = ", ".join(sorted(missing)[:8])
+            raise DataError(
+                f"{row['taskName']}, variation {row['variationIdx']}: the row's text lacks what the simulator shows "
+                f"({words}): the row comes from another world, or scienceworld from another version"
+            )
+
+    def begin(self, task: str, variation: int, gold: bool = False) -> str:
+        """Start a variation of a task; returns its description, the first look and the inventory."""
+        known = self.variations(task)
+        if not 0 <= variation < known:
+            raise DataError(f"{task} has no variation {variation}: the simulator's last is {known - 1}")
+        self._env.load(task, variation, SIMPLIFICATION, generateGoldPath=gold)
+        self.won = self.over = False
+        server = self._env.server
+        parts = (server.freeActionTaskDesc(), server.step("look around"), server.freeActionInventory())
+        return "\n\n".join(part.strip() for part in parts)
+
+    def variations(self, task: str) -> int:
+        """How many variations of a task there are; starts the simulator where none runs."""
+        if self._env is None:
+            _check_java()
+            self._env = _import_scienceworld()(envStepLimit=10**9)
+        return self._env.get_max_variations(task)
+
+    def play(self, action: str) -> tuple[str, bool]:
+        from py4j.protocol import Py4JJavaError, Py4JNetworkError
+
+        server = self._env.server
+        try:
+            observation = server.step(action)
+            score = round(100 * server.getScore())
+            completed = server.getCompleted()
+        except Py4JJavaError:
+            return TROUBLE, False
+        except Py4JNetworkError as error:
+            raise UserError(f"the ScienceWorld simulator has stopped ({error}): the same command goes on") from None
+        self.won = score >= 100
+        self.over = bool(completed) or self.won or score < 0
+        return observation, not observation.startswith(NOT_UNDERSTOOD)
+
+    def solution(self, row: Row, folder: Path) -> list[str]:
+        self.begin(row["taskName"], row["variationIdx"], gold=True)
+        return self._env.get_gold_action_sequence()
+
+    def close(self) -> None:
+        if self._env is not None:
+            self._env.close()
+            self._env = None
+
+
+class ScienceWorld(GameEnv):
+    name = "scienceworld"
+    fields = {"task": str, "taskName": str, "variationIdx": int}
+    prompts = scienceworld_prompt
+    make_game = LabGame
+
+    @property
+    def turn_limit(self) -> int:
+        return TURN_LIMITS[self.row["taskName"]]
+
+
+class ScienceWorldReact(GameEnv):
+    name = "scienceworld-react"
+    stream = "scienceworld"
+    fields = {"task": str, "taskName": str, "variationIdx": int}
+    prompts = scienceworld_react_prompt
+    react = True
+    make_game = LabGame
+    turn_limit = ScienceWorld.turn_limit
+
+
+def _words(text: str) -> Counter[str]:
+    return Counter(text.lower().replace("task description:", " ").split())
+
+
+def _check_java() -> None:
+    if shutil.which("java") is None:
+        raise UserError(
+            "ScienceWorld's simulator needs Java, and there is no `java` on the PATH: install a Java runtime, "
+            "version 8 or later (on Debian and Ubuntu: apt install default-jre-headless)"
+        )
+
+
+def _import_scienceworld() -> Any:
+    try:
+        from scienceworld import ScienceWorldEnv
+    except ImportError as error:
+        raise UserError(f"scienceworld needs packages that are missing ({error}): pip install -r requirements-envs.txt") from None
+    return ScienceWorldEnv

@@ -1,0 +1,1 @@
+"""Searching a corpus: its index, the HTTP service over it, and the tools a model calls, served over MCP."""

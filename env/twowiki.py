@@ -1,0 +1,232 @@
+"""Deep search (2WikiMultihopQA): a question that needs several facts, looked up with tools.
+
+The model calls tools through the chat interface; an MCP server carries the calls out. A step has five turns with tools:
+a call takes one, and so does a reply with neither text nor a call. Then the model must answer. What the model does
+wrong it is told; only a service that does not answer stops the run.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import sys
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from errors import UsageError, UserError
+
+from .base import Ask, Env
+from .parsing import last_boxed
+from .prompts import twowiki_prompt
+from .search.client import DEFAULT_URL, OwnService, health
+from .search.mcp_client import MCPToolServer, ToolResult
+
+if TYPE_CHECKING:
+    from config import Config
+    from llm import LLM
+
+ROOT = Path(__file__).resolve().parent.parent
+MAX_CALLS = 5
+MAX_ARGUMENTS = 4000  # characters
+CORPUS = "corpus.jsonl"  # beside the rows
+WEB_VARIABLES = ("SERPER_API_KEY", "SERPER_URL", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE")
+
+
+class TwoWiki(Env):
+    name = "2wiki"
+    single_turn = False
+    fields = {"task": str, "label": list}
+    prompts = twowiki_prompt
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._config: Config | None = None
+        self._service: OwnService | None = None
+        self._tools: MCPToolServer | None = None
+        self._retrieval: dict[str, Any] = {}  # what the retrieval service says of itself
+
+    def prepare(self, config: Config) -> None:
+        if config.web_search and not os.environ.get("SERPER_API_KEY"):
+            raise UsageError("--web_search needs a key of https://serper.dev in the variable SERPER_API_KEY")
+        self._config = config
+
+    def details(self) -> dict[str, Any]:
+        """Who scores and what is searched; a service or judge that does not answer stops the run here already."""
+        tools = self.tools.names
+        scoring = "equal to a label after normalisation (no --judge_llm)"
+        if self.judge is not None:
+            scoring = f"judged by {self._config.judge_llm}"
+        return {"scoring": scoring, "tools": tools, "retrieval": self._retrieval}
+
+    def close(self) -> None:
+        for started in (self._tools, self._service):
+            if started is not None:
+                started.close()
+        self._tools = self._service = None
+
+    def check_row(self, row: dict[str, Any]) -> str | None:
+        labels = row["label"]
+        if not labels or not all(isinstance(label, str) and label.strip() for label in labels):
+            return f"the label {labels!r} is not a list of accepted answers"
+        return None
+
+    # -- the dialogue ----------------------------------------------------------------------------------------------
+
+    def interact(self, prompt: str, ask: Ask) -> str:
+        """Let the model call tools until it answers; returns its answer's text, which may be empty.
+
+        Raises UserError where a tool's service does not answer, LLMError where the LLM does not.
+        """
+        self.turns = []
+        messages: list[dict[str, Any]] = [{"role": "user", "content": prompt}]
+        left = MAX_CALLS
+        while left > 0:
+            reply = ask.chat(messages, self.tools.tools)
+            if reply.tool_calls:
+                messages += self._carry_out(reply.text, reply.tool_calls, left)
+                left -= len(reply.tool_calls)
+            elif reply.text.strip():
+                return self._finish(reply.text)
+            else:
+                self.turns.append({"reply": ""})
+                messages.append({"role": "user", "content": twowiki_prompt.GO_ON})
+                left -= 1
+        messages.append({"role": "user", "content": twowiki_prompt.ANSWER_NOW})
+        return self._finish(ask.chat(messages).text)
+
+    def _finish(self, text: str) -> str:
+        self.turns.append({"reply": text})
+        return text
+
+    def _carry_out(self, text: str, calls: list[dict[str, Any]], left: int) -> list[dict[str, Any]]:
+        """Make the first `left` of the calls; returns the messages that tell the model of all of them.
+
+        The calls are written anew for the model: servers refuse a conversation with one that is malformed.
+        """
+        made, results = [], []
+        for number, call in enumerate(calls):
+            name, arguments, problem = read_call(call, self.tools.names)
+            if number >= left:
+                result = ToolResult(f"not made: {MAX_CALLS} tool calls are all there are", False)
+            elif problem:
+                result = ToolResult(f"not made: {problem}", False)
+            else:
+                result = self.tools.call(name, arguments)
+            self.turns.append({"tool": name, "arguments": arguments, "result": result.text, "ok": result.ok})
+            call_id = f"call_{len(self.turns)}"
+            function = {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}
+            made.append({"id": call_id, "type": "function", "function": function})
+            results.append({"role": "tool", "tool_call_id": call_id, "content": result.text})
+        return [{"role": "assistant", "content": text, "tool_calls": made}, *results]
+
+    @property
+    def tools(self) -> MCPToolServer:
+        """The tool server, started when first used, with a retrieval service where none is running."""
+        if self._tools is None:
+            command = [sys.executable, "-m", "env.search.tools", "--retrieval_url", self._find_service()]
+            environment = {}
+            if self._config and self._config.web_search:
+                command.append("--web_search")
+                environment = {name: os.environ[name] for name in WEB_VARIABLES if name in os.environ}
+            self._tools = MCPToolServer(command, ROOT, environment)
+        return self._tools
+
+    def _find_service(self) -> str:
+        """The address of the retrieval service to use; sets what it says of itself.
+
+        A running one is used where --retrieval_url names it, or where it stands at the default address and serves what
+        this run would. Otherwise the run starts its own on the corpus beside the rows.
+        """
+        named = self._config and self._config.retrieval_url
+        method = self._config.retrieval_method if self._config else "bm25"
+        url = (named or DEFAULT_URL).rstrip("/").removesuffix("/retrieve")
+        corpus = self.data_file.folder / CORPUS
+        self._retrieval = health(url, tries=3 if named else 1) or {}
+        if self._retrieval and (named or not corpus.is_file() or self._serves(corpus, method)):
+            return url
+        if named:
+            raise UserError(f"--retrieval_url {named}: no retrieval service answers there; {how_to_serve('FILE')}")
+        if not corpus.is_file():
+            raise UserError(f"no retrieval service answers at {url}, and there is no {corpus}: {how_to_serve('FILE')}")
+        self._service = OwnService(corpus, method)
+        self._retrieval = health(self._service.url, tries=3) or {}
+        return self._service.url
+
+    def _serves(self, corpus: Path, method: str) -> bool:
+        from .search.index import sha256_of
+
+        return self._retrieval["method"] == method and self._retrieval["sha256"] == sha256_of(corpus)
+
+    # -- scoring and cases -----------------------------------------------------------------------------------------
+
+    def extraction(self, text: str) -> str | None:
+        """What the last \\boxed{} holds; without one, the whole text."""
+        return last_boxed(text) or text.strip() or None
+
+    def reward_function(self, answer: str) -> int:
+        """Raises LLMError where the judge gives no verdict."""
+        if self.judge is None:
+            return int(normalise(answer) in {normalise(label) for label in self.row["label"]})
+        from .judge import judge
+
+        right = judge(self.judge, self.row["task"], self.row["label"], answer)
+        if self.turns is not None:
+            self.turns.append({"judge": self._config.judge_llm, "verdict": "right" if right else "wrong"})
+        return int(right)
+
+    @functools.cached_property
+    def judge(self) -> LLM | None:
+        """The judge, its server checked when first needed; None where there is to be none."""
+        if self._config is None or self._config.judge_llm is None:
+            return None
+        from .judge import make_judge
+
+        return make_judge(self._config)
+
+    def case_key(self, query: str) -> str | None:
+        """The question and the tool calls that led to the answer; None for a run that used no tool."""
+        calls = [turn for turn in self.turns or [] if turn.get("ok")]
+        if not calls:
+            return None
+        written = [f"{call['tool']}({json.dumps(call['arguments'], ensure_ascii=False)})" for call in calls]
+        lines = [f"{number}. {call}" for number, call in enumerate(written, 1)]
+        return "\n".join([query, "Tool calls:", *lines])
+
+    def get_ground_truth(self) -> str:
+        return self.row["label"][0]
+
+    def format_answer(self, answer: str) -> str:
+        return f"\\boxed{{{answer}}}"
+
+
+def how_to_serve(corpus: str) -> str:
+    return f"start one with `python scripts/serve_retrieval.py --corpus {corpus}`"
+
+
+def read_call(call: dict[str, Any], tools: list[str]) -> tuple[str, dict[str, Any], str | None]:
+    """(tool, arguments, what is wrong with the call or None) of a tool call that a model wrote."""
+    function = call.get("function") or {}
+    name, written = str(function.get("name") or ""), function.get("arguments")
+    safe_name = re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64] or "unnamed"
+    if name not in tools:
+        return safe_name, {}, f"there is no tool of that name; the tools are: {', '.join(tools)}"
+    try:
+        if not isinstance(written, str) or len(written) > MAX_ARGUMENTS:
+            raise ValueError
+        arguments = json.loads(written)
+        json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode()  # no NaN, no half characters
+    except (ValueError, RecursionError):
+        return name, {}, f"the arguments are not a JSON object of at most {MAX_ARGUMENTS} characters"
+    if not isinstance(arguments, dict):
+        return name, {}, "the arguments are not a JSON object"
+    return name, arguments, None
+
+
+def normalise(text: str) -> str:
+    """`text` without case, accents, punctuation, articles and extra spaces, for comparing answers."""
+    plain = unicodedata.normalize("NFKD", text).casefold()
+    plain = "".join(" " if unicodedata.category(c)[0] in "PZ" else c for c in plain if not unicodedata.combining(c))
+    return " ".join(word for word in plain.split() if word not in ("a", "an", "the")) or text.strip().casefold()

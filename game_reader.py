@@ -1,0 +1,100 @@
+"""How the embedded reader plays a game: it follows a shown transcript, else takes the action most like the goal.
+
+It knows nothing of the games. A shown action is rewritten by the words in which the two goals differ and done where it
+is possible; where it is not, the reader goes on to places where it has not been. Without a transcript to follow it takes
+the possible action most similar to the goal, less so the oftener it has done it. Where a game does not list its actions,
+the candidates are put together from the verbs of the prompt and the things that the last observation names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+
+from llm import Message
+
+Encode = Callable[[list[str]], np.ndarray]
+REPEATED = 0.2  # how much similarity a candidate loses each time it was done before
+IDLE = ("help", "inventory", "look", "examine")  # actions that change nothing
+EXPLORE = ("open", "go")
+_LISTED = re.compile(r"<actions>(.*?)</actions>", re.S)
+_GOAL = re.compile(r"[Yy]our task is to:? *(.+?)(?:\n|$)")
+_THING = re.compile(r"^\s+(?:an? |the )?(?:substance called |door to the )?([a-z][\w ]*?)(?=[.,(]| \(|, which|$)", re.M | re.I)
+_TARGET = re.compile(r"\b(?:\w+ box|outside|kitchen|workshop|hallway|bedroom|greenhouse|living room|bathroom|art studio)\b")
+
+
+def plays(messages: list[Message]) -> bool:
+    """Whether the conversation is a game's."""
+    return "<actions>" in messages[-1]["content"] or "\n[Action] " in messages[0]["content"]
+
+
+def game_reply(task: str, case: tuple[str, str] | None, messages: list[Message], encode: Encode) -> str:
+    """The next action, tagged as the prompt asks. `case` is the shown task most similar to this one, with its answer."""
+    tag = "[Action] " if "\n[Action] " in messages[0]["content"] else "> "
+    done = [message["content"].removeprefix(tag) for message in messages if message["role"] == "assistant"]
+    listed = _LISTED.search(messages[-1]["content"])
+    possible = [line[2:] for line in listed[1].splitlines() if line.startswith("- ")] if listed else None
+    plan = _rewritten(case, task, tag) if case else []
+    action = _follow(plan, done, possible, encode)
+    if action is None:
+        action = _most_like(_goal(task), possible or _candidates(task, messages[-1]["content"]), done, encode)
+    return tag + action
+
+
+def _goal(task: str) -> str:
+    found = _GOAL.search(task)
+    return found[1] if found else task
+
+
+def _rewritten(case: tuple[str, str], task: str, tag: str) -> list[str]:
+    """The case's actions with the words that only its goal has exchanged for those that only the new goal has."""
+    old, new = (re.findall(r"[\w-]+", _goal(text)) for text in (case[0], task))
+    pairs = zip((word for word in old if word not in new), (word for word in new if word not in old))
+    exchange = dict(pairs)
+    lines = [line.removeprefix(tag) for line in case[1].splitlines() if line.startswith(tag)]
+    actions = [line for line in lines if not line.startswith("think:")]
+    return [" ".join(exchange.get(word, word) for word in action.split(" ")) for action in actions]
+
+
+def _follow(plan: list[str], done: list[str], possible: list[str] | None, encode: Encode) -> str | None:
+    """The plan's next action in its nearest possible form, or a step to somewhere new, or None at the plan's end."""
+    if possible is None:
+        return plan[len(done)] if len(done) < len(plan) else None
+    position = 0
+    for action in done:
+        if position < len(plan) and _verb(action) == _verb(plan[position]):
+            position += 1
+    for step in plan[position : position + 2]:
+        if step in possible:
+            return step
+        alike = [action for action in possible if action.split()[:2] == step.split()[:2] and action not in done]
+        if alike:
+            return alike[int(np.argmax(encode(alike) @ encode([step])[0]))]
+    if position == len(plan):
+        return None
+    new = [action for verb in EXPLORE for action in possible if _verb(action) == verb and action not in done]
+    return new[0] if new else None
+
+
+def _verb(action: str) -> str:
+    return action.split(" ")[0]
+
+
+def _most_like(goal: str, candidates: list[str], done: list[str], encode: Encode) -> str:
+    useful = [action for action in candidates if _verb(action) not in IDLE] or candidates
+    times = Counter(done)
+    penalty = np.array([REPEATED * times[action] for action in useful])
+    return useful[int(np.argmax(encode(useful) @ encode([goal])[0] - penalty))]
+
+
+def _candidates(task: str, observation: str) -> list[str]:
+    """Actions on what the last observation names, and on the containers and rooms that the task names."""
+    things = dict.fromkeys(thing.strip() for thing in _THING.findall(observation) if "agent" not in thing)
+    targets = dict.fromkeys(_TARGET.findall(_goal(task)))
+    actions = [f"{verb} {thing}" for thing in things for verb in ("focus on", "pick up", "open", "activate")]
+    actions += [f"move {thing} to {target}" for thing in things for target in targets if target.endswith("box")]
+    actions += [f"teleport to {target}" for target in targets if not target.endswith("box")]
+    return [*actions, "look around"]

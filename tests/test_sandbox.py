@@ -1,0 +1,356 @@
+"""Hostile scripts are refused or stopped, each within its limit, and leave nothing behind."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from env import make_env
+from env.ehr import EHR
+from env.sandbox import Sandbox, protection, seccomp
+from errors import UserError
+
+SECONDS = 0.7
+MEMORY = 2**30 + os.getpid()  # part of the worker's command line: it tells this test's from others'
+CANARY = "canary-5d1f"  # stands for a key in the run's environment
+LABEL = "label-7c20"  # stands for the answer that scripts are after
+SLACK = 2.0  # seconds that a loaded machine may take to notice the deadline
+
+READING = {
+    "the labels": "answer = open({labels!r}).read()",
+    "the labels by a link": "import os\nos.symlink({labels!r}, 'x')\nanswer = open('x').read()",
+    "the labels from the tables": "answer = open('/files/../../ehr.jsonl').read()",
+    "the labels by pandas": "import pandas\nanswer = pandas.read_json({labels!r}, lines=True)['label'][0]",
+    "the labels by SQL": "SQLInterpreter(\"ATTACH DATABASE '{labels}' AS x\")",
+    "the labels as a table": "answer = LoadDB('../ehr.jsonl')",
+    "the repository": "import os\nanswer = os.listdir({root!r})",
+    "passwd": "answer = open('/etc/passwd').read()",
+    "shadow": "answer = open('/etc/shadow').read()",
+    "home": "import os\nanswer = os.listdir(os.path.expanduser('~') + '/.ssh')",
+    "temporary files": "import os\nanswer = os.listdir('/tmp')[0]\nopen('/tmp/' + answer).read()",
+    "its own environment": "import os\nanswer = os.environ['CANARY']",
+    "the parent's environment": "import os\nanswer = open(f'/proc/{{os.getppid()}}/environ').read()",
+    "every environment": "import glob\nanswer = ''.join(open(p).read() for p in glob.glob('/proc/*/environ')) or 1/0",
+    "the parent's memory": "import os\nanswer = open(f'/proc/{parent}/mem', 'rb').read(10)",
+    "memory by a system call": "import ctypes\n"
+    "answer = ctypes.CDLL(None).process_vm_readv({parent}, 0, 0, 0, 0, 0) and 1/0",
+    "devices": "answer = str(open('/dev/mem', 'rb').read(10))",
+    "a project module": "import env.ehr\nanswer = env.ehr.TRIES",
+    "the caller's frames": "import sys\nf = sys._getframe()\nwhile f.f_back: f = f.f_back\n"
+    "answer = f.f_globals['LABEL']",
+    "all objects": "import gc\n"
+    "answer = [o for o in gc.get_objects() if isinstance(o, dict) and 'label' in o and 'task' in o][0]['label']",
+    "inherited files": "import os\nfor n in range(3, 60):\n  try: answer = os.read(n, 99).decode()\n"
+    "  except OSError: pass\nanswer",
+    "the next request": "import sys, os\nanswer = sys.stdin.read() or os.read(0, 99)",
+}
+REACHING_OUT = {
+    "a socket": "import socket\nsocket.create_connection(('127.0.0.1', {port}))\nanswer = 1",
+    "a UNIX socket": "import socket\nsocket.socket(socket.AF_UNIX).connect('/run/x')\nanswer = 1",
+    "a name look-up": "import socket\nanswer = socket.gethostbyname('localhost')",
+    "a web page": "import urllib.request\nanswer = urllib.request.urlopen('http://127.0.0.1:{port}').status",
+    "a shell": "import os\nanswer = os.system('touch {folder}/x') and 1/0",
+    "a program": "import subprocess\nanswer = subprocess.run(['ls', '/'], capture_output=True).returncode",
+    "another program in its place": "import os\nos.execv('/bin/sh', ['sh', '-c', 'touch {folder}/x'])",
+    "a thread": "import threading\nthreading.Thread(target=print).start()\nanswer = 1",
+    "a process pool": "import multiprocessing\nwith multiprocessing.Pool(2) as p: answer = p.map(abs, [1])",
+    "kill the parent": "import os\nos.kill(os.getppid(), 9)\nanswer = 1",
+    "kill the run": "import os\nos.kill({parent}, 9)\nanswer = 1",
+    "kill everything": "import os\nos.kill(-1, 9)\nanswer = 1",
+    "kill the group": "import os\nos.killpg(0, 9)\nanswer = 1",
+    "trace the parent": "import ctypes\nanswer = ctypes.CDLL(None).ptrace(16, {parent}, 0, 0) and 1/0",
+    "a namespace of its own": "import ctypes\nanswer = ctypes.CDLL(None).unshare(0x10000000) and 1/0",
+    "another root": "import os\nos.chroot('/files')\nanswer = 1",
+    "root": "import os\nos.setuid(0)\nanswer = open('/etc/shadow').read()",
+    "larger limits": "import resource as r\nr.setrlimit(r.RLIMIT_CPU, (999, 999))\nanswer = 1",
+}
+WRITING = {
+    "here": "open('x', 'w').write('x')\nanswer = 1",
+    "outside": "open('{folder}/x', 'w').write('x')\nanswer = 1",
+    "a table": "open('/files/patients.csv', 'a').write('x')\nanswer = 1",
+    "a table's permissions": "import os\nos.chmod('/files/patients.csv', 0o777)\nanswer = 1",
+    "no table": "import os\nos.remove('/files/patients.csv')\nanswer = 1",
+    "the database": "SQLInterpreter('DELETE FROM patients')\nanswer = 1",
+    "the database by sqlite3": "import sqlite3\nsqlite3.connect('/files/mimic_iii.db').execute('DROP TABLE cost')\n"
+    "answer = 1",
+    "the worker": "open('/sandbox/worker.py', 'a').write('x')\nanswer = 1",
+    "a library": "import pandas\nopen(pandas.__file__, 'a').write('x')\nanswer = 1",
+    "a folder": "import os\nos.mkdir('/work/x')\nanswer = 1",
+    "a temporary file": "import tempfile\ntempfile.mkstemp()\nanswer = 1",
+    "memory as a file": "import os\nos.memfd_create('x')\nanswer = 1",
+    "a mount": "import ctypes\nanswer = ctypes.CDLL(None).mount(b'x', b'/work', b'tmpfs', 0, None) and 1/0",
+}
+CHEATING = {
+    "exit early with a fake answer line": "import os\nprint('{{\"answer\": 1}}', flush=True)\nos._exit(0)",
+    "exit": "answer = 1\nraise SystemExit",
+    "a forged result": "import os\nfor n in range(64):\n  try: os.write(n, b'{{\"answer\": 1}}')\n"
+    "  except OSError: pass\nos._exit(0)",
+    "a broken result": "import os\nfor n in range(64):\n  try: os.write(n, b'[' * 40000)\n  except OSError: pass\n"
+    "os._exit(0)",
+    "a patched scorer": "import json, builtins\njson.dumps = lambda *a, **k: '{{\"answer\": 1}}'\n"
+    "builtins.open = print\nanswer = 2",
+    "an answer equal to everything": "class A(str):\n  __eq__ = lambda *a: True\n  __hash__ = str.__hash__\n"
+    "answer = A('x')",
+    "an answer that cannot be printed": "class A:\n  def __str__(self): raise KeyboardInterrupt\nanswer = A()",
+    "an error that cannot be printed": "class E(Exception):\n  def __str__(self): raise E()\nraise E()",
+    "an answer within itself": "answer = []\nanswer.append(answer)",
+    "a deep answer": "answer = 1\nfor _ in range(450): answer = [answer]",
+    "a deep forged result": "import os\nfor n in range(64):\n"
+    "  try: os.write(n, b'{{\"answer\": ' + b'[' * 450 + b']' * 450 + b'}}')\n  except OSError: pass\nos._exit(0)",
+    "a huge answer": "answer = 'x' * 10_000_000",
+    "a crash": "import ctypes\nctypes.string_at(0)",
+    "deep recursion": "def f(): return f()\nanswer = f()",
+    "deep brackets": "answer = " + "(" * 3_000 + "1" + ")" * 3_000,
+    "not Python": "answer = = 1",
+    "half a character": "answer = '\\ud800'",
+    "NUL": "answer = 1\0",
+}
+EXHAUSTING = {
+    "a fork bomb": "import os\nwhile True: os.fork()",
+    "a stubborn fork bomb": "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass",
+    "50 GB": "answer = len(bytearray(50 * 2**30))",
+    "more and more memory": "x = []\nwhile True: x.append(bytearray(2**24))",
+    "a huge number": "answer = 9 ** 9 ** 9 ** 9",
+    "a loop": "while True: pass",
+    "a loop that catches all": "while True:\n  try:\n    while True: pass\n  except BaseException: pass",
+    "a loop deaf to signals": "import signal\nfor n in (14, 15, 24, 25): signal.signal(n, signal.SIG_IGN)\n"
+    "while True: pass",
+    "sleep": "import time\ntime.sleep(1000)\nanswer = 1",
+    "a flood of output": "while True: print('x' * 100_000)",
+    "a flood in the pipe": "import os\nwhile True:\n  for n in range(64):\n    try: os.write(n, b'x' * 60_000)\n"
+    "    except OSError: pass",
+    "endless SQL": "SQLInterpreter('WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT "
+    "count(*) FROM c')",
+    "an endless answer": "import itertools\nanswer = itertools.count()",
+    "a slow pattern": "import re\nanswer = bool(re.match('(a|a)*b', 'a' * 60))",
+    "many open files": "x = []\nwhile True: x.append(open('/files/patients.csv'))",
+}
+HOSTILE = {
+    f"{kind}: {name}": script
+    for kind, scripts in (
+        ("read", READING),
+        ("reach", REACHING_OUT),
+        ("write", WRITING),
+        ("cheat", CHEATING),
+        ("exhaust", EXHAUSTING),
+    )
+    for name, script in scripts.items()
+}
+
+
+def make_sandbox(name: str, secret: Path = ROOT / "config.py", **options: object) -> Sandbox:
+    """A sandbox over the sample's tables that knows only the protection `name`."""
+    env = make_env("ehr", "sample")
+    files = {f"{table}.csv": path for table, path in env.tables.items()}
+    files["mimic_iii.db"] = env.data_file.folder / "source" / "mimic_iii.db"
+    code = ROOT / "env"
+    sandbox = Sandbox(code / "ehr_tools.py", [code / "sql_worker.py"], files, secret, **options)
+    sandbox._candidates = [name]
+    return sandbox
+
+
+@pytest.fixture(scope="module", params=["bubblewrap", "namespaces"])
+def env(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EHR]:
+    """The task at a row whose label no script can guess, in a sandbox with a short deadline."""
+    if request.param not in protection.candidates(allow_unsandboxed=False):
+        pytest.skip(f"this machine lacks {request.param}")
+    folder = tmp_path_factory.mktemp("ehr")
+    shutil.copytree(ROOT / "data" / "ehr" / "sample" / "source", folder / "source")
+    (folder / "ehr.jsonl").write_text(f'{{"task": "What?", "label": "{LABEL}"}}\n')
+    os.environ["CANARY"] = CANARY
+    env = make_env("ehr", str(folder))
+    env.sandbox._candidates = [request.param]
+    env.sandbox.seconds, env.sandbox._memory = SECONDS, MEMORY
+    try:
+        env.details()
+    except UserError as error:
+        pytest.skip(f"{request.param} does not work on this machine: {error}")
+    yield env
+    env.close()
+    del os.environ["CANARY"]
+
+
+def contents(folder: Path) -> dict[str, str]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def processes() -> set[str]:
+    """The numbers of this test's sandbox processes."""
+    found = set()
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdecimal() and f'"memory": {MEMORY}'.encode() in (folder / "cmdline").read_bytes():
+                found.add(folder.name)
+        except OSError:  # it has ended
+            continue
+    return found
+
+
+def none_but(there: set[str]) -> bool:
+    """Whether the sandbox processes are soon those of `there` at most: the kernel ends a namespace in its own time."""
+    deadline = time.monotonic() + 2
+    while not processes() <= there and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return processes() <= there
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_scripts(env: EHR, kind: str, tmp_path: Path) -> None:
+    folder = env.data_file.folder
+    words = {"labels": str(env.data_file.path), "root": str(ROOT), "parent": os.getpid(), "folder": tmp_path, "port": 9}
+    script = HOSTILE[kind] if kind.startswith(("cheat: deep", "cheat: NUL")) else HOSTILE[kind].format(**words)
+    assert env.sandbox.run("answer = 6 * 7").answer == 42
+    before, there, temporary = contents(folder), processes(), set(os.listdir(tempfile.gettempdir()))
+
+    started = time.monotonic()
+    outcome = env.sandbox.run(script)
+    elapsed = time.monotonic() - started
+    env._latest = script, outcome
+    assert env.evaluate(env.format_answer(script))[1] == 0
+    assert elapsed < SECONDS + SLACK
+
+    if not kind.startswith("cheat"):
+        assert outcome.error and outcome.answer is None
+    for secret in (CANARY, LABEL, "root:", "ehr.jsonl\"", "patients.csv\""):
+        assert secret not in str(outcome)
+    assert len(str(outcome)) < 100_000
+    assert not list(tmp_path.iterdir())
+    assert contents(folder) == before
+    assert none_but(there)
+    assert env.sandbox.run("answer = len(LoadDB('patients')), SQLInterpreter('SELECT count(*) FROM cost')").answer == [
+        100, [[sum(1 for _ in (folder / "source" / "COST.csv").open()) - 1]],
+    ]
+    assert not {name for name in set(os.listdir(tempfile.gettempdir())) - temporary if name.startswith("scripts-")}
+
+
+def test_there_are_enough_hostile_scripts() -> None:
+    assert len(HOSTILE) >= 40
+
+
+def test_a_script_sees_only_what_it_is_given(env: EHR) -> None:
+    names = env.sandbox.run("import os\nanswer = [os.listdir('.'), os.listdir('/files'), os.listdir('/')]").answer
+    assert names[0] == [] and len(names[1]) == 18
+    assert not {"proc", "dev", "sys", "home", "var", "run"} & set(names[2])
+    names = env.sandbox.run("import os\nanswer = sorted(os.environ)").answer
+    assert "CANARY" not in names and "LANG" in names and not {"HOME", "PATH", "USER"} & set(names)
+
+
+@pytest.mark.skipif(platform.machine() not in seccomp.ARCHITECTURES, reason="no table of this machine's calls")
+def test_refused_calls_are_refused(env: EHR) -> None:
+    numbers = seccomp.refused_numbers(platform.machine())
+    script = (
+        "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\nanswer = []\n"
+        f"for number in {numbers}:\n"
+        "  result = libc.syscall(number, 0, 0, 0, 0, 0, 0)\n  answer.append([result, ctypes.get_errno()])"
+    )
+    assert env.sandbox.run(script).answer == [[-1, 1]] * len(numbers)
+    assert len(numbers) > 60
+
+
+def test_scripts_do_not_see_each_other(env: EHR) -> None:
+    run = env.sandbox.run
+    spoil = "import builtins, pandas\nbuiltins.len = lambda x: 7\npandas.DataFrame = None\n"
+    assert run(f"{spoil}answer = len([])").answer == 7
+    assert run("import pandas\nanswer = [len([]), len(pandas.DataFrame())]").answer == [0, 0]
+    assert run("answer = 'answer' in globals() or 'x' in globals()").answer is False
+
+
+def test_a_start_costs_little(env: EHR) -> None:
+    env.sandbox.run("answer = 1")
+    started = time.monotonic()
+    for _ in range(10):
+        assert env.sandbox.run("answer = LoadDB('patients')['GENDER'].iloc[0]").answer in ("f", "m")
+    assert time.monotonic() - started < 10 * 0.3
+
+
+def test_nothing_is_left_after_close(env: EHR) -> None:
+    assert env.sandbox.run("answer = 1").answer == 1
+    assert processes()
+    env.close()
+    assert none_but(set())
+    assert env.sandbox.run("answer = 2").answer == 2  # another worker is started
+
+
+def test_a_worker_that_was_killed_is_replaced(env: EHR) -> None:
+    assert env.sandbox.run("answer = 1").answer == 1
+    os.kill(env.sandbox._worker.pid, signal.SIGKILL)
+    env.sandbox._worker.wait()
+    assert env.sandbox.run("answer = 2").answer == 2
+
+
+KILLED_RUN = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_sandbox import make_sandbox
+sandbox = make_sandbox({name!r}, allow_unsandboxed=True, memory={memory})
+assert sandbox.run("answer = 1").answer == 1
+print("started", flush=True)
+sandbox.run("import time\\ntime.sleep(100)")
+"""
+
+
+@pytest.mark.parametrize("name", list(protection.PROTECTIONS))
+def test_a_killed_run_leaves_no_script_behind(name: str, tmp_path: Path) -> None:
+    if name not in protection.candidates(allow_unsandboxed=True):
+        pytest.skip(f"this machine lacks {name}")
+    source = KILLED_RUN.format(tests=str(Path(__file__).parent), name=name, memory=MEMORY)
+    there = processes()
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True, env=environment) as run:
+        if run.stdout.readline() != "started\n":
+            pytest.skip(f"{name} does not work on this machine")
+        time.sleep(0.2)
+        assert not processes() <= there
+        run.kill()
+    assert none_but(there)
+
+
+def test_no_protection_is_refused_unless_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("bubblewrap", "namespaces"):
+        monkeypatch.setitem(protection.PROTECTIONS, name, lambda *_: ["sh", "-c", "echo not permitted >&2; exit 1"])
+    env = make_env("ehr", "sample")
+    with pytest.raises(UserError, match="not permitted.*--allow_unsandboxed"):
+        env.details()
+    with pytest.raises(UserError, match="no sandbox"):
+        env.evaluate("```python\nanswer = 1\n```")
+    monkeypatch.setattr(protection, "candidates", lambda allowed: ["bubblewrap"] + [protection.UNPROTECTED] * allowed)
+    env = make_env("ehr", "sample")
+    env.allow_unsandboxed = True
+    assert env.details() == {"sandbox": protection.UNPROTECTED}
+    scratch = Path(env.sandbox._scratch.name)
+    assert env.sandbox.run("answer = len(LoadDB('patients'))").answer == 100
+    for refused in ("import os\nos.fork()", "import socket\nsocket.socket()", "import os\nos.kill(os.getppid(), 9)"):
+        assert "PermissionError" in env.sandbox.run(refused).error
+    env.close()
+    assert not scratch.exists()
+
+
+def test_shown_folders_may_not_hold_the_labels(tmp_path: Path) -> None:
+    library = protection.interpreter().parent.parent / "lib"
+    with pytest.raises(UserError, match="scripts may read"):
+        make_sandbox("namespaces", secret=library / "python" / "ehr.jsonl")
+
+
+def test_an_interrupted_script_is_not_answered_later(env: EHR, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(deadline: float) -> None:
+        raise KeyboardInterrupt
+
+    env.sandbox.run("answer = 0")
+    with monkeypatch.context() as patch:
+        patch.setattr(env.sandbox, "_receive", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            env.sandbox.run("answer = 1")
+    assert env.sandbox.run("answer = 2").answer == 2
