@@ -19,7 +19,7 @@ from llm import Message
 Encode = Callable[[list[str]], np.ndarray]
 REPEATED = 0.2  # how much similarity a candidate loses each time it was done before
 IDLE = ("help", "inventory", "look", "examine")  # actions that change nothing
-NOT_THINGS = set("a an the some two and it them in on of to with under at put find look examine heat hot cool clean".split())
+NOT_THINGS = set("a an the is be located first then some two and it them in on of to with under at put find look examine heat hot cool clean".split())
 EXPLORE = ("open", "go")
 _LISTED = re.compile(r"<actions>(.*?)</actions>", re.S)
 _GOAL = re.compile(r"[Yy]our task is to:? *(.+?)(?:\n|$)")
@@ -39,10 +39,13 @@ def game_reply(task: str, case: tuple[str, str] | None, messages: list[Message],
     listed = _LISTED.search(messages[-1]["content"])
     possible = [line[2:] for line in listed[1].splitlines() if line.startswith("- ")] if listed else None
     plan = _rewritten(case, task, tag) if case else []
-    action = _follow(plan, done, possible, encode)
+    told = [task] + [message["content"] for message in messages[1:] if message["role"] == "user"]
+    if possible is None:
+        action = _repeat(plan, done, "\n".join(told))
+    else:
+        action = _follow(plan, done, possible, encode)
     if action is None:
-        shown = task if len(messages) == 1 else messages[-1]["content"]
-        action = _most_like(_goal(task), possible or _candidates(task, shown, done), done, encode)
+        action = _most_like(_goal(task), possible or _candidates(task, told[-1], done), done, encode)
     return tag + action
 
 
@@ -72,10 +75,17 @@ def _to_the_point(actions: list[str]) -> list[str]:
     return kept[::-1]
 
 
-def _follow(plan: list[str], done: list[str], possible: list[str] | None, encode: Encode) -> str | None:
+def _repeat(plan: list[str], done: list[str], told: str) -> str | None:
+    """The plan's next action where all before were the plan's too and what it names has been seen, else None."""
+    if done != plan[: len(done)] or len(done) == len(plan):
+        return None
+    step = plan[len(done)]
+    seen = set(re.findall(r"[\w-]+", told))
+    return step if _verb(step) in ("go", "teleport") or seen.issuperset(_things(step)) else None
+
+
+def _follow(plan: list[str], done: list[str], possible: list[str], encode: Encode) -> str | None:
     """The plan's next action in its nearest possible form, or a step to somewhere new, or None at the plan's end."""
-    if possible is None:
-        return plan[len(done)] if len(done) < len(plan) else None
     position = 0
     for action in done:
         if position < len(plan) and _verb(action) == _verb(plan[position]):
