@@ -199,7 +199,8 @@ class TwoWiki(Env):
         return self.row["label"][0]
 
     def format_answer(self, answer: str) -> str:
-        return f"\\boxed{{{answer}}}"
+        boxed = f"\\boxed{{{answer}}}"
+        return boxed if last_boxed(boxed) == answer else answer  # unequal braces do not fit in a box
 
 
 def how_to_serve(corpus: str) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from env import ENV_DICT, find_env  # noqa: E402
+from env import ENV_ALIASES, ENV_DICT, find_env  # noqa: E402
 from env.data import DATA_ROOT, locate, parse_row  # noqa: E402
 from errors import DataError, UsageError, UserError, unknown_choice  # noqa: E402
 from scripts.prepare import downloads  # noqa: E402
@@ -53,6 +53,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 
 def prepare(task: str, release: Path | None, split: str | None, out: Path | None, check: bool) -> int:
     """Do what the command line says and return the exit code."""
+    task = ENV_ALIASES.get(task, task)
     if task not in ENV_DICT and task not in downloads.BY_HAND:
         raise unknown_choice("task", task, dict.fromkeys([*ENV_DICT, *downloads.BY_HAND]))
     if split is not None and release is None:
@@ -102,6 +103,8 @@ def download(task: str, folder: Path) -> None:
         missing = [db_id for db_id in needed if not (root / db_id / f"{db_id}.sqlite").is_file()]
         if missing:
             downloads.DATABASES[task](missing, root)
+    if task in downloads.CORPORA:
+        downloads.CORPORA[task](folder)
 
 
 def report_check(task: str, where: str) -> int:

@@ -5,6 +5,7 @@ Everything arrives in a scratch folder first and is moved into place only when i
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import re
 import shutil
@@ -23,6 +24,9 @@ HUB_DATASET = "guosy/DTLBench"
 BIRD_URL = "https://bird-bench.oss-cn-beijing.aliyuncs.com/dev.zip"
 SPIDER_URL = "https://drive.google.com/file/d/1403EGqzIDoHMdQF4c9Bkyl7dZLZ5Wt6J"
 EHR_URL = "https://drive.google.com/file/d/1diCy549_IM-iXmXdhLEiDfv-X44-2ewz"
+WIKI_CORPUS = "PeterJinGo/wiki-18-corpus", "wiki-18.jsonl.gz"  # dataset and file
+WIKI_INDEX = "PeterJinGo/wiki-18-e5-index", ("part_aa", "part_ab")
+WIKI_ROOM, INDEX_ROOM = 25 * 10**9, 100 * 10**9  # bytes free while the corpus and its index arrive
 SECONDS = 30  # without a byte from a server before giving up
 
 _MIMIC = (
@@ -117,6 +121,64 @@ def ask_for_spider_databases(missing: list[str], root: Path) -> None:
     )
 
 
+def fetch_wiki_corpus(folder: Path) -> None:
+    """Download what 2wiki searches: Wikipedia's 21 million passages and their E5 vectors. What is there is kept.
+
+    Raises DataError where there is no room or no network.
+    """
+    source = folder / "source"
+    source.mkdir(parents=True, exist_ok=True)
+    corpus, index = source / "wiki-18.jsonl", source / "e5_Flat.index"
+    with tempfile.TemporaryDirectory(dir=source) as name:
+        scratch = Path(name)
+        if not corpus.is_file():
+            _need_room(source, WIKI_ROOM, "the corpus")
+            packed = fetch_hub_file(*WIKI_CORPUS, scratch)
+            try:
+                with gzip.open(packed) as passages:
+                    install(passages, corpus)
+            except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+                raise DataError(f"{packed.name} is not a whole gzip file ({error}): run the command again") from None
+            packed.unlink()
+        if not index.is_file():
+            _need_room(source, INDEX_ROOM, "its index")
+            dataset, parts = WIKI_INDEX
+            first, *others = [fetch_hub_file(dataset, part, scratch) for part in parts]
+            with first.open("ab") as whole:
+                for part in others:
+                    with part.open("rb") as file:
+                        shutil.copyfileobj(file, whole, 1 << 24)
+                    part.unlink()
+            first.replace(index)
+    print(
+        f"the corpus and its index are in {source}; serve them before a run with\n  python scripts/serve_retrieval.py "
+        f"--corpus {corpus} --method dense --encoder intfloat/e5-base-v2 --index {index}"
+    )
+
+
+def fetch_hub_file(dataset: str, file: str, scratch: Path) -> Path:
+    """Download one file of a dataset on the hub into `scratch`. Raises DataError."""
+    from huggingface_hub import errors, hf_hub_download
+
+    print(f"downloading {file} of {dataset}; this takes a while")
+    try:
+        return Path(hf_hub_download(dataset, file, repo_type="dataset", local_dir=scratch))
+    except (OSError, errors.HTTPError) as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise DataError(f"{file} of {dataset} could not be downloaded ({reason}): try again later") from None
+
+
+def _need_room(folder: Path, room: int, what: str) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < room:
+        raise DataError(
+            f"{folder}: {what} needs {room / 1e9:.0f} GB while it arrives, {free / 1e9:.0f} GB are free. The rows are "
+            "there; `scripts/serve_retrieval.py --corpus FILE` serves any other corpus"
+        )
+
+
+# What a task searches, by name: fetched into its data folder after the rows.
+CORPORA: dict[str, Callable[[Path], None]] = {"2wiki": fetch_wiki_corpus}
 DATABASES: dict[str, Callable[[list[str], Path], None]] = {
     "bird": fetch_bird_databases,
     "spider": ask_for_spider_databases,
