@@ -186,7 +186,9 @@ def kill_after(lines: int, arguments: list[str], signal_number: int, delay: floa
     """Start main.py, signal it `delay` seconds after steps.jsonl has `lines` lines, and wait for its end."""
     output = Path(arguments[arguments.index("--output_dir") + 1])
     command = [sys.executable, str(ROOT / "main.py"), *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    )
     while process.poll() is None:
         logs = list(output.rglob("steps.jsonl"))
         if logs and logs[0].read_bytes().count(b"\n") >= lines:
@@ -196,6 +198,11 @@ def kill_after(lines: int, arguments: list[str], signal_number: int, delay: floa
         time.sleep(0.01)
     out, err = process.communicate(timeout=60)
     return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def heed_interrupts() -> None:
+    """Undo what a test run in the background passes on: a shell lets its background jobs ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def slowly(prompt: str) -> str:
