@@ -23,7 +23,6 @@ in a code block:
 ```python
 answer = ...
 ```""",
-    case_answer="{answer}",
     context="<schema>\n{tables}\n</schema>",
 )
 
