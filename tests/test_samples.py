@@ -14,7 +14,6 @@ from env import find_env, make_env
 from env.data import DATA_ROOT
 from scripts.make_samples import GENERATORS, make_sample
 
-
 SINGLE_TURN = [task for task in GENERATORS if find_env(task).single_turn]  # the others' tests are with their tasks
 
 

@@ -35,7 +35,8 @@ READING = {
     "the labels by pandas": "import pandas\nanswer = pandas.read_json({labels!r}, lines=True)['label'][0]",
     "the labels by SQL": "SQLInterpreter(\"ATTACH DATABASE '{labels}' AS x\")",
     "the labels as a table": "answer = LoadDB('../ehr.jsonl')",
-    "the repository": "import os\nanswer = os.listdir({root!r})",
+    "the repository": "answer = open({root!r} + '/main.py').read()",
+    "the repository's folder": "import os\nanswer = sorted(set(os.listdir({root!r})) - {{'.venv'}}) or 1/0",  # Python's
     "passwd": "answer = open('/etc/passwd').read()",
     "shadow": "answer = open('/etc/shadow').read()",
     "home": "import os\nanswer = os.listdir(os.path.expanduser('~') + '/.ssh')",
