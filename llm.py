@@ -288,7 +288,7 @@ def make_llm(config: Config, text_encoder: Callable[[], TextEncoder]) -> LLM:
     """The LLM of `config`; `text_encoder` loads the embedded encoder, which only the embedded reader needs."""
     cache = AnswerCache(config.cache) if config.cache else None
     if config.llm == EMBEDDED_READER:
-        from reader import EmbeddedReader
+        from readers import EmbeddedReader
 
         return LLM(EmbeddedReader(text_encoder()), cache)
     client = ServerClient(config)

@@ -22,7 +22,7 @@ from env.ehr import EHR, TRIES, atoms
 from env.ehr_tools import calendar, filter_rows, get_value, tools
 from errors import DataError, LLMError, UsageError
 from llm import LLM, ScriptedClient
-from script_reader import exchange_values, write_script
+from readers.scripts import exchange_values, write_script
 from scripts.make_samples import make_sample
 
 SAMPLE = ROOT / "data" / "ehr" / "sample"

@@ -23,10 +23,11 @@ import numpy as np
 from casebank import Embedder
 from config import EMBEDDED_READER
 from env.parsing import json_value, last_code_block, python_literal
-from game_reader import game_reply, plays
 from llm import Message, Reply
-from script_reader import write_script
-from search_reader import search_reply
+
+from .games import game_reply, plays
+from .scripts import write_script
+from .search import search_reply
 
 SAME_PROFILE = 0.8  # correlation of two texts' similarities to the options from which they count as alike
 CANNOT = "I cannot answer this: the prompt has neither options that I can find nor a case that I can follow."

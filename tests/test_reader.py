@@ -1,0 +1,66 @@
+"""The embedded reader: it answers from the prompt alone, in the prompt's format, and says where it cannot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from env import make_env
+from readers import CANNOT, EmbeddedReader, names_in
+
+if TYPE_CHECKING:
+    from encoders import TextEncoder
+
+MESSAGE = "My card was lost or stolen, please help"
+
+
+@pytest.fixture(scope="module")
+def reader(text_encoder: TextEncoder) -> EmbeddedReader:
+    return EmbeddedReader(text_encoder)
+
+
+def test_takes_the_nearest_option(reader: EmbeddedReader) -> None:
+    env = make_env("banking77", "sample")
+    assert reader.answer(env.get_zero_shot_prompt(MESSAGE)) == "\\boxed{lost or stolen card}"
+
+
+def test_follows_a_case_that_is_nearer_than_every_option(reader: EmbeddedReader) -> None:
+    env = make_env("banking77", "sample")
+    near = {"task": MESSAGE.replace("please", "you must"), "answer": "card swallowed", "reward": 1}
+    far = {"task": "What is the exchange rate for yen today?", "answer": "exchange rate", "reward": 1}
+    assert reader.answer(env.get_case_based_prompt(MESSAGE, [far, near])) == "\\boxed{card swallowed}"
+    assert reader.answer(env.get_case_based_prompt(MESSAGE, [far])) == "\\boxed{lost or stolen card}"
+    wrong = near | {"reward": 0}
+    assert reader.answer(env.get_case_based_prompt_reflexion(MESSAGE, [wrong])) == "\\boxed{lost or stolen card}"
+
+
+@pytest.mark.parametrize("task", ["mud", "cmdl", "mimic-iv-mr", "sentifin", "spider", "bird"])
+def test_writes_every_answer_format(reader: EmbeddedReader, task: str) -> None:
+    """Without a case, at least half of its answers can be read; shown a row's own case, it mostly gets the row right."""
+    env = make_env(task, "sample", limit=10)
+    read = right = 0
+    for env.index in range(len(env)):
+        query = env.observe()
+        read += env.evaluate(reader.answer(env.get_zero_shot_prompt(query)))[0] is not None
+        case = {"task": query, "answer": env.get_ground_truth(), "reward": 1}
+        right += env.evaluate(reader.answer(env.get_case_based_prompt(query, [case])))[1]
+    assert read >= 5
+    assert right >= (0 if task == "sentifin" else 8)  # one sentiment of a case serves for all of its entities
+
+
+def test_sql_takes_the_new_question_s_values(reader: EmbeddedReader) -> None:
+    env = make_env("spider", "sample")
+    question = "Show the trip id and the fare of each trip whose fare is above {}."
+    case = {"task": question.format(15.5), "answer": "SELECT trip_id, fare FROM trip WHERE fare > 15.5"}
+    text = reader.answer(env.get_case_based_prompt(question.format(12.25), [case]))
+    assert "SELECT trip_id, fare FROM trip WHERE fare > 12.25" in text
+
+
+def test_says_that_it_cannot(reader: EmbeddedReader) -> None:
+    assert reader.answer("Write a poem about the sea, and put its title into \\boxed{}.") == CANNOT
+
+
+def test_names_of_defendants() -> None:
+    text = "Defendant Zhao Ming hid the car. Defendants Li Na and Wu Gang sold it. Zhao Ming fled."
+    assert names_in(text) == ["Zhao Ming", "Li Na", "Wu Gang"]
