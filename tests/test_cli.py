@@ -55,6 +55,7 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "timeout": ("30", 30.0),
     "max_retries": ("0", 0),
     "cache": ("answers.sqlite", "answers.sqlite"),
+    "alfworld_path": ("/data/alfworld", "/data/alfworld"),
     "web_search": ("", True),
     "retrieval_method": ("dense", "dense"),
     "retrieval_url": ("http://10.0.0.3:8765", "http://10.0.0.3:8765"),

@@ -25,7 +25,7 @@ LONG = 100_000
 TASK = "They took it."
 
 
-@pytest.fixture(scope="module", params=ENV_DICT)
+@pytest.fixture(scope="module", params=[name for name in ENV_DICT if find_env(name).single_turn])
 def env(request: pytest.FixtureRequest) -> Env:
     return make_env(request.param, data="sample")
 
