@@ -21,6 +21,8 @@ from .prompts import alfworld_prompt, alfworld_react_prompt
 if TYPE_CHECKING:
     from config import Config
 
+    from .alfworld_engine import HouseholdEngine
+
 NOT_ADMISSIBLE = "That is not one of the possible actions, so nothing happened."
 _GOAL = re.compile(r"Your task is to: *(.+?)\.?\s*$", re.MULTILINE)
 _HEADER = re.compile(r"\A\s*-=.*=-\s*")
@@ -31,7 +33,7 @@ class HouseholdGame(Game):
 
     def __init__(self) -> None:
         self._root: Path | None = None
-        self._engine: Any = None
+        self._engine: HouseholdEngine | None = None
         self._state: Any = None
 
     def prepare(self, config: Config) -> None:
@@ -67,9 +69,8 @@ class HouseholdGame(Game):
     def begin(self, game: dict[str, Any]) -> Any:
         """Start a game given as the contents of its file; returns the engine's first state."""
         if self._engine is None:
-            pddl_env, infos, demangler = _import_engine()
-            self._engine = demangler(pddl_env(infos(won=True, admissible_commands=True)))
-        self._engine.load(complete(game))
+            self._engine = _import_engine()()
+        self._engine.load(game)
         self._state = self._engine.reset()
         self.won = self.over = False
         return self._state
@@ -122,26 +123,14 @@ class AlfWorldReact(GameEnv):
     make_game = HouseholdGame
 
 
-def complete(game: dict[str, Any]) -> dict[str, Any]:
-    """A game with domain and grammar; where it has none, those of the installed package with its `goal` put in."""
-    if "pddl_domain" in game:
-        return game
-    from alfworld.info import ALFRED_PDDL_PATH, ALFRED_TWL2_PATH
-
-    grammar = Path(ALFRED_TWL2_PATH).read_text(encoding="utf-8").replace("UNKNOWN GOAL", game["goal"])
-    return game | {"pddl_domain": Path(ALFRED_PDDL_PATH).read_text(encoding="utf-8"), "grammar": grammar}
-
-
 def first_observation(feedback: str) -> str:
     """The text that a game begins with, without the engine's banner: the row's task."""
     return _HEADER.sub("", feedback).strip()
 
 
-def _import_engine() -> tuple[Any, Any, Any]:
+def _import_engine() -> type[HouseholdEngine]:
     try:
-        from alfworld.agents.environment.alfred_tw_env import AlfredDemangler
-        from textworld import EnvInfos
-        from textworld.envs import PddlEnv
+        from .alfworld_engine import HouseholdEngine
     except ImportError as error:
         raise UserError(f"alfworld needs packages that are missing ({error}): pip install -r requirements-envs.txt") from None
-    return PddlEnv, EnvInfos, AlfredDemangler
+    return HouseholdEngine

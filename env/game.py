@@ -71,7 +71,7 @@ class GameEnv(Env):
     def __init__(self) -> None:
         super().__init__()
         self.game = self.make_game()
-        self._played: tuple[int, str, bool] | None = None  # index, transcript and outcome of the latest game
+        self._played: tuple[Row, str, bool] | None = None  # row, transcript and outcome of the latest game
 
     def make_game(self) -> Game:
         raise NotImplementedError
@@ -108,7 +108,7 @@ class GameEnv(Env):
             self.turns.append(turn)
             observation = turn["observation"]
         transcript = self.transcript(self.turns)
-        self._played = self.index, transcript, self.game.won
+        self._played = self.row, transcript, self.game.won
         return transcript
 
     def _take_turn(self, reply: str, admissible: list[str]) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class GameEnv(Env):
         return text.strip() if any(line.startswith(self.prompts.ACTION) for line in text.splitlines()) else None
 
     def reward_function(self, answer: str) -> int:
-        if self._played is None or self._played[:2] != (self.index, answer):
+        if self._played is None or self._played[0] is not self.row or self._played[1] != answer:
             self._replay(answer)
         return int(self._played[2])
 
@@ -149,7 +149,7 @@ class GameEnv(Env):
             is_action = line.startswith(self.prompts.ACTION) and not line.startswith(self.prompts.THOUGHT)
             if is_action and not self.game.over:
                 self.game.play(line.removeprefix(self.prompts.ACTION))
-        self._played = self.index, transcript, self.game.won
+        self._played = self.row, transcript, self.game.won
 
     def get_ground_truth(self) -> str:
         actions = self.game.solution(self.row, self.data_file.folder)

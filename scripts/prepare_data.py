@@ -58,6 +58,8 @@ def prepare(task: str, release: Path | None, split: str | None, out: Path | None
         raise unknown_choice("task", task, dict.fromkeys([*ENV_DICT, *downloads.BY_HAND]))
     if split is not None and release is None:
         raise UsageError("--split chooses among the splits of a release: it needs --from FOLDER")
+    if task in ENV_DICT:
+        task = find_env(task).stream or task
     folder = out or DATA_ROOT / task
     if release is not None:
         install_release(task, release, split, folder)
@@ -70,7 +72,7 @@ def prepare(task: str, release: Path | None, split: str | None, out: Path | None
 
 
 def install_release(task: str, release: Path, split: str | None, folder: Path) -> None:
-    """Convert a release; its databases are copied before its rows are, so that no row lacks its database."""
+    """Convert a release; its files are copied before its rows are, so that no row lacks its database or game."""
     conversion = convert(task, release, split)
     for below, file in conversion.files.items():
         with file.open("rb") as source:
@@ -78,8 +80,8 @@ def install_release(task: str, release: Path, split: str | None, folder: Path) -
     content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in conversion.rows).encode()
     path = folder / f"{task}.jsonl"
     install_rows(content, path, "converted", str(conversion.source))
-    databases = f" and {len(conversion.files)} databases" if conversion.files else ""
-    print(f"{path}: {len(conversion.rows)} rows{databases} converted from {conversion.source}")
+    files = f" and {len(conversion.files)} files" if conversion.files else ""
+    print(f"{path}: {len(conversion.rows)} rows{files} converted from {conversion.source}")
 
 
 def download(task: str, folder: Path) -> None:

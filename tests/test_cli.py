@@ -287,10 +287,10 @@ def test_every_choice_is_tried_somewhere() -> None:
         "bandit": set(POLICY_OPTIONS),  # test_resume: combinations
         "discover_strategy": {"random", "ucb", "explore", "exploit"},  # test_resume: combinations
         "serving_mode": {"embedded", "openai", "vllm"},  # test_resume and test_outage
+        "retrieval_method": {"bm25", "dense"},  # test_retrieval
+        "judge_serving_mode": {"openai", "vllm"},  # test_twowiki
         "device": {"auto", "cpu", "cuda", "mps"},  # test_device
         "track": {"none", "tensorboard", "wandb"},  # test_tensorboard, test_wandb
-        "retrieval_method": {"bm25", "dense"},  # test_twowiki
-        "judge_serving_mode": {"openai", "vllm"},  # test_twowiki
     }
     choices = {name: spec.metadata.get("choices") for name, spec in fields().items()}
     assert tried == {name: set(names) for name, names in choices.items() if names}

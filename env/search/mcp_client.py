@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -36,6 +37,11 @@ class MCPToolServer:
             import mcp
             from anyio.from_thread import start_blocking_portal
             from mcp.client.stdio import stdio_client
+
+            if sys.version_info < (3, 11):
+                from exceptiongroup import ExceptionGroup  # what anyio raises there
+            else:
+                from builtins import ExceptionGroup
         except ImportError:
             raise UserError("the package mcp is missing: `pip install -r requirements-envs.txt`") from None
         self._failures = (mcp.MCPError, anyio.ClosedResourceError, anyio.BrokenResourceError, OSError)
@@ -47,7 +53,7 @@ class MCPToolServer:
             self._portal = self._stack.enter_context(start_blocking_portal())
             self._client = self._stack.enter_context(self._portal.wrap_async_context_manager(client))
             listed = self._portal.call(self._client.list_tools)
-        except self._failures as error:
+        except (*self._failures, ExceptionGroup) as error:
             problem = self._last_words() or str(error)
             self._stack.close()
             raise UserError(f"the tool server did not start: {problem}") from error

@@ -27,6 +27,7 @@ class RetrievalService(ThreadingHTTPServer):
     """Serves `corpus` through `index` at `address`; port 0 takes a free one."""
 
     daemon_threads = True
+    request_queue_size = 128  # runs may ask all at once; a connection that finds no place tries again a second later
 
     def __init__(self, address: tuple[str, int], corpus: Corpus, index: Index, info: dict[str, Any]) -> None:
         super().__init__(address, _Handler)

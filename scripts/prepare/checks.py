@@ -14,6 +14,13 @@ def check_rows(task: str, data_file: DataFile) -> Iterator[tuple[int, str | None
     """Yield (line number, what is wrong with the row in that line or None) for every row of the file."""
     env = find_env(task)()
     env.data_file = data_file
+    try:
+        yield from _check_lines(env, data_file)
+    finally:
+        env.close()
+
+
+def _check_lines(env: Env, data_file: DataFile) -> Iterator[tuple[int, str | None]]:
     for number, line in enumerate(data_file.path.read_bytes().splitlines(), start=1):
         if line.strip():
             try:

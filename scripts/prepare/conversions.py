@@ -19,6 +19,8 @@ from env.parsing import python_literal
 from env.sentifin import SENTIMENTS
 from errors import DataError, UsageError
 
+from .alfworld_games import find_games, game_rows
+
 Row = dict[str, Any]
 
 
@@ -45,8 +47,11 @@ def convert(task: str, folder: Path, split: str | None = None) -> Conversion:
 
     Raises DataError naming file and line where the release is not as expected, UsageError for an unknown task or split.
     """
+    if task == "alfworld":
+        source, files = find_games(folder, split)
+        return Conversion(game_rows(files), source, files)
     if task not in RELEASES:
-        raise UsageError(f"--from cannot convert {task}; it converts: {', '.join(RELEASES)}")
+        raise UsageError(f"--from cannot convert {task}; it converts: {', '.join([*RELEASES, 'alfworld'])}")
     release = RELEASES[task]
     if split is not None and split not in release.splits:
         raise UsageError(f"{task} has no split {split!r}; choose from: {', '.join(release.splits)}")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from errors import DataError
 
+from .alfworld_games import fetch_games
 from .installing import install
 
 HUB_DATASET = "guosy/DTLBench"
@@ -177,8 +178,8 @@ def _need_room(folder: Path, room: int, what: str) -> None:
         )
 
 
-# What a task searches, by name: fetched into its data folder after the rows.
-CORPORA: dict[str, Callable[[Path], None]] = {"2wiki": fetch_wiki_corpus}
+# What a task needs beside its rows, by name: fetched after them, into its data folder or where its package looks.
+CORPORA: dict[str, Callable[[Path], None]] = {"2wiki": fetch_wiki_corpus, "alfworld": fetch_games}
 DATABASES: dict[str, Callable[[list[str], Path], None]] = {
     "bird": fetch_bird_databases,
     "spider": ask_for_spider_databases,
