@@ -1,6 +1,6 @@
 """Prompts of the household games in which the model may think between its actions."""
 
-from .alfworld_prompt import layout
+from .alfworld_prompt import ACTION, OBSERVATION, THOUGHT, layout  # noqa: F401  (the task reads them from here)
 
 ZERO_SHOT_PROMPT, CASE_PROMPT, CBR_PROMPT = layout(
     "Each of your replies is a single line: one of the possible actions, word for word, or a thought, which changes "
