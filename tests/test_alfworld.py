@@ -258,24 +258,24 @@ def test_agents_of_single_turn_tasks_refuse(agent: str, tmp_path: Path, capsys: 
 
 def test_an_outage_in_the_middle_of_a_game_is_not_scored(tmp_path: Path) -> None:
     def run(output: Path, port: int) -> int:
-        arguments = ["--env", "alfworld-react", "--data", "sample", "--limit", 3, "--agent", "cbrgt", "--llm", "m"]
+        arguments = ["--env", "alfworld-react", "--data", "sample", "--limit", 2, "--agent", "cbrgt", "--llm", "m"]
         arguments += ["--port", port, "--max_retries", 0, "--output_dir", output]
         return main.main([str(word) for word in arguments])
 
     with serving(choose_listed) as server:
         assert run(tmp_path / "whole", server.port) == 0
-        server.fault = lambda number: (400, "down") if number == 3 * 35 + 50 else None
+        server.fault = lambda number: (400, "down") if number == 2 * 35 + 50 else None
         assert run(tmp_path / "broken", server.port) == 1
         folder = run_folder(tmp_path / "broken")
         assert len(steps(folder)) == 1
         assert run(tmp_path / "broken", server.port) == 0
     expected = steps(run_folder(tmp_path / "whole"))
-    assert steps(folder) == expected and [len(step["turns"]) for step in expected] == [35] * 3
+    assert steps(folder) == expected and [len(step["turns"]) for step in expected] == [35] * 2
     assert expected[1]["cases"][0]["id"] == 1
 
 
 def test_a_killed_run_goes_on(tmp_path: Path) -> None:
-    command = [sys.executable, "main.py", "--env", "alfworld", "--data", "sample", "--limit", "4", "--agent", "cbrgt"]
+    command = [sys.executable, "main.py", "--env", "alfworld", "--data", "sample", "--limit", "3", "--agent", "cbrgt"]
     command += ["--checkpoint_seconds", "0", "--output_dir", str(tmp_path)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 100
@@ -288,4 +288,4 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     killed = steps(run_folder(tmp_path))
     whole = tmp_path / "whole"
     assert main.main([*command[2:-1], str(whole)]) == 0
-    assert killed == steps(run_folder(whole)) and len(killed) == 4 and all(step["turns"] for step in killed)
+    assert killed == steps(run_folder(whole)) and len(killed) == 3 and all(step["turns"] for step in killed)

@@ -257,7 +257,8 @@ def test_a_judge_decides_and_is_cached_apart(tmp_path: Path, url: str) -> None:
     assert [step["turns"][-1] for step in log[:2]] == [{"judge": "m", "verdict": v} for v in ("right", "wrong")]
     assert log[0]["answer"] in judged[0] and log[0]["task"] in judged[0]
     config = yaml.safe_load((run_folder(tmp_path / "out") / "config.yaml").read_text())
-    assert config["task"]["scoring"] == "judged by m" and config["task"]["retrieval"]["passages"] == len(CORPUS)
+    assert config["task"]["scoring"] == "judged by m"
+    assert config["task"]["retrieval"].startswith(f"bm25, {len(CORPUS)} passages of corpus.jsonl, sha256 ")
     assert config["identity"]["judge_llm"] == "m"
 
 
@@ -449,6 +450,18 @@ def test_agents_for_single_turn_tasks_refuse(tmp_path: Path, capsys: pytest.Capt
 
 
 # -- the tool server ---------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_package_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str) -> None:
+    from env.search.index import open_index
+
+    install = "is missing: `pip install -r requirements-envs.txt`"
+    for package in ("mcp", "bm25s"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=f"the package mcp {install}"):
+        make_env("2wiki", "sample", config=Config(env="2wiki", retrieval_url=url)).details()
+    with pytest.raises(UserError, match=f"the package bm25s {install}"):
+        open_index(SAMPLE / "corpus.jsonl", "bm25", tmp_path)
 
 
 def test_a_tool_server_that_does_not_start_says_why(tmp_path: Path) -> None:
