@@ -46,6 +46,7 @@ def run_folder(output: Path) -> Path:
 
 
 def steps(folder: Path) -> list[dict[str, Any]]:
-    """steps.jsonl without what may differ between equal runs: the times."""
-    lines = (folder / "steps.jsonl").read_text(encoding="utf-8").splitlines()
+    """steps.jsonl without what may differ between equal runs, the times, and without a line that a kill has torn."""
+    whole = (folder / "steps.jsonl").read_bytes().rpartition(b"\n")[0]
+    lines = whole.split(b"\n") if whole else []
     return [{key: value for key, value in json.loads(line).items() if key not in TIMES} for line in lines]
