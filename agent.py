@@ -146,6 +146,16 @@ class Rules:
     retain: Callable[[Env, Any, int], Kept] = keep_nothing
     render: Callable[[Env, str, list[Case]], str] = as_cases
 
+    @property
+    def prompts_are_known(self) -> bool:
+        """Whether no answer changes what a later step shows."""
+        return self.retrieval == "nothing"
+
+
+def asks_once(env: Env) -> bool:
+    """Whether each step of the task is one prompt and one answer."""
+    return env.single_turn and type(env).interact is Env.interact
+
 
 class Agent:
     """Answers the environment's tasks and learns from one bit of feedback each."""
@@ -161,7 +171,17 @@ class Agent:
 
     def generate(self, query: str, cases: list[Case]) -> str:
         """Ask the LLM. Raises LLMError where it does not answer."""
+        if self.rules.prompts_are_known and asks_once(self.env):
+            self.llm.look_ahead(self._prompt_of, len(self.env))
         return self.env.interact(self.rules.render(self.env, query, cases), self.llm)
+
+    def _prompt_of(self, step: int) -> str:
+        """The prompt of `step` (from 1) where it shows no cases."""
+        here, self.env.index = self.env.index, step - 1
+        try:
+            return self.rules.render(self.env, self.env.observe(), [])
+        finally:
+            self.env.index = here
 
     def evaluate(self, output: str) -> tuple[Any, int]:
         return self.env.evaluate(output)
@@ -184,6 +204,11 @@ class Agent:
     def metrics(self) -> Metrics:
         """Numbers about the current step, for the log."""
         return self.retrieval.metrics
+
+    @property
+    def memo(self) -> dict[str, Any]:
+        """What the step's record has to hold, under keys of its own, so that `replay` can repeat the step."""
+        return {}
 
     def save(self, folder: Path) -> None:
         """Write everything that the next step depends on."""
@@ -291,16 +316,18 @@ AGENT_DICT: dict[str, Rules] = {
     "cbr": Rules("ranked", keep_successes),
     "cbrgt": Rules("ranked", keep_ground_truth),
     "cbrdiscover": Rules("ranked", keep_successes),
+    "reinforce": Rules(),
     "ground-truth": Rules(),
 }
 
-SINGLE_TURN_AGENTS = ("cbrdiscover", "ground-truth")
+SINGLE_TURN_AGENTS = ("cbrdiscover", "ground-truth", "reinforce")
 
 
 def make_agent(config: Config, env: Env, llm: LLM, text_encoder: Callable[[], TextEncoder]) -> Agent:
     """The agent of `config`; `text_encoder` loads the recall encoder, which only ranked retrieval needs."""
     if config.agent in SINGLE_TURN_AGENTS and not env.single_turn:
-        raise UsageError(f"--agent {config.agent} needs the answer as one text: it does not apply to the task {env.name}")
+        reason = f"it does not apply to the task {env.name}"
+        raise UsageError(f"--agent {config.agent} needs the answer as one text: {reason}")
     rules = AGENT_DICT[config.agent]
     if rules.retrieval == "nothing":
         retrieval = NoRetrieval(CaseBank())
@@ -309,6 +336,10 @@ def make_agent(config: Config, env: Env, llm: LLM, text_encoder: Callable[[], Te
     else:
         encoder = text_encoder()
         retrieval = Ranked(CaseBank(encoder), make_policy(config, encoder), config.comk, config.recall_size)
+    if config.agent == "reinforce":
+        from reinforce import ReinforceAgent
+
+        return ReinforceAgent(env, llm, retrieval, rules, config=config)
     if config.agent == "cbrdiscover":
         return DiscoverAgent(env, llm, retrieval, rules, config=config)
     kind = GroundTruthAgent if config.agent == "ground-truth" else Agent

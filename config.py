@@ -36,14 +36,24 @@ AGENT_OPTIONS: dict[str, tuple[str, ...]] = {
     "cbr": _CBR,
     "cbrgt": _CBR,
     "cbrdiscover": (*_CBR, *_DISCOVER),
+    "reinforce": ("batch_size", "learning_rate", "weight_decay", "kl_coef"),
     "ground-truth": (),
 }
+LEARNING_RATES = {"reinforce": 1e-4}  # an agent's default; for the others:
+LEARNING_RATE = 2e-5
 _SAMPLING = ("max_new_tokens", "temperature", "top_p")
-SERVING_OPTIONS: dict[str, tuple[str, ...]] = {"embedded": (), "openai": _SAMPLING, "vllm": _SAMPLING}
+SERVING_OPTIONS: dict[str, tuple[str, ...]] = {
+    "embedded": (),
+    "openai": _SAMPLING,
+    "vllm": _SAMPLING,
+    "hf": (*_SAMPLING, "model_path", "generate_batch"),
+}
 # The options of its own that can change what a task does.
 ENV_OPTIONS: dict[str, tuple[str, ...]] = {
     "2wiki": ("web_search", "retrieval_method", "retrieval_url", "judge_llm", "judge_serving_mode"),
 }
+# What shows in a run's name in a way of its own, or, like the weights that an LLM's name stands for, not at all.
+UNNAMED = ("env", "agent", "bandit", "llm", "seed", "serving_mode", "model_path")
 STREAM_OPTIONS = ("shuffle", "limit", "data")
 TRACKERS = ("none", "tensorboard", "wandb")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -77,8 +87,11 @@ class Config:
     regularization: float = option(0.1, "lambda, the ridge term of A", flag="lambda", alias="lamdba", above=0)
     exploration: float = option(0.1, "nu, the weight of the exploration bonus", flag="nu", at_least=0)
     batch_size: int = option(32, "B, the number of feedbacks between two training steps", at_least=1)
-    learning_rate: float = option(2e-5, "of the policy's encoder and head", at_least=0)
-    weight_decay: float = option(1e-5, "of the policy's encoder and head", at_least=0)
+    learning_rate: float | None = option(
+        None, "of the policy's encoder and head (default: 2e-05) or reinforce's LoRA (default: 0.0001)", at_least=0
+    )
+    weight_decay: float = option(1e-5, "of the policy's encoder and head, or reinforce's LoRA", at_least=0)
+    kl_coef: float = option(0.1, "reinforce: beta, the weight of staying close to the model as it came", at_least=0)
 
     discover_strategy: str = option(
         "ucb", "cbrdiscover: when to ask for the truth", choices=("random", "ucb", "explore", "exploit")
@@ -87,14 +100,22 @@ class Config:
     queue_size: int = option(32, "cbrdiscover: length of the window of past scores", at_least=1)
     skip_steps: int = option(16, "cbrdiscover: steps before it may ask", at_least=0)
 
-    llm: str | None = option(None, "the LLM's name at its server (default: none, the embedded reader)", metavar="NAME")
+    llm: str | None = option(
+        None, "the LLM's name at its server, hf: its id or folder (default: the embedded reader)", metavar="NAME"
+    )
     serving_mode: str | None = option(
         None, "default: embedded when no --llm is named, else vllm", choices=tuple(SERVING_OPTIONS)
     )
     server: str = option("127.0.0.1", "vllm: host name or URL of the server")
     port: int = option(8000, "vllm: port of the server", at_least=1, at_most=65535)
+    model_path: str | None = option(
+        None, "hf: Hugging Face id or folder of the weights (default: what --llm says)", metavar="MODEL"
+    )
+    generate_batch: int = option(
+        8, "hf: how many answers an agent that does not learn generates at once", at_least=1, metavar="N"
+    )
     max_new_tokens: int = option(2048, "longest answer, in tokens", at_least=1)
-    temperature: float | None = option(None, "sampling temperature (default: vllm 0.1, openai 0.05)", at_least=0)
+    temperature: float | None = option(None, "sampling temperature (default: 0.1; openai 0.05)", at_least=0)
     top_p: float | None = option(None, "nucleus sampling (default: 0.8)", above=0, at_most=1)
     timeout: float = option(600.0, "seconds to wait for one answer of the LLM", above=0)
     max_retries: int = option(5, "how often a failed request is sent again before the run stops", at_least=0)
@@ -134,15 +155,27 @@ class Config:
         object.__setattr__(self, "env", ENV_ALIASES.get(self.env, self.env))
         for spec in dataclasses.fields(self):
             _check(spec, getattr(self, spec.name))
+        if self.learning_rate is None:
+            object.__setattr__(self, "learning_rate", LEARNING_RATES.get(self.agent, LEARNING_RATE))
         if self.serving_mode is None:
             object.__setattr__(self, "serving_mode", "vllm" if self.llm else EMBEDDED)
         if self.serving_mode == EMBEDDED:
             if self.llm not in (None, EMBEDDED_READER):
-                advice = f"drop --llm {self.llm}, or choose openai or vllm"
+                advice = f"drop --llm {self.llm}, or choose openai, vllm or hf"
                 raise UsageError(f"--serving_mode embedded is not an LLM: {advice}")
             object.__setattr__(self, "llm", EMBEDDED_READER)
         elif self.llm is None:
-            raise UsageError(f"--serving_mode {self.serving_mode} needs --llm NAME, the model's name at the server")
+            what = "its Hugging Face id or folder" if self.serving_mode == "hf" else "the model's name at the server"
+            raise UsageError(f"--serving_mode {self.serving_mode} needs --llm NAME, {what}")
+        if self.agent == "reinforce":
+            self._check_reinforce()
+
+    def _check_reinforce(self) -> None:
+        if self.serving_mode != "hf":
+            advice = "add --serving_mode hf --llm ID_OR_FOLDER"
+            raise UsageError(f"--agent reinforce trains the LLM itself, so main.py has to run it: {advice}")
+        if self.cache:
+            raise UsageError("--agent reinforce changes the LLM as it goes: answers kept by --cache would be stale")
 
     @classmethod
     def from_args(cls, argv: list[str]) -> Config:
@@ -167,6 +200,9 @@ class Config:
         names += ENV_OPTIONS.get(self.env, ())
         return {name: getattr(self, name) for name in names}
 
+    def _default(self, spec: dataclasses.Field) -> Any:
+        return LEARNING_RATES.get(self.agent, LEARNING_RATE) if spec.name == "learning_rate" else spec.default
+
     def run_name(self) -> str:
         """The run's folder below --output_dir: env / agent-and-bandit / llm / seed, settings off their default too."""
         identity = self.identity()
@@ -174,11 +210,12 @@ class Config:
         parts = {"env": [self.env], "agent": [agent], "llm": [self.llm.replace("/", "_")]}
         own = (*STREAM_OPTIONS, *ENV_OPTIONS.get(self.env, ()))
         for spec in dataclasses.fields(self):
-            if spec.name in ("env", "agent", "bandit", "llm", "seed", "serving_mode") or spec.name not in identity:
+            if spec.name in UNNAMED or spec.name not in identity:
                 continue
             value = identity[spec.name]
-            if value != spec.default:
-                where = "env" if spec.name in own else "llm" if spec.name in _SAMPLING else "agent"
+            if value != self._default(spec):
+                served = spec.name in SERVING_OPTIONS[self.serving_mode]
+                where = "env" if spec.name in own else "llm" if served else "agent"
                 parts[where].append(flag(spec) if value is True else f"{flag(spec)}={_path_safe(value)}")
         return "/".join([*(_shorten(",".join(part)) for part in parts.values()), f"seed{self.seed}"])
 

@@ -35,6 +35,7 @@ class Reply:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)  # the generated tokens, where the client knows them
 
 
 @dataclass
@@ -71,12 +72,24 @@ class LLM:
         self._client = client
         self._cache = cache
         self._asked: dict[str, int] = {}  # how often each request was made in this step
+        self._step = 0
         self.spent = Spent()
 
-    def begin_step(self) -> None:
-        """Start a new account."""
+    def begin_step(self, step: int = 0) -> None:
+        """Start a new account, that of `step` (from 1)."""
+        self._step = step
         self.spent = Spent()
         self._asked.clear()
+
+    def look_ahead(self, prompt_of: Callable[[int], str], steps: int) -> None:
+        """Learn that each step, of `steps`, asks one question that is known by now: `prompt_of(step)`.
+
+        Nothing has to come of it: an LLM that can work on several questions at once may start on those of later steps.
+        """
+
+    def details(self) -> dict[str, Any]:
+        """What config.yaml should say of how the LLM is run, as plain values."""
+        return {}
 
     def __call__(self, prompt: str | list[Message]) -> str:
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
@@ -85,14 +98,14 @@ class LLM:
     def chat(self, messages: list[Message], tools: list[dict[str, Any]] | None = None) -> Reply:
         """Answer a conversation. Raises LLMError where no answer came; then nothing is cached or counted."""
         start = time.perf_counter()
-        request = self._client.request(messages, tools)
+        request = self._request(messages, tools)
         reply, key = None, ""
         if self._cache is not None:
             key = self._key(request)
             reply = self._cache.get(key)
         hit = reply is not None
         if reply is None:
-            reply = self._client.complete(request)
+            reply = self._complete(request)
             if self._cache is not None:
                 self._cache.put(key, request, reply)
         self.spent.prompt_tokens += reply.prompt_tokens
@@ -101,6 +114,12 @@ class LLM:
         self.spent.calls += 1
         self.spent.from_cache += hit
         return reply
+
+    def _request(self, messages: list[Message], tools: list[dict[str, Any]] | None) -> dict[str, Any]:
+        return self._client.request(messages, tools)
+
+    def _complete(self, request: dict[str, Any]) -> Reply:
+        return self._client.complete(request)
 
     def _key(self, request: dict[str, Any]) -> str:
         """A hash of the request and of how often this step has made it before: a repeat is a new sample."""
@@ -291,6 +310,10 @@ def make_llm(config: Config, text_encoder: Callable[[], TextEncoder]) -> LLM:
         from readers import EmbeddedReader
 
         return LLM(EmbeddedReader(text_encoder()), cache)
+    if config.serving_mode == "hf":
+        from local_llm import make_local_llm
+
+        return make_local_llm(config, cache)
     client = ServerClient(config)
     client.check()
     return LLM(client, cache)

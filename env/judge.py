@@ -9,7 +9,7 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING, Any
 
-from config import EMBEDDED, Config
+from config import Config
 from errors import LLMError
 from llm import LLM, AnswerCache, Client, Message, Reply, ServerClient
 
@@ -77,7 +77,7 @@ def read_verdict(text: str) -> bool | None:
 
 def make_judge(config: Config) -> LLM:
     """The judge of `config`, at temperature 0. Raises LLMError where its server does not answer or lacks the model."""
-    mode = config.judge_serving_mode or ("vllm" if config.serving_mode == EMBEDDED else config.serving_mode)
+    mode = config.judge_serving_mode or ("openai" if config.serving_mode == "openai" else "vllm")
     settings = dataclasses.replace(
         config,
         llm=config.judge_llm,

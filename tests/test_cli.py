@@ -40,6 +40,7 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "batch_size": ("16", 16),
     "learning_rate": ("5e-6", 5e-6),
     "weight_decay": ("0", 0.0),
+    "kl_coef": ("0.2", 0.2),
     "discover_strategy": ("explore", "explore"),
     "budget_ratio": ("0.25", 0.25),
     "queue_size": ("64", 64),
@@ -48,6 +49,8 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "serving_mode": ("openai", "openai"),
     "server": ("10.0.0.2", "10.0.0.2"),
     "port": ("8001", 8001),
+    "model_path": ("models/m", "models/m"),
+    "generate_batch": ("4", 4),
     "max_new_tokens": ("512", 512),
     "temperature": ("0", 0.0),
     "top_p": ("1", 1.0),
@@ -154,6 +157,8 @@ def test_published_defaults_and_the_alias() -> None:
     }  # fmt: skip
     assert {name: getattr(config, name) for name in published} == published
     assert Config.from_args(["--lamdba", "0.5"]).regularization == 0.5
+    reinforce = Config.from_args(["--agent", "reinforce", "--serving_mode", "hf", "--llm", "m"])
+    assert (reinforce.learning_rate, reinforce.kl_coef) == (1e-4, 0.1)
     assert Config.from_args(["--llm", "x"]).serving_mode == "vllm"
     assert Config.from_args(["--llm", "x", "--serving_mode", "openai"]).serving_mode == "openai"
 
@@ -162,6 +167,9 @@ def test_run_name_is_readable_and_fits_a_file_system() -> None:
     assert Config().run_name() == "ddxplus/cbr-NeuralLinLogUCB/embedded-reader/seed0"
     named = Config(llm="org/model", exploration=0.3, shuffle=True, temperature=0.0, seed=2).run_name()
     assert named == "ddxplus,shuffle/cbr-NeuralLinLogUCB,nu=0.3/org_model,temperature=0.0/seed2"
+    local = {"agent": "reinforce", "serving_mode": "hf", "llm": "m"}
+    assert Config(**local, model_path="org/m").run_name() == "ddxplus/reinforce/m/seed0"
+    assert Config(**local, learning_rate=2e-5).run_name() == "ddxplus/reinforce,learning_rate=2e-05/m/seed0"
     paths = {"embedding_model_path": "/models/" + "e" * 150, "reranker_model_path": "/models/" + "r" * 150}
     names = {Config(**paths).run_name(), Config(**paths | {"reranker_model_path": "/models/" + "r" * 151}).run_name()}
     assert len(names) == 2
@@ -187,7 +195,7 @@ def test_unknown_choice(name: str, wrong: str, near: str, capsys: pytest.Capture
 @pytest.mark.parametrize("arguments", [
     "--seed -2", "--seed one", "--seed 0.5", "--seed 99999999999999", "--limit 0", "--limit -5", "--limit ten",
     "--comk 0", "--recall_size 0", "--lambda 0", "--lambda -1", "--lambda nan", "--nu -0.1", "--nu inf", "--nu x",
-    "--batch_size 0", "--learning_rate -1", "--learning_rate nan", "--weight_decay -1", "--budget_ratio 1.5",
+    "--batch_size 0", "--learning_rate -1", "--learning_rate nan", "--weight_decay -1", "--budget_ratio 1.5", "--kl_coef -1", "--generate_batch 0",
     "--budget_ratio -0.1", "--queue_size 0", "--skip_steps -1", "--port 0", "--port 70000", "--port http",
     "--max_new_tokens 0", "--temperature -1", "--top_p 0", "--top_p 1.1", "--timeout 0", "--timeout inf",
     "--max_retries -1", "--checkpoint_seconds -1", "--limit", "--agnet cbr", "--lim 3", "extra",
@@ -200,9 +208,13 @@ def test_bad_values_and_unknown_options(arguments: str, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("arguments, expected", [
-    ("--serving_mode embedded --llm qwen3-4b", "drop --llm qwen3-4b, or choose openai or vllm"),
+    ("--serving_mode embedded --llm qwen3-4b", "drop --llm qwen3-4b, or choose openai, vllm or hf"),
     ("--serving_mode vllm", "--serving_mode vllm needs --llm NAME"),
     ("--serving_mode openai", "--serving_mode openai needs --llm NAME"),
+    ("--serving_mode hf", "--serving_mode hf needs --llm NAME, its Hugging Face id or folder"),
+    ("--agent reinforce", "add --serving_mode hf --llm ID_OR_FOLDER"),
+    ("--agent reinforce --llm m", "add --serving_mode hf --llm ID_OR_FOLDER"),
+    ("--agent reinforce --llm m --serving_mode hf --cache x", "answers kept by --cache would be stale"),
 ])  # fmt: skip
 def test_options_that_do_not_go_together(arguments: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, line = fail(capsys, *arguments.split())
@@ -283,10 +295,10 @@ def test_every_choice_is_tried_somewhere() -> None:
     """The tests that construct each choice; a new choice must be added here with its test."""
     tried = {
         "env": {name for name in ENV_DICT if begins(name)},  # here
-        "agent": set(AGENT_OPTIONS),  # test_resume: combinations
+        "agent": set(AGENT_OPTIONS),  # test_resume: combinations, and test_reinforce
         "bandit": set(POLICY_OPTIONS),  # test_resume: combinations
         "discover_strategy": {"random", "ucb", "explore", "exploit"},  # test_resume: combinations
-        "serving_mode": {"embedded", "openai", "vllm"},  # test_resume and test_outage
+        "serving_mode": {"embedded", "openai", "vllm", "hf"},  # test_resume, test_outage and test_local_llm
         "retrieval_method": {"bm25", "dense"},  # test_retrieval
         "judge_serving_mode": {"openai", "vllm"},  # test_twowiki
         "device": {"auto", "cpu", "cuda", "mps"},  # test_device

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 import transformers
-from tokenizers import Tokenizer, pre_tokenizers, processors
-from tokenizers.models import WordLevel
+from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
+from tokenizers.models import BPE, WordLevel
 
 WORDS = [f"w{i}" for i in range(40)]
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -56,3 +56,46 @@ def save_tokenizer(folder: Path) -> None:
 def random_text(generator: torch.Generator, most_words: int) -> str:
     n = int(torch.randint(1, most_words + 1, (1,), generator=generator))
     return " ".join(WORDS[i] for i in torch.randint(len(WORDS), (n,), generator=generator).tolist())
+
+
+# -- chat models -------------------------------------------------------------------------------------------------------
+
+CHAT_SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+CHAT_TEMPLATE = """{%- if tools %}<|im_start|>system
+Call tools as <tool_call>{"name": "...", "arguments": {}}</tool_call>
+{% for tool in tools %}{{ tool | tojson }}
+{% endfor %}<|im_end|>
+{% endif %}{%- for message in messages %}<|im_start|>{{ message.role }}
+{{ message.content }}{% for call in message.tool_calls or [] %}<tool_call>{{ call.function | tojson }}</tool_call>\
+{% endfor %}<|im_end|>
+{% endfor %}<|im_start|>assistant
+{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"""
+CHAT_SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+
+
+def save_chat_model(folder: Path, kind: str = "Qwen3", template: str | None = CHAT_TEMPLATE, **options: Any) -> str:
+    """Save a random `kind`ForCausalLM with a byte-level tokenizer trained on a few words; returns the folder."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    texts = ["Which team should take this ticket? network hardware accounts", "<options> <task> answer boxed log server"]
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=320, special_tokens=CHAT_SPECIAL, initial_alphabet=letters)
+    tokenizer.train_from_iterator(texts, trainer)
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=template
+    )
+    fast.save_pretrained(folder)
+    grouped = {"num_key_value_heads": 1} if kind == "Qwen3" else {}
+    ids = {"eos_token_id": 2, "pad_token_id": 0, "bos_token_id": None}
+    settings = {"vocab_size": 320, "max_position_embeddings": 2048, **CHAT_SIZES, **grouped, **ids, **options}
+    config = getattr(transformers, f"{kind}Config")(**settings)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = getattr(transformers, f"{kind}ForCausalLM")(config)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.dim() > 1:
+                    parameter.normal_(std=0.3)
+    model.save_pretrained(folder)
+    return str(folder)
