@@ -187,7 +187,8 @@ class LocalClient:
         return tokens[: end + 1]
 
     def _reply(self, prompt: list[int], tokens: list[int], request: dict[str, Any]) -> Reply:
-        text = self.tokenizer.decode(tokens, skip_special_tokens=True)
+        ended = bool(tokens) and tokens[-1] in self._ends
+        text = self.tokenizer.decode(tokens[:-1] if ended else tokens, skip_special_tokens=True)
         calls: list[dict[str, Any]] = []
         if request.get("tools"):
             text, calls = read_tool_calls(text)
@@ -262,6 +263,7 @@ def load_chat_model(path: str, option: str, device: torch.device) -> tuple[Any, 
             dtype=torch.bfloat16 if on_gpu else torch.float32,
             attn_implementation=attention,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are reported below
         )
         model.to(device).eval()
     except LOAD_ERRORS as error:
@@ -273,8 +275,9 @@ def load_chat_model(path: str, option: str, device: torch.device) -> tuple[Any, 
     check_tokenizer(tokenizer, option, path)
     if tokenizer.chat_template is None:
         raise UserError(f"{option} {path}: it has no chat template; choose a chat model (often named -Instruct)")
-    if loading["missing_keys"]:
-        raise UserError(f"{option} {path}: its weights lack {sorted(loading['missing_keys'])[0]}: is it complete?")
+    unfit = sorted(loading["missing_keys"]) + sorted(key for key, *_ in loading["mismatched_keys"])
+    if unfit:
+        raise UserError(f"{option} {path}: its weights do not fit its config: {unfit[0]} is missing or of another size")
     return model, tokenizer
 
 
