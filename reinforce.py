@@ -53,12 +53,10 @@ class ReinforceTrainer:
         self._batch_size = batch_size
         self._kl_coef = kl_coef
         self._seen = 0  # answers since the last optimizer step
-        self.model = add_lora(client, seed)
+        self._checkpointing = self._device.type == "cuda" if checkpointing is None else checkpointing
+        self.model = add_lora(client, seed, self._checkpointing)
         self.weights = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         self._optimizer = torch.optim.AdamW(self.weights.values(), lr=learning_rate, weight_decay=weight_decay)
-        self._checkpointing = self._device.type == "cuda" if checkpointing is None else checkpointing
-        if self._checkpointing:
-            client.model.gradient_checkpointing_enable({"use_reentrant": False})
 
     def learn(self, prompt: list[int], answer: list[int], reward: int) -> Metrics:
         """Add the gradient of one answer's loss; every B answers also take the optimizer's step."""
@@ -117,7 +115,7 @@ class ReinforceTrainer:
                 weight.grad = None if gradient is None else gradient.to(weight)
 
 
-def add_lora(client: LocalClient, seed: int) -> Any:
+def add_lora(client: LocalClient, seed: int, checkpointing: bool) -> Any:
     """The client's model with fresh LoRA weights, the only ones that can be trained; as yet they change nothing.
 
     Raises UserError where peft is missing or the model has no such layers.
@@ -135,9 +133,12 @@ def add_lora(client: LocalClient, seed: int) -> Any:
         )
     settings = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=list(TARGETS), lora_dropout=0.0, bias="none")
     with torch.random.fork_rng([client.device] if client.device.type == "cuda" else []), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft's about transformers: nothing a user can mend
+        warnings.simplefilter("ignore", FutureWarning)  # of names that the next transformers changes
         torch.manual_seed(seed)
-        return get_peft_model(client.model, settings).eval()
+        model = get_peft_model(client.model, settings).eval()
+        if checkpointing:
+            client.model.gradient_checkpointing_enable({"use_reentrant": False})
+    return model
 
 
 class ReinforceAgent(Agent):

@@ -3,6 +3,7 @@
     python scripts/benchmark.py                        # all policies, 1,000 steps each
     python scripts/benchmark.py --policies Pretrained NeuralLinLogUCB --data PATH
     python scripts/benchmark.py envs                   # the multi-turn tasks instead: see benchmark_envs.py
+    python scripts/benchmark.py gpu                    # models on a GPU: see benchmark_gpu.py
 
 For each policy a stream of banking77 queries is played with an LLM that answers at once and is right in 6 of 10 steps.
 Over the second half of the stream the mean time per step is divided by the mean time to encode one query with the
@@ -25,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 import main as command_line  # noqa: E402  (the repository's main.py)
 from agent import make_agent  # noqa: E402
-from config import POLICY_OPTIONS, Config  # noqa: E402
+from config import DEVICES, POLICY_OPTIONS, Config  # noqa: E402
 from env import Env, make_env  # noqa: E402
 from llm import LLM, ScriptedClient  # noqa: E402
 from runlog import RunLog  # noqa: E402
@@ -99,12 +100,18 @@ def measure_help() -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", default="policies", choices=["policies", "envs"])
+    parser.add_argument("what", nargs="?", default="policies", choices=["policies", "envs", "gpu"])
     parser.add_argument("--envs", nargs="+", default=list(PLAYERS), choices=list(PLAYERS))
     parser.add_argument("--policies", nargs="+", default=list(POLICY_OPTIONS), choices=list(POLICY_OPTIONS))
     parser.add_argument("--data", default="auto", help="banking77 rows, as main.py --data (default: auto)")
     parser.add_argument("--steps", type=int, help="length of the stream (default: 1000; of the tasks 10)")
+    parser.add_argument("--device", default="auto", choices=DEVICES, help="gpu: where (default: auto)")
+    parser.add_argument("--tiny", action="store_true", help="gpu: in tiny sizes, which a CPU is enough for")
     arguments = parser.parse_args()
+    if arguments.what == "gpu":
+        from scripts.benchmark_gpu import report_gpu
+
+        return report_gpu(arguments.device, arguments.tiny)
     if arguments.what == "envs":
         return report(arguments.envs, arguments.steps or 10)
     steps = arguments.steps or 1000

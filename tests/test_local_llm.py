@@ -224,10 +224,13 @@ def test_tools_reach_the_template_and_calls_come_back(model: str, monkeypatch: p
     assert llm.chat(messages[:1]).text == written  # no tools offered, so nothing is a call
 
 
+CALL = '<tool_call>{"name": "%s", "arguments": {}}</tool_call>'
+
+
 @pytest.mark.parametrize("text, names", [
-    ('<tool_call>{"name": "a", "arguments": {}}</tool_call>\n<tool_call>{"name": "b", "arguments": {}}</tool_call>', "ab"),
-    ("<tool_call>{'name'</tool_call>", ""), ('<tool_call>{"name": "a"}</tool_call>', ""), ("<tool_call>[]</tool_call>", ""),
-    ('<tool_call>{"name": "a", "arguments": {}}', ""), ("plain", ""), ("", ""), ("<tool_call>3</tool_call>", ""),
+    (CALL % "a" + "\n" + CALL % "b", "ab"), (CALL[:-12], ""), ("<tool_call>{'name'</tool_call>", ""),
+    ('<tool_call>{"name": "a"}</tool_call>', ""), ("<tool_call>[]</tool_call>", ""), ("<tool_call>3</tool_call>", ""),
+    ("plain", ""), ("", ""),
 ])  # fmt: skip
 def test_reading_tool_calls(text: str, names: str) -> None:
     rest, calls = read_tool_calls(text)
@@ -239,7 +242,7 @@ def test_a_template_without_tools_is_refused(tmp_path: Path) -> None:
     template = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
     llm = local_llm(save_chat_model(tmp_path, template=template))
     assert llm("log") is not None  # and a template that knows nothing of thinking is no obstacle
-    with pytest.raises(LLMError, match="its chat template has no tools in the form <tool_call>.*or --serving_mode vllm"):
+    with pytest.raises(LLMError, match="chat template has no tools in the form <tool_call>.*or --serving_mode vllm"):
         llm.chat([{"role": "user", "content": "log"}], TOOLS)
 
 

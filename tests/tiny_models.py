@@ -78,7 +78,7 @@ def save_chat_model(folder: Path, kind: str = "Qwen3", template: str | None = CH
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    texts = ["Which team should take this ticket? network hardware accounts", "<options> <task> answer boxed log server"]
+    texts = ["Which team should take this ticket? network hardware accounts", "<options> <task> answer log server"]
     letters = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=320, special_tokens=CHAT_SPECIAL, initial_alphabet=letters)
     tokenizer.train_from_iterator(texts, trainer)
