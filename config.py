@@ -207,7 +207,7 @@ class Config:
         """The run's folder below --output_dir: env / agent-and-bandit / llm / seed, settings off their default too."""
         identity = self.identity()
         agent = f"{self.agent}-{self.bandit}" if "bandit" in identity else self.agent
-        parts = {"env": [self.env], "agent": [agent], "llm": [self.llm.replace("/", "_")]}
+        parts = {"env": [self.env], "agent": [agent], "llm": [_path_safe(self.llm)]}
         own = (*STREAM_OPTIONS, *ENV_OPTIONS.get(self.env, ()))
         for spec in dataclasses.fields(self):
             if spec.name in UNNAMED or spec.name not in identity:

@@ -195,8 +195,9 @@ def test_unknown_choice(name: str, wrong: str, near: str, capsys: pytest.Capture
 @pytest.mark.parametrize("arguments", [
     "--seed -2", "--seed one", "--seed 0.5", "--seed 99999999999999", "--limit 0", "--limit -5", "--limit ten",
     "--comk 0", "--recall_size 0", "--lambda 0", "--lambda -1", "--lambda nan", "--nu -0.1", "--nu inf", "--nu x",
-    "--batch_size 0", "--learning_rate -1", "--learning_rate nan", "--weight_decay -1", "--budget_ratio 1.5", "--kl_coef -1", "--generate_batch 0",
-    "--budget_ratio -0.1", "--queue_size 0", "--skip_steps -1", "--port 0", "--port 70000", "--port http",
+    "--batch_size 0", "--learning_rate -1", "--learning_rate nan", "--weight_decay -1", "--budget_ratio 1.5",
+    "--kl_coef -1", "--generate_batch 0", "--budget_ratio -0.1", "--queue_size 0", "--skip_steps -1", "--port 0",
+    "--port 70000", "--port http",
     "--max_new_tokens 0", "--temperature -1", "--top_p 0", "--top_p 1.1", "--timeout 0", "--timeout inf",
     "--max_retries -1", "--checkpoint_seconds -1", "--limit", "--agnet cbr", "--lim 3", "extra",
 ])  # fmt: skip
