@@ -23,7 +23,7 @@ function showRuns() {
     el("optgroup", { label }, members.flatMap((setting) => setting.runs.filter(({ place }) => place).map((run) =>
       el("option", { value: run.id }, runName({ ...run, setting }) + (run.finished ? "" : " (unfinished)")))))));
   const offered = [...$("run").querySelectorAll("option")].map(({ value }) => value);
-  if (!offered.includes(state.run)) [state.run, state.step] = [offered[0] ?? "", ""];
+  if (!offered.includes(state.run)) [state.run, state.step] = [offered[0] ?? "", state.run ? "" : state.step];
   $("run").value = state.run;
   return openRun();
 }
@@ -129,7 +129,9 @@ function details(step) {
     part("Prompt", "prompt", step.prompt ?? null, run.no_prompt),
     ...(step.turns ? [el("h3", {}, `Turns (${step.turns.length})`), ...step.turns.map(turnBox)] : []),
     part("Output", "output", step.output), el("h3", {}, "Parsed answer"),
-    step.answer === null ? el("p", { class: "muted", "data-part": "answer" }, "none in the required form") : el("pre", { "data-part": "answer" }, asText(step.answer)),
+    step.answer === null ? el("p", { class: "muted", "data-part": "answer" }, "none in the required form")
+      : asText(step.answer) === step.output.trim() && step.turns ? el("p", { class: "muted", "data-part": "answer" }, "the whole output")
+      : el("pre", { "data-part": "answer" }, asText(step.answer)),
     el("h3", {}, "Usage"), factList(facts),
     ...(Object.keys(step.metrics).length ? [el("h3", {}, "Policy"), factList(Object.entries(step.metrics).map(([name, value]) => [name, short(value)]))] : []),
   ];
@@ -156,10 +158,10 @@ function turnBox(turn, number) {
   const fields = Object.entries(turn).filter(([, value]) => value !== null && value !== "" && typeof value !== "boolean");
   const brief = (text) => text.length <= 120 && !text.includes("\n");
   return el("div", { class: refused ? "turn refused" : "turn" },
-    el("div", { class: "head" }, `turn ${number + 1}`, refused ? el("span", { class: "bad" }, "refused or failed") : ""),
-    fields.map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)]).map(([name, text]) => brief(text)
+    el("div", { class: "number" }, el("span", { class: "muted" }, `${number + 1}`), refused ? el("div", { class: "bad" }, "failed") : ""),
+    el("div", {}, fields.map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)]).map(([name, text]) => brief(text)
       ? el("div", { class: "field" }, el("span", { class: "muted" }, name), el("code", {}, text))
-      : [el("div", { class: "muted small" }, name), el("pre", {}, text)]));
+      : [el("div", { class: "muted small" }, name), el("pre", {}, text)])));
 }
 
 function factList(facts) {
