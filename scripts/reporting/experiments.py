@@ -32,6 +32,12 @@ def paper_method(identity: Mapping[str, Any]) -> tuple[str, set[str]] | None:
     return max(matching, key=lambda found: len(found[1])) if matching else None
 
 
+def method_rank(name: str) -> int:
+    """Where `name` comes in the file's order of methods; other methods come last."""
+    names = list(experiments()["methods"])
+    return names.index(name) if name in names else len(names)
+
+
 @dataclass(frozen=True)
 class Task:
     """A task of a figure: its name and the options that make a variant of it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from config import Config, flag
@@ -30,8 +30,8 @@ def method_name(identity: Mapping[str, Any]) -> str:
     else:
         parts = [identity["agent"], identity.get("bandit")]
         name, made_of = "-".join(part for part in parts if part), set()
-    others = [option for option in identity if option in _SPECS and option not in _QUIET | made_of]
-    return _with(name, identity, (option for option in others if identity[option] != _SPECS[option].default))
+    others = {option: value for option, value in identity.items() if option in _SPECS}
+    return with_options(name, {o: v for o, v in off_default(others).items() if o not in _QUIET | made_of})
 
 
 def tell_apart(identities: list[dict[str, Any]]) -> list[str]:
@@ -42,25 +42,39 @@ def tell_apart(identities: list[dict[str, Any]]) -> list[str]:
         namesakes[name, identity["llm"]].append(i)
     for (name, _), members in namesakes.items():
         group = [identities[i] for i in members]
-        options = {option: None for identity in group for option in identity}
-        differing = [option for option in options if len({repr(member.get(option)) for member in group}) > 1]
+        options = differing(group)
         for i in members:
-            off = [option for option in differing if identities[i].get(option) != _default(option)]
-            names[i] = _with(name, identities[i], off)
+            own = {option: identities[i][option] for option in options if option in identities[i]}
+            names[i] = with_options(name, off_default(own))
     return names
 
 
-def _default(option: str) -> Any:
-    return _SPECS[option].default if option in _SPECS else None
+def differing(identities: list[dict[str, Any]]) -> list[str]:
+    """The options in which the settings are not alike."""
+    options = {option: None for identity in identities for option in identity}
+    return [option for option in options if len({repr(identity.get(option)) for identity in identities}) > 1]
 
 
-def _with(name: str, identity: Mapping[str, Any], options: Iterable[str]) -> str:
-    return " ".join([name, *(f"{_flag(option)}={_short(identity[option])}" for option in options)])
+def off_default(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `options` that are not at their default; one that this version does not know counts as such if set."""
+    return {
+        option: value
+        for option, value in options.items()
+        if value != (_SPECS[option].default if option in _SPECS else None)
+    }
 
 
-def _flag(option: str) -> str:
+def with_options(name: str, options: Mapping[str, Any]) -> str:
+    """`name` followed by the options as the command line spells them."""
+    return " ".join([name, *(_word(option, value) for option, value in options.items())])
+
+
+def spelled(option: str) -> str:
+    """The option as the command line spells it, without the dashes."""
     return flag(_SPECS[option]) if option in _SPECS else option
 
 
-def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _word(option: str, value: Any) -> str:
+    if value is True:
+        return spelled(option)
+    return f"{spelled(option)}={f'{value:g}' if isinstance(value, float) else value}"

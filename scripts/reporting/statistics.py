@@ -43,7 +43,7 @@ def t_interval(values: np.ndarray, level: float = LEVEL) -> Interval:
     mean = float(values.mean())
     if len(values) < 2:
         return Interval(mean, np.nan, np.nan)
-    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * float(values.std(ddof=1)) / np.sqrt(len(values))
+    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
     return Interval(mean, mean - half, mean + half)
 
 
