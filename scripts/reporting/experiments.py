@@ -1,0 +1,83 @@
+"""scripts/experiments.yaml as the report reads it: what the paper calls a method, and which runs a figure shows."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from config import EMBEDDED_READER
+from errors import unknown_choice
+
+EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments.yaml"
+
+
+@functools.cache
+def experiments() -> dict[str, Any]:
+    """The whole file."""
+    return yaml.safe_load(EXPERIMENTS.read_text(encoding="utf-8"))
+
+
+def paper_method(identity: Mapping[str, Any]) -> tuple[str, set[str]] | None:
+    """The paper's name of the method and the options that make it; of several that match, the most specific."""
+    matching = [
+        (name, set(options))
+        for name, options in experiments()["methods"].items()
+        if all(identity.get(option) == value for option, value in options.items() if option != "serving_mode")
+    ]
+    return max(matching, key=lambda found: len(found[1])) if matching else None
+
+
+def method_rank(name: str) -> int:
+    """Where `name` comes in the file's order of methods; other methods come last."""
+    names = list(experiments()["methods"])
+    return names.index(name) if name in names else len(names)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of a figure: its name and the options that make a variant of it."""
+
+    env: str
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What a figure of the paper shows, in its order."""
+
+    name: str
+    title: str
+    tasks: tuple[Task, ...]
+    llms: tuple[str, ...]
+    methods: tuple[str, ...]
+
+    def shows_llm(self, llm: str) -> bool:
+        """The figure's LLMs, and any that stands in for them; not those of the paper's other figures."""
+        return llm in self.llms or llm == EMBEDDED_READER or llm not in experiments()["llms"]
+
+
+def find_figure(name: str) -> Figure:
+    """The figure `name`. Raises UsageError where the file has none."""
+    figures = experiments()["figures"]
+    if name not in figures:
+        raise unknown_choice("--figure", name, figures)
+    parts = figures[name]["parts"]
+    tasks = [_task(task) for part in parts for task in part["tasks"]]
+    return Figure(
+        name,
+        f"Figure {name}: {figures[name]['title']}" if name[0].isdigit() else figures[name]["title"],
+        tuple(dict.fromkeys(tasks)),
+        tuple(dict.fromkeys(llm for part in parts for llm in part["llms"])),
+        tuple(dict.fromkeys(method for part in parts for method in part["methods"])),
+    )
+
+
+def _task(task: str | dict[str, Any]) -> Task:
+    if isinstance(task, str):
+        return Task(task)
+    return Task(task["env"], tuple((option, value) for option, value in task.items() if option != "env"))

@@ -1,0 +1,80 @@
+"""What the report calls a method: the paper's name where the settings are the paper's, else agent and policy."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from config import Config, flag
+
+from .experiments import paper_method
+
+# Options that do not make another method: the task's, the LLM's, and what the paper tunes or swaps per experiment.
+# They are named only where two settings would else have one name.
+_QUIET = {
+    *("env", "agent", "bandit", "seed", "llm", "serving_mode", "limit", "shuffle", "data", "data_sha256"),
+    *("learning_rate", "exploration", "embedding_model_path", "reranker_model_path", "model_path"),
+    *("max_new_tokens", "temperature", "top_p", "top_k", "kl_coef"),
+    *("web_search", "retrieval_method", "retrieval_url", "judge_llm", "judge_serving_mode"),
+}
+_SPECS = {spec.name: spec for spec in dataclasses.fields(Config)}
+
+
+def method_name(identity: Mapping[str, Any]) -> str:
+    """The method with the settings off their default that make it another than its namesake, such as comk=3."""
+    found = paper_method(identity)
+    if found is not None:
+        name, made_of = found
+    else:
+        parts = [identity["agent"], identity.get("bandit")]
+        name, made_of = "-".join(part for part in parts if part), set()
+    others = {option: value for option, value in identity.items() if option in _SPECS}
+    return with_options(name, {o: v for o, v in off_default(others).items() if o not in _QUIET | made_of})
+
+
+def tell_apart(identities: list[dict[str, Any]]) -> list[str]:
+    """A name for each of the settings of a stream, unique among those with the same LLM."""
+    names = [method_name(identity) for identity in identities]
+    namesakes = defaultdict(list)
+    for i, (name, identity) in enumerate(zip(names, identities)):
+        namesakes[name, identity["llm"]].append(i)
+    for (name, _), members in namesakes.items():
+        group = [identities[i] for i in members]
+        options = differing(group)
+        for i in members:
+            own = {option: identities[i][option] for option in options if option in identities[i]}
+            names[i] = with_options(name, off_default(own))
+    return names
+
+
+def differing(identities: list[dict[str, Any]]) -> list[str]:
+    """The options in which the settings are not alike."""
+    options = {option: None for identity in identities for option in identity}
+    return [option for option in options if len({repr(identity.get(option)) for identity in identities}) > 1]
+
+
+def off_default(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `options` that are not at their default; one that this version does not know counts as such if set."""
+    return {
+        option: value
+        for option, value in options.items()
+        if value != (_SPECS[option].default if option in _SPECS else None)
+    }
+
+
+def with_options(name: str, options: Mapping[str, Any]) -> str:
+    """`name` followed by the options as the command line spells them."""
+    return " ".join([name, *(_word(option, value) for option, value in options.items())])
+
+
+def spelled(option: str) -> str:
+    """The option as the command line spells it, without the dashes."""
+    return flag(_SPECS[option]) if option in _SPECS else option
+
+
+def _word(option: str, value: Any) -> str:
+    if value is True:
+        return spelled(option)
+    return f"{spelled(option)}={f'{value:g}' if isinstance(value, float) else value}"

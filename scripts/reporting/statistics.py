@@ -1,0 +1,179 @@
+"""The report's figures: intervals over seeds, the bootstrap of a difference, curves with bands.
+
+Rewards come as arrays [seeds, steps] of 0 and 1; the seeds of a setting play streams of one length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from .runs import Run, Setting, Stream
+
+RESAMPLES = 10_000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with the ends of its interval, which are nan where one cannot be given."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        return (self.high - self.low) / 2
+
+    def scaled(self, factor: float) -> Interval:
+        return Interval(self.mean * factor, self.low * factor, self.high * factor)
+
+
+NOTHING = Interval(np.nan, np.nan, np.nan)
+
+
+def t_interval(values: np.ndarray, level: float = LEVEL) -> Interval:
+    """The mean of `values`, one a seed, with Student's t interval. Fewer than two values have no interval."""
+    values = np.asarray(values, float)
+    if not len(values):
+        return NOTHING
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Interval(mean, np.nan, np.nan)
+    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return Interval(mean, mean - half, mean + half)
+
+
+# -- what a setting did ------------------------------------------------------------------------------------------------
+
+
+def rewards(runs: tuple[Run, ...]) -> np.ndarray:
+    """The rewards of finished runs, [seeds, steps]."""
+    return np.array([run.rewards for run in runs]) if runs else np.empty((0, 0), int)
+
+
+def success_rate(setting: Setting) -> Interval:
+    """Over the finished seeds."""
+    return t_interval(np.array([run.rewards.mean() for run in setting.finished]))
+
+
+def last_quarter(setting: Setting) -> Interval:
+    """The success rate over the last quarter of the steps, rounded down (one step at least), over finished seeds."""
+    return t_interval(np.array([run.rewards[-max(1, run.steps // 4) :].mean() for run in setting.finished]))
+
+
+def regret(setting: Setting) -> Interval:
+    """The number of failures in a run, over the finished seeds."""
+    return t_interval(np.array([(1 - run.rewards).sum() for run in setting.finished]))
+
+
+def running_success_rate(values: np.ndarray) -> np.ndarray:
+    """The success rate of steps 1 to t, for every t; [seeds, steps] as `values`."""
+    return np.cumsum(values, axis=-1) / np.arange(1, values.shape[-1] + 1)
+
+
+def cumulative_regret(values: np.ndarray) -> np.ndarray:
+    """The number of failures in steps 1 to t, for every t; [seeds, steps] as `values`."""
+    return np.cumsum(1 - values, axis=-1)
+
+
+def band(curves: np.ndarray, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and ends of the t interval over seeds at every step, of curves [seeds, steps]. One seed has no ends: nan."""
+    mean, n = curves.mean(axis=0), len(curves)
+    if n < 2:
+        nothing = np.full_like(mean, np.nan, dtype=float)
+        return mean, nothing, nothing
+    half = stats.t.ppf((1 + level) / 2, n - 1) * curves.std(axis=0, ddof=1) / np.sqrt(n)
+    return mean, mean - half, mean + half
+
+
+def smoothed(curve: np.ndarray, window: int) -> np.ndarray:
+    """The mean over the `window` steps up to each step, of those that have a value; nan before the first."""
+    known = np.isfinite(curve)
+    total = np.concatenate([[0.0], np.cumsum(np.where(known, curve, 0.0))])
+    count = np.concatenate([[0], np.cumsum(known)])
+    start = np.maximum(np.arange(1, len(curve) + 1) - window, 0)
+    n = count[1:] - count[start]
+    return np.where(n > 0, (total[1:] - total[start]) / np.maximum(n, 1), np.nan)
+
+
+# -- differences -------------------------------------------------------------------------------------------------------
+
+
+def paired_bootstrap(
+    differences: np.ndarray, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0
+) -> Interval:
+    """The mean of paired differences with its percentile interval, resampling the steps within each seed.
+
+    What is done: `differences` [seeds, steps] are reward minus baseline reward of the same seed at the same step, so
+    both answered the same row. In each resample every seed draws as many steps as it has, with replacement and apart
+    from the other seeds; the resample's value is the mean over all that was drawn. The interval's ends are the
+    percentiles of these values, 2.5 and 97.5 for 95 %. The seeds are fixed, not resampled: the interval tells how the
+    difference depends on which queries came, not on the seed, which the t interval over seeds shows. Steps are drawn
+    one by one, although a learning agent's steps depend on one another.
+
+    Differences of rewards are -1, 0 or 1, so a seed's resampled sum is drawn from the multinomial distribution of how
+    often each distinct value comes, which is the same distribution as drawing the steps and takes no time.
+    """
+    differences = np.asarray(differences)
+    if not differences.size:
+        return NOTHING
+    generator = np.random.default_rng(seed)
+    sums = np.zeros(resamples)
+    steps = differences.shape[1]
+    for row in differences:
+        values, counts = np.unique(row, return_counts=True)
+        sums += generator.multinomial(steps, counts / steps, size=resamples) @ values
+    low, high = np.quantile(sums / differences.size, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(differences.mean()), float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A setting against its baseline: the interval, and over how many seeds both have finished."""
+
+    interval: Interval
+    seeds: int
+
+
+def baseline_of(stream: Stream, setting: Setting) -> Setting | None:
+    """The zero-shot setting of the same stream, LLM and sampling, or None."""
+    if setting.identity["agent"] == "zero-shot":
+        return None
+    zero_shot = [other for other in stream.settings if other.identity["agent"] == "zero-shot"]
+    twins = [other for other in zero_shot if other.llm == setting.llm]
+    names = ("serving_mode", "max_new_tokens", "temperature", "top_p")
+
+    def likeness(other: Setting) -> int:
+        return sum(other.identity.get(name) == setting.identity.get(name) for name in names)
+
+    return max(twins, key=likeness, default=None)
+
+
+def difference(setting: Setting, baseline: Setting | None, resamples: int = RESAMPLES) -> Difference | None:
+    """Success rate of `setting` minus that of `baseline` over the seeds that both have finished, or None."""
+    if baseline is None:
+        return None
+    others = {run.seed: run for run in baseline.finished}
+    pairs = [(run, others[run.seed]) for run in setting.finished if run.seed in others]
+    if not pairs:
+        return None
+    differences = np.array([run.rewards - other.rewards for run, other in pairs])
+    return Difference(paired_bootstrap(differences, resamples), len(pairs))
+
+
+# -- over tasks --------------------------------------------------------------------------------------------------------
+
+
+def macro_average(rates: dict[str, dict[str, float]]) -> tuple[dict[str, float], list[str]]:
+    """Each method's mean over the tasks, and which tasks these are: only those that all the methods have.
+
+    `rates` is method -> task -> success rate.
+    """
+    columns = list(rates.values())
+    common = [task for task in columns[0] if all(task in column for column in columns)] if columns else []
+    averages = {method: float(np.mean([column[task] for task in common])) for method, column in rates.items() if common}
+    return averages, common

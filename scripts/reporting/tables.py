@@ -1,0 +1,189 @@
+"""The report's tables. Each is a pandas frame with a title and notes, written as Markdown, CSV and LaTeX.
+
+A table about sample data says SAMPLE in its title, and one with the embedded reader says what that is, so that no
+table loses it when it is copied out of the report.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from . import statistics
+from .runs import Setting, Stream
+
+Prices = Mapping[str, tuple[float, float]]  # LLM -> prices of a million prompt and completion tokens
+
+NOT_A_MODEL = "The embedded reader is not a language model: its figures are not the paper's."
+SAMPLE = "SAMPLE data: invented rows, the figures are not the benchmark's."
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """`shown` is for reading, `numbers` for the CSV file."""
+
+    name: str
+    title: str
+    shown: pd.DataFrame
+    numbers: pd.DataFrame
+    notes: list[str] = field(default_factory=list)
+
+    def markdown(self) -> str:
+        cells = [list(self.shown.columns), *self.shown.astype(str).values.tolist()]
+        lines = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in cells]
+        lines.insert(1, "|" + "---|" * len(self.shown.columns))
+        return "\n\n".join([f"**{self.title}**", "\n".join(lines), *self.notes]) + "\n"
+
+    def latex(self) -> str:
+        shown = self.shown.astype(str).map(escape_latex)
+        shown.columns = [escape_latex(column) for column in shown.columns]
+        caption = escape_latex(" ".join([self.title + ".", *self.notes]))
+        label = f"tab:{self.name}"
+        return shown.to_latex(index=False, escape=False, caption=caption, label=label, position="htbp")
+
+    def csv(self) -> str:
+        return self.numbers.to_csv(index=False, float_format="%.6g")
+
+
+_LATEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"<": r"\textless{}", ">": r"\textgreater{}", "±": r"$\pm$", "–": "--", "×": r"$\times$"},
+}
+
+
+def escape_latex(text: str) -> str:
+    """`text` with what LaTeX would take for a command."""
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+# -- words for numbers -------------------------------------------------------------------------------------------------
+
+
+def with_half_width(interval: statistics.Interval, factor: float = 100, digits: int = 1) -> str:
+    """`61.2 ± 0.8`, the mean alone where there is no interval, a dash where there is no mean."""
+    if math.isnan(interval.mean):
+        return NOTHING
+    text = f"{factor * interval.mean:,.{digits}f}"
+    return text if math.isnan(interval.low) else f"{text} ± {factor * interval.half_width:,.{digits}f}"
+
+
+def points(difference: statistics.Difference | None, seeds: int) -> str:
+    """`+10.4 [9.1, 11.8]` in percentage points; over how many seeds, where that is not all of `seeds`."""
+    if difference is None:
+        return NOTHING
+    interval = difference.interval.scaled(100)
+    text = f"{signed(interval.mean)} [{signed(interval.low)}, {signed(interval.high)}]"
+    return text if difference.seeds == seeds else f"{text}, {difference.seeds} of {seeds} seeds"
+
+
+def signed(value: float) -> str:
+    """`value` to one decimal with its sign; a zero has none, whichever side it comes from."""
+    text = f"{value:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text
+
+
+def mean_of(setting: Setting, column: str) -> float:
+    """The mean over the finished runs of a column's total; nan without any."""
+    return float(np.mean([getattr(run.columns, column).sum() for run in setting.finished] or [math.nan]))
+
+
+def cost(setting: Setting, prices: Prices) -> float:
+    """What a run's tokens cost at the given prices, answers from a cache too; nan where the LLM has no price."""
+    prompt, completion = prices.get(setting.llm, (math.nan, math.nan))
+    return (mean_of(setting, "prompt_tokens") * prompt + mean_of(setting, "completion_tokens") * completion) / 1e6
+
+
+def notes_of(streams: Iterable[Stream]) -> list[str]:
+    """What has to be said of the data and the LLM."""
+    streams = list(streams)
+    notes = [SAMPLE] if any(stream.is_sample for stream in streams) else []
+    return notes + ([NOT_A_MODEL] if any(stream.has_embedded for stream in streams) else [])
+
+
+# -- one stream --------------------------------------------------------------------------------------------------------
+
+
+def stream_table(stream: Stream, prices: Prices) -> Table:
+    """Every setting of a stream: what it reached, against zero-shot, what it cost."""
+    rows = [_row(stream, setting, prices) for setting in stream.settings]
+    shown = pd.DataFrame([row[0] for row in rows])
+    if not prices:
+        shown = shown.drop(columns="cost")
+    notes = [
+        "Success rates in per cent: mean over the finished seeds ± half of the 95 % t interval. Against zero-shot in "
+        "points, with the 95 % interval of a paired bootstrap over the stream. Tokens, cost and time are of one run."
+    ]
+    unfinished = sum(len(setting.unfinished) for setting in stream.settings)
+    if unfinished:
+        notes.append(f"{unfinished} unfinished run{'s' if unfinished > 1 else ''}, counted in no figure.")
+    numbers = pd.DataFrame([row[1] for row in rows])
+    return Table(slug(stream.title), stream.title, shown, numbers, notes + notes_of([stream]))
+
+
+def _row(stream: Stream, setting: Setting, prices: Prices) -> tuple[dict[str, str], dict[str, object]]:
+    baseline = statistics.baseline_of(stream, setting)
+    n = len(setting.finished)
+    rate, last, regret = (
+        measure(setting) for measure in (statistics.success_rate, statistics.last_quarter, statistics.regret)
+    )
+    against = statistics.difference(setting, baseline)
+    tokens = {name: mean_of(setting, name) for name in ("prompt_tokens", "completion_tokens")}
+    seconds = {name: mean_of(setting, name) for name in ("llm_seconds", "agent_seconds")}
+    per_step = sum(seconds.values()) / stream.rows
+    price = cost(setting, prices)
+    shown = {
+        "method": setting.method,
+        "llm": setting.llm,
+        "seeds": setting.seeds,
+        "success rate": with_half_width(rate),
+        "against zero-shot": points(against, n),
+        "last quarter": with_half_width(last),
+        "regret": with_half_width(regret, 1, 0),
+        "prompt tokens": _number(tokens["prompt_tokens"]),
+        "completion tokens": _number(tokens["completion_tokens"]),
+        "cost": NOTHING if math.isnan(price) else f"{price:,.2f}",
+        "LLM s": _number(seconds["llm_seconds"]),
+        "agent s": _number(seconds["agent_seconds"]),
+        "s a step": NOTHING if math.isnan(per_step) else f"{per_step:.3f}",
+    }
+    gain = against.interval if against else statistics.NOTHING
+    numbers = {
+        **where(stream, setting),
+        **{"seeds": n, "unfinished": len(setting.unfinished), "steps": stream.rows},
+        **ends("success_rate", rate),
+        **ends("against_zero_shot", gain),
+        "paired_seeds": against.seeds if against else 0,
+        **ends("last_quarter", last),
+        **ends("regret", regret),
+        **tokens,
+        "cost": price,
+        **seconds,
+    }
+    return shown, numbers
+
+
+def where(stream: Stream, setting: Setting) -> dict[str, object]:
+    """The columns that say what a line of a CSV file is about."""
+    data = "SAMPLE" if stream.is_sample else stream.origin
+    llm = f"{setting.llm} (not a language model)" if setting.is_embedded else setting.llm
+    return {"task": stream.name, "data": data, "sha256": stream.sha256[:12], "method": setting.method, "llm": llm}
+
+
+def ends(name: str, interval: statistics.Interval) -> dict[str, float]:
+    return {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def _number(value: float) -> str:
+    return NOTHING if math.isnan(value) else f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def slug(text: str) -> str:
+    """A file's name for `text`."""
+    kept = "".join(character if character.isalnum() else "-" for character in text.lower().replace(",", ""))
+    return "-".join(part for part in kept.split("-") if part)
