@@ -45,7 +45,7 @@ def test_single_turn(tmp_path: Path, agent: str) -> None:
     with serving() as server:
         assert main.main(argv(server, tmp_path / "out", "--agent", agent, *AGENTS[agent])) == 0
     config, records = read(run_folder(tmp_path / "out"))
-    rebuilt = rebuild(config, records)
+    rebuilt = rebuild(config["options"], config["data"], records)
     assert [step.prompt for step in rebuilt] == sent(server)
     kept = {step.kept["id"]: step.kept for step in rebuilt if step.kept}
     shown = {case["id"] for record in records for case in record["cases"]}
@@ -70,7 +70,7 @@ def test_dialogue(tmp_path: Path) -> None:
         options = ("--env", "ehr", "--data", "sample", "--agent", "icrl-plus", "--limit", 6, "--output_dir", tmp_path)
         assert main.main([str(word) for word in (*options, "--llm", "m", "--port", server.port)]) == 0
     config, records = read(run_folder(tmp_path))
-    assert [step.prompt for step in rebuild(config, records)] == sent(server)
+    assert [step.prompt for step in rebuild(config["options"], config["data"], records)] == sent(server)
     assert {record["reward"] for record in records} == {0, 1} and any(record["cases"] for record in records)
 
 
@@ -79,7 +79,7 @@ def test_what_cannot_be_rebuilt_says_why(tmp_path: Path) -> None:
     assert main.main(argv(None, tmp_path / "out", "--agent", "icrl")) == 0
     assert main.main(argv(None, tmp_path / "gold", "--agent", "ground-truth")) == 0
     config, records = read(run_folder(tmp_path / "out"))
-    assert len(rebuild(config, records[:5])) == 5  # an unfinished run
+    assert len(rebuild(config["options"], config["data"], records[:5])) == 5  # an unfinished run
 
     with pytest.raises(UserError, match="no prompt was sent"):
         rebuild(*read(run_folder(tmp_path / "gold")))
@@ -91,7 +91,7 @@ def test_what_cannot_be_rebuilt_says_why(tmp_path: Path) -> None:
         rebuild(config, [*records[:2], records[2] | {"task": "another"}])
     stream.write_text(stream.read_text(encoding="utf-8").replace("Line 1:", "Line one:"), encoding="utf-8")
     with pytest.raises(UserError, match="the rows have changed since the run: .*stream.jsonl"):
-        rebuild(config, records)
+        rebuild(config["options"], config["data"], records)
     stream.unlink()
     with pytest.raises(UserError, match="does not exist"):
-        rebuild(config, records)
+        rebuild(config["options"], config["data"], records)

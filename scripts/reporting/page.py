@@ -1,8 +1,9 @@
 """The report as one HTML page that needs nothing else: no file, no network, no server.
 
-The page's parts lie in web/ and are put together here. Its figures are the tables' own: the scripts in the page only
-show them. The steps of a run are JSON, gzipped, in base64; the browser unpacks a run when it is opened. The content
-security policy lets nothing run but our one script and lets nothing be loaded at all, whatever a model wrote.
+The page's parts lie in web/ and are put together here. Its figures are the tables' own, from statistics.py; the scripts
+in the page only show them. The steps of a run are JSON, gzipped, in base64; the browser unpacks a run when it is
+opened. The content security policy lets nothing run but our one script, and nothing be loaded at all, whatever a model
+has written.
 """
 
 from __future__ import annotations
@@ -11,74 +12,194 @@ import base64
 import gzip
 import hashlib
 import json
+import math
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
 
+import numpy as np
+
 from errors import UserError
-from scripts.reporting.prompts import Rebuilt, rebuild
+
+from . import statistics
+from .folders import Run
+from .prompts import Rebuilt, rebuild
+from .runs import Setting, Stream
+from .tables import Prices, Table, cost, mean_of
 
 WEB = Path(__file__).resolve().parent / "web"
 SCRIPTS = ("base.js", "chart.js", "table.js", "steps.js", "start.js")
-STEPS = ("one", "all", "none")  # the runs whose steps the page holds: of each setting its first seed, all seeds, none
+STEPS = {  # which runs' steps the page holds, and what it says of that
+    "one": "This page holds the steps of one seed of each setting.",
+    "all": "This page holds the steps of all runs.",
+    "none": "This page was made without the runs' steps.",
+}
+POINTS = 300  # of a curve: more than a screen shows apart
 FROM_RECORD = ("step", "task", "output", "answer", "reward", "usage", "llm_seconds", "agent_seconds", "cached")
+LEGEND = (
+    "Mean over the finished seeds ± half of the 95 % t interval; against zero-shot the 95 % interval of a paired bootstrap "
+    "over the stream. Tokens: prompt + completion. Seconds: LLM + agent. Bold: the best of its task and LLM. Bands: 95 % "
+    "over seeds; dotted: unfinished."
+)
 
 
-def render(report: dict[str, Any], steps: dict[str, list[dict[str, Any]]]) -> str:
-    """The page of a report and of the steps of some of its runs, by their places in it.
+def write_page(
+    path: Path,
+    title: str,
+    streams: Sequence[Stream],
+    summaries: Iterable[Table] = (),
+    prices: Prices | None = None,
+    steps: str = "one",
+) -> None:
+    """Write the report of `streams` to `path`.
 
-    `report` has the texts `title`, `about`, `legend` and `steps_note`, further `tables` (title, columns, rows, note), and
-    `settings`, a dict each: `stream` (task and data), `llm`, `method`; `sample`, `reader` and `unfinished`, which become
-    badges; `rate`, `difference` (to zero-shot), `last`, `regret` as {mean, low, high} or None; `tokens` and `seconds`
-    as pairs a step, `cost` or None; `curves`, x and for each measure mean, low and high; and its `runs`.
+    Args:
+        title: the page's heading.
+        summaries: tables over several streams, shown as they are.
+        prices: of an LLM's tokens; without them there are no costs.
+        steps: a key of STEPS.
     """
-    script = "\n".join((WEB / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    style = (WEB / "style.css").read_text(encoding="utf-8")
-    packed = [
-        f'<script type="application/gzip+base64" id="{place}">{pack(records)}</script>'
-        for place, records in steps.items()
-    ]
-    return Template((WEB / "page.html").read_text(encoding="utf-8")).substitute(
-        title="Report",
-        style=style,
-        style_hash=_csp_hash(style),
-        script=script,
-        script_hash=_csp_hash(script),
-        report=_json(report).replace("<", "\\u003c"),  # no text can end the element that it stands in
-        steps="\n".join(packed),
-    )
+    root = _common_root([run for stream in streams for setting in stream.settings for run in setting.runs])
+    settings, packed = [], {}
+    for stream in streams:
+        for setting in stream.settings:
+            opened = _opened(setting, steps)
+            shown = []
+            for run in setting.runs:
+                shown.append(_run(run, root))
+                if run in opened:
+                    place = f"steps-{len(packed)}"
+                    records, reason = _steps(run)
+                    packed[place] = _pack(records)
+                    shown[-1] |= {"place": place, "no_prompt": reason}
+            settings.append(_setting(stream, setting, prices or {}) | {"runs": shown})
+    report = {
+        "title": title,
+        "about": _about(streams),
+        "legend": LEGEND,
+        "steps_note": STEPS[steps],
+        "tables": [_table(table) for table in summaries],
+        "settings": settings,
+    }
+    path.write_text(_fill_in(title, report, packed), encoding="utf-8")
 
 
-def pack(value: Any) -> str:
-    """`value` as base64 of gzip of JSON, the same bytes for the same value."""
-    return base64.b64encode(gzip.compress(_json(value).encode(errors="replace"), mtime=0)).decode("ascii")
+def _common_root(runs: list[Run]) -> Path:
+    """The folder that the page's names of the runs begin below."""
+    return Path(os.path.commonpath([run.folder.absolute().parent for run in runs])) if runs else Path()
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def _opened(setting: Setting, steps: str) -> list[Run]:
+    """The runs of `setting` whose steps the page holds: of one seed, that is its first that is finished."""
+    begun = [run for run in (*setting.finished, *setting.unfinished) if run.steps]
+    return {"one": begun[:1], "all": begun, "none": []}[steps]
 
 
-def _csp_hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}"
+def _about(streams: Sequence[Stream]) -> str:
+    settings = [setting for stream in streams for setting in stream.settings]
+    runs = sum(len(setting.runs) for setting in settings)
+    unfinished = sum(len(setting.unfinished) for setting in settings)
+    counts = {"stream": len(streams), "setting": len(settings), "run": runs, "unfinished run": unfinished}
+    return ", ".join(f"{n:,} {noun}{'' if n == 1 else 's'}" for noun, n in counts.items() if n)
 
 
-def page_steps(config: dict[str, Any], records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
-    """The records of a run as the page shows them, and why their prompts are not there ("" where they are).
+# -- figures -----------------------------------------------------------------------------------------------------------
 
-    A step gains `prompt` and `kept`, the case that it left in the bank, where that differs from its task and answer.
-    """
+
+def _setting(stream: Stream, setting: Setting, prices: Prices) -> dict[str, Any]:
+    against = statistics.difference(setting, statistics.baseline_of(stream, setting))
+    return {
+        "stream": stream.title,
+        "llm": setting.llm,
+        "method": setting.method,
+        "sample": stream.is_sample,
+        "reader": setting.is_embedded,
+        "unfinished": bool(setting.unfinished),
+        "seeds": [len(setting.finished), len(setting.runs)],
+        "progress": setting.seeds,
+        "rate": _interval(statistics.success_rate(setting)),
+        "difference": _interval(against.interval) if against else None,
+        "last": _interval(statistics.last_quarter(setting)),
+        "regret": _interval(statistics.regret(setting)),
+        "tokens": [_number(mean_of(setting, name) / stream.rows) for name in ("prompt_tokens", "completion_tokens")],
+        "seconds": [_number(mean_of(setting, name) / stream.rows) for name in ("llm_seconds", "agent_seconds")],
+        "cost": _number(cost(setting, prices)),
+        "curves": _curves(setting),
+    }
+
+
+def _curves(setting: Setting) -> dict[str, Any]:
+    """The curves over the finished seeds; without any, over what all the unfinished ones have done."""
+    runs = setting.finished or tuple(run for run in setting.unfinished if run.steps)
+    if not runs:
+        return {}
+    steps = min(run.steps for run in runs)
+    rewards = np.array([run.rewards[:steps] for run in runs])
+    at = np.unique(np.linspace(1, steps, min(steps, POINTS)).round().astype(int))
+    curves: dict[str, Any] = {
+        "x": at.tolist(),
+        "dotted": not setting.finished,
+        "rate": _band(statistics.running_success_rate(rewards), at),
+        "regret": _band(statistics.cumulative_regret(rewards), at),
+    }
+    for term in ("exploit", "explore"):
+        name = f"UCB/{term}_chosen_mean"
+        columns = [run.columns.metrics[name][:steps] for run in runs if name in run.columns.metrics]
+        if len(columns) == len(runs):
+            curves[term] = _band(np.array([statistics.smoothed(column, max(1, steps // 50)) for column in columns]), at)
+    return curves
+
+
+def _band(curves: np.ndarray, at: np.ndarray) -> dict[str, list[float | None]]:
+    """Mean and ends of curves [seeds, steps] at the steps `at`, counted from 1; no ends where there are none."""
+    mean, low, high = ([_number(value, 5) for value in line] for line in statistics.band(curves[:, at - 1]))
+    return {"mean": mean, "low": low, "high": high} if any(value is not None for value in low) else {"mean": mean}
+
+
+def _interval(interval: statistics.Interval) -> dict[str, float | None] | None:
+    if math.isnan(interval.mean):
+        return None
+    return {"mean": interval.mean, "low": _number(interval.low), "high": _number(interval.high)}
+
+
+def _number(value: float, digits: int = 12) -> float | None:
+    """`value` to so many significant digits, as JSON can hold it."""
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
+
+
+def _table(table: Table) -> dict[str, Any]:
+    columns, rows = list(table.shown.columns), table.shown.astype(str).values.tolist()
+    return {"title": table.title, "columns": columns, "rows": rows, "note": " ".join(table.notes)}
+
+
+# -- steps -------------------------------------------------------------------------------------------------------------
+
+
+def _run(run: Run, root: Path) -> dict[str, Any]:
+    name = run.folder.absolute().relative_to(root).as_posix()
+    return {"id": name, "seed": run.seed, "steps": run.steps, "rows": run.data["rows"], "finished": run.finished}
+
+
+def _steps(run: Run) -> tuple[list[dict[str, Any]], str]:
+    """The steps of a run as the page shows them, and why their prompts are not there ("" where they are)."""
+    records = run.records
+    rebuilt: list[Rebuilt | None] = [None] * len(records)
     try:
-        rebuilt: list[Rebuilt | None] = list(rebuild(config, records))
-        reason = ""
+        rebuilt, reason = list(rebuild(run.options, run.data, records)), ""
     except UserError as error:
-        rebuilt, reason = [None] * len(records), f"The prompt cannot be shown: {error}."
-    return [_page_step(record, more) for record, more in zip(records, rebuilt)], reason
+        reason = f"The prompt cannot be shown: {error}."
+    return [_step(record, more) for record, more in zip(records, rebuilt)], reason
 
 
-def _page_step(record: dict[str, Any], more: Rebuilt | None) -> dict[str, Any]:
-    step = {key: record[key] for key in FROM_RECORD if key in record}
+def _step(record: dict[str, Any], more: Rebuilt | None) -> dict[str, Any]:
+    """A record with its `prompt` and, where it differs from the step's task and answer, the case that was `kept`."""
+    step = {key: record[key] for key in FROM_RECORD}
     step["cases"] = [[case["id"], case["score"]] for case in record["cases"]]
-    step["metrics"] = {name: _rounded(value) for name, value in record["metrics"].items()}
+    step["metrics"] = {  # four digits: the page shows no more, and the rest would be a third of its size
+        name: _number(value, 4) if isinstance(value, float) else value for name, value in record["metrics"].items()
+    }
     if "turns" in record:
         step["turns"] = record["turns"]
     if more is not None:
@@ -90,6 +211,32 @@ def _page_step(record: dict[str, Any], more: Rebuilt | None) -> dict[str, Any]:
     return step
 
 
-def _rounded(value: Any) -> Any:
-    """Four significant digits: the page shows no more, and the rest would be a third of its size."""
-    return float(f"{value:.4g}") if isinstance(value, float) else value
+# -- the file ----------------------------------------------------------------------------------------------------------
+
+
+def _fill_in(title: str, report: dict[str, Any], packed: dict[str, str]) -> str:
+    script = "\n".join((WEB / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    style = (WEB / "style.css").read_text(encoding="utf-8")
+    blocks = [f'<script type="application/gzip+base64" id="{place}">{text}</script>' for place, text in packed.items()]
+    return Template((WEB / "page.html").read_text(encoding="utf-8")).substitute(
+        title=title.replace("&", "&amp;").replace("<", "&lt;"),
+        style=style,
+        style_hash=_csp_hash(style),
+        script=script,
+        script_hash=_csp_hash(script),
+        report=_json(report).replace("<", "\\u003c"),  # no text can end the element that it stands in
+        steps="\n".join(blocks),
+    )
+
+
+def _pack(value: Any) -> str:
+    """`value` as base64 of gzip of JSON, the same text for the same value."""
+    return base64.b64encode(gzip.compress(_json(value).encode(errors="replace"), mtime=0)).decode("ascii")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _csp_hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}"

@@ -28,20 +28,20 @@ class Rebuilt:
     kept: Case | None
 
 
-def rebuild(config: dict[str, Any], records: Iterable[dict[str, Any]]) -> list[Rebuilt]:
-    """The prompts and cases of a run with this config.yaml and these steps, in their order.
+def rebuild(options: dict[str, Any], data: dict[str, Any], records: Iterable[dict[str, Any]]) -> list[Rebuilt]:
+    """The prompts and cases of a run with these `options` and `data` in its config.yaml and these steps, in their order.
 
     Raises UserError that says why where it cannot be done: no prompt was sent, the rows are gone or have changed, the
     task cannot be loaded here, or the code makes other steps of them than the run did.
     """
-    options = config["options"]
-    if options["agent"] == "ground-truth":
+    name = options.get("agent")
+    if name == "ground-truth":
         raise UserError("no prompt was sent: this agent answers with the label")
-    if options["agent"] not in AGENT_DICT:
-        raise UserError(f"this version has no agent {options['agent']}")
-    env = _open_env(options, config["data"])
+    if name not in AGENT_DICT:
+        raise UserError(f"this version has no agent {name}")
+    env = _open_env(options, data)
     try:
-        agent = Agent(env, None, NoRetrieval(CaseBank()), AGENT_DICT[options["agent"]])
+        agent = Agent(env, None, NoRetrieval(CaseBank()), AGENT_DICT[name])
         return _walk(agent, records)
     finally:
         env.close()

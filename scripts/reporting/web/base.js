@@ -24,7 +24,10 @@ function fill(node, attributes, children) {
 }
 
 const percent = (value, digits = 1) => (100 * value).toFixed(digits);
-const signed = (value) => (value < 0 ? "\u2212" : "+") + percent(Math.abs(value));
+const signed = (value) => {
+  const size = percent(Math.abs(value));
+  return Number(size) ? (value < 0 ? "\u2212" : "+") + size : size;
+};
 const count = (value) => Math.round(value).toLocaleString("en-US");
 const short = (value) => (typeof value === "number" ? String(Number(value.toPrecision(4))) : String(value));
 
@@ -45,7 +48,7 @@ function swatch(method) {
 const BADGES = {
   sample: ["SAMPLE", "Invented rows that ship with the project: these figures are not the benchmark's"],
   reader: ["not a language model", "Answered by the embedded reader: these figures are not the paper's"],
-  unfinished: ["UNFINISHED", "Not all steps, or not all seeds, are done"],
+  unfinished: ["UNFINISHED", "Not all of its runs are done; the figures are of those that are"],
 };
 
 const badge = (kind, text = BADGES[kind][0]) => el("span", { class: `badge ${kind}`, title: BADGES[kind]?.[1] }, text);

@@ -19,10 +19,10 @@ function ticks(low, high, wanted) {
   return values;
 }
 
-/** The range of y to show: what the curves do after the first twentieth, where a running rate still jumps about. */
+/** The range of y to show, leaving out the beginning, where a running rate still jumps about and bands are wide. */
 function extent(series, last) {
   const shown = series.flatMap(({ x, mean, low, high }) =>
-    x.flatMap((at, i) => (at >= last / 20 ? [mean[i], low?.[i], high?.[i]] : []))).filter(Number.isFinite);
+    x.flatMap((at, i) => [at >= last / 20 ? mean[i] : null, ...(at >= last / 4 ? [low?.[i], high?.[i]] : [])])).filter(Number.isFinite);
   if (!shown.length) return [0, 1];
   const [bottom, top] = [Math.min(...shown), Math.max(...shown)];
   const margin = (top - bottom) * 0.06 || Math.abs(top) * 0.1 || 0.5;
@@ -32,7 +32,7 @@ function extent(series, last) {
 /** The curves of `settings` that have this measure: {method, x, mean, low, high}. */
 function seriesOf(settings, measure) {
   return settings.filter((setting) => setting.curves[measure]).map((setting) => ({
-    method: setting.method, unfinished: setting.unfinished, x: setting.curves.x, ...setting.curves[measure],
+    method: setting.method, dotted: setting.curves.dotted, x: setting.curves.x, ...setting.curves[measure],
   }));
 }
 
@@ -62,20 +62,20 @@ function chart(settings, measure, caption) {
 }
 
 const describe = (series, title, show) =>
-  `${title}. At the end: ${series.map(({ method, mean }) => `${method} ${show(mean[mean.length - 1])}`).join(", ")}`;
+  `${title}. At the end: ${series.map(({ method, mean }) => `${method} ${show(mean[mean.length - 1] ?? 0)}`).join(", ")}`;
 
 function band({ method, x, low, high }, px, py) {
   if (!low) return null;
-  const forth = x.map((at, i) => `${px(at).toFixed(1)},${py(high[i]).toFixed(1)}`);
-  const back = x.map((at, i) => `${px(at).toFixed(1)},${py(low[i]).toFixed(1)}`).reverse();
+  const edge = (ends) => x.flatMap((at, i) => (ends[i] === null ? [] : [`${px(at).toFixed(1)},${py(ends[i]).toFixed(1)}`]));
+  const [forth, back] = [edge(high), edge(low).reverse()];
   const shape = svg("polygon", { class: "band", points: [...forth, ...back].join(" ") });
   shape.style.fill = colour(method);
   return shape;
 }
 
-function line({ method, x, mean }, px, py) {
-  const points = x.map((at, i) => `${px(at).toFixed(1)},${py(mean[i]).toFixed(1)}`).join(" ");
-  const shape = svg("polyline", { class: "line", points, "data-method": method, "stroke-dasharray": dashes(method) });
+function line({ method, dotted, x, mean }, px, py) {
+  const points = x.flatMap((at, i) => (mean[i] === null ? [] : [`${px(at).toFixed(1)},${py(mean[i]).toFixed(1)}`])).join(" ");
+  const shape = svg("polyline", { class: "line", points, "data-method": method, "stroke-dasharray": dotted ? "2 3" : dashes(method) });
   shape.style.stroke = colour(method);
   return shape;
 }
@@ -87,7 +87,7 @@ function addCursor(plot, readout, cursor, series, last, px, show) {
     at = Math.min(last, Math.max(1, step));
     const rows = series
       .map((curve) => ({ ...curve, i: curve.x.findIndex((x) => x >= at) }))
-      .filter(({ i }) => i >= 0)
+      .filter(({ i, mean }) => i >= 0 && mean[i] !== null)
       .map(({ method, mean, low, high, i }) => ({ method, value: mean[i], text: show(mean[i]) + range(low, high, i, show) }))
       .sort((a, b) => b.value - a.value);
     cursor.setAttribute("x1", px(at));
@@ -120,4 +120,4 @@ function addCursor(plot, readout, cursor, series, last, px, show) {
   });
 }
 
-const range = (low, high, i, show) => (low && high[i] - low[i] > 1e-9 ? ` (${show(low[i])} to ${show(high[i])})` : "");
+const range = (low, high, i, show) => (low && low[i] !== null && high[i] - low[i] > 1e-9 ? ` (${show(low[i])} to ${show(high[i])})` : "");

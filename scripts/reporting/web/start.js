@@ -1,10 +1,12 @@
 // Put the report on the page and listen.
 "use strict";
 
+const unique = (key) => [...new Set(report.settings.map((setting) => setting[key]))];
+
 function extraTable({ title, columns, rows, note }) {
   const head = el("tr", {}, columns.map((name, i) => el("th", { scope: "col", class: i === 0 && "text" }, name)));
   const body = rows.map((row) => el("tr", {}, row.map((value, i) => el("td", { class: i === 0 && "text" }, value ?? ""))));
-  return el("details", { open: "" }, el("summary", {}, title), el("div", { class: "scroll" }, el("table", {}, el("thead", {}, head), el("tbody", {}, body))),
+  return el("details", { class: "extra", open: unique("stream").length > 1 && "" }, el("summary", {}, title), el("div", { class: "scroll" }, el("table", {}, el("thead", {}, head), el("tbody", {}, body))),
     note ? el("p", { class: "muted small" }, note) : "");
 }
 
@@ -15,9 +17,7 @@ function start() {
   const present = Object.keys(BADGES).filter((kind) => report.settings.some((setting) => setting[kind]));
   $("origins").replaceChildren(...present.map((kind) => badge(kind)));
   $("extra").replaceChildren(...report.tables.map(extraTable));
-  const unique = (key) => [...new Set(report.settings.map((setting) => setting[key]))].map((value) => [value, value]);
-  options($("task"), unique("stream"), "all");
-  options($("llm"), unique("llm"), "all");
+  for (const [id, key] of [["task", "stream"], ["llm", "llm"]]) options($(id), unique(key).map((value) => [value, value]), "all");
   options($("measure"), Object.entries(MEASURES).map(([key, { title }]) => [key, title]));
   listen();
   open();

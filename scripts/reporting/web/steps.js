@@ -40,7 +40,7 @@ async function openRun() {
   $("step").replaceChildren();
   if (!run) {
     steps = [];
-    $("run-note").textContent = "";
+    $("run-note").textContent = report.steps_note;
     return filterSteps();
   }
   if (opened !== run.id) {
@@ -49,14 +49,15 @@ async function openRun() {
     [steps, opened] = [unpacked, run.id];
   }
   const progress = run.finished ? `${count(run.steps)} steps` : `unfinished: ${count(run.steps)} of ${count(run.rows)} steps`;
-  $("run-note").replaceChildren(...[...badges({ ...run.setting, unfinished: !run.finished }), ` ${run.folder}: ${progress}. ${report.steps_note}`]);
+  $("run-note").replaceChildren(...[...badges({ ...run.setting, unfinished: !run.finished }), ` ${run.id}: ${progress}. ${report.steps_note}`]);
   filterSteps();
   showStep(Number(state.step) || found[0]?.step);
 }
 
 function filterSteps() {
-  const wanted = state.search.toLowerCase();
-  const text = (step) => `${step.step}\n${step.task}\n${step.output}\n${asText(step.answer)}`.toLowerCase();
+  const plain = (text) => text.toLowerCase().replace(/\s+/g, " ");
+  const wanted = plain(state.search).trim();
+  const text = (step) => plain(`${step.step} ${step.task} ${step.output} ${asText(step.answer)}`);
   found = steps.filter((step) => (state.reward === "" || String(step.reward) === state.reward) && (!wanted || text(step).includes(wanted)));
   $("count").textContent = found.length === steps.length ? `${count(steps.length)} steps` : `${count(found.length)} of ${count(steps.length)} steps`;
   $("list").firstElementChild.style.height = `${found.length * ROW}px`;

@@ -10,22 +10,21 @@ const COLUMNS = [
   { key: "rate", title: "Success rate, %", value: byInterval("rate"), best: 1, cell: (s) => plusMinus(s.rate) },
   { key: "difference", title: "To zero-shot, points", value: byInterval("difference"), best: 1, cell: (s) => interval(s.difference) },
   { key: "last", title: "Last quarter, %", value: byInterval("last"), best: 1, cell: (s) => plusMinus(s.last) },
-  { key: "regret", title: "Regret", value: byInterval("regret"), best: -1, cell: (s) => (s.regret ? count(s.regret.mean) : "") },
-  { key: "tokens", title: "Tokens a step", value: (s) => s.tokens?.[0],
-    cell: (s) => (s.tokens ? [count(s.tokens[0]), el("small", {}, ` + ${count(s.tokens[1])}`)] : "") },
+  { key: "regret", title: "Regret", value: byInterval("regret"), best: -1, cell: (s) => plusMinus(s.regret, (value) => count(value)) },
+  { key: "tokens", title: "Tokens a step", value: (s) => s.tokens[0], cell: (s) => pair(s.tokens, count) },
   { key: "cost", title: "Cost", value: (s) => s.cost, when: () => report.settings.some((s) => s.cost !== null),
-    cell: (s) => (s.cost === null ? "" : s.cost.toFixed(2)) },
-  { key: "seconds", title: "Seconds a step", value: (s) => s.seconds?.[0] + s.seconds?.[1],
-    cell: (s) => (s.seconds ? [s.seconds[0].toFixed(3), el("small", {}, ` + ${s.seconds[1].toFixed(3)}`)] : "") },
-  { key: "seeds", title: "Seeds", value: (s) => s.runs.length, cell: (s) => String(s.runs.length) },
+    cell: (s) => (s.cost === null ? "–" : s.cost.toFixed(2)) },
+  { key: "seconds", title: "Seconds a step", value: (s) => s.seconds[0] && s.seconds[0] + s.seconds[1], cell: (s) => pair(s.seconds, (value) => value.toFixed(3)) },
+  { key: "seeds", title: "Seeds", value: (s) => s.seeds[0], cell: (s) => el("span", { title: s.progress }, s.seeds[0] === s.seeds[1] ? String(s.seeds[1]) : `${s.seeds[0]} of ${s.seeds[1]}`) },
   { key: "open", title: "", cell: (s) => openButton(s) },
 ];
 
 const differ = (settings, key) => new Set(settings.map((setting) => setting[key])).size > 1;
 const half = (x) => (x.high - x.low) / 2;
-const plusMinus = (x) => (x ? [percent(x.mean), x.low === null ? "" : el("small", {}, ` ± ${percent(half(x))}`)] : "");
+const plusMinus = (x, show = percent) => (x ? [show(x.mean), x.low === null ? "" : el("small", {}, ` ± ${show(half(x))}`)] : "–");
+const pair = ([first, second], show) => (first === null ? "–" : [show(first), el("small", {}, ` + ${show(second)}`)]);
 function interval(x) {
-  if (!x) return "";
+  if (!x) return "–";
   const clear = x.low > 0 ? "good" : x.high < 0 ? "bad" : "";
   const between = x.low === null ? "" : el("small", {}, ` ${signed(x.low)} to ${signed(x.high)}`);
   return [el("span", { class: clear }, signed(x.mean)), between];
@@ -66,7 +65,7 @@ function compare(a, b, direction) {
 /** The best value of each column for each task and LLM, which stand bold. */
 function bestValues(settings) {
   const best = {};
-  for (const setting of settings.filter((candidate) => !candidate.unfinished)) {
+  for (const setting of settings) {
     for (const { key, value, best: sign } of COLUMNS.filter((candidate) => candidate.best)) {
       const name = [setting.stream, setting.llm, key].join("\n");
       const worth = sign * value(setting);
@@ -77,7 +76,7 @@ function bestValues(settings) {
 }
 
 const isBest = (best, setting, { key, value, best: sign }) =>
-  Boolean(sign) && !setting.unfinished && best[[setting.stream, setting.llm, key].join("\n")] === sign * value(setting);
+  Boolean(sign) && best[[setting.stream, setting.llm, key].join("\n")] === sign * value(setting);
 
 function sortBy({ key, text }) {
   const first = text ? "up" : "down";

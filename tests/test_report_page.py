@@ -1,0 +1,308 @@
+"""The report's HTML page in a real browser: what it shows is what the run folders hold."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+from fake_server import choose_option, serving
+from runs import lfd_stream, run_folders, steps
+
+import main
+from scripts.reporting.folders import read_runs
+from scripts.reporting.page import write_page
+from scripts.reporting.prompts import rebuild
+from scripts.reporting.runs import group
+from scripts.reporting.summaries import summary_tables
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync")  # fmt: skip
+HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"><!--"
+SIZE = 60
+
+
+def run_main(*words: object) -> None:
+    assert main.main([str(word) for word in words]) == 0
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run folders of two tasks: the lfd sample, two agents and two seeds, one run unfinished; and rows of a user's own,
+    answered by a server that writes HTML."""
+    base = tmp_path_factory.mktemp("report")
+    output = base / "results"
+    for agent in (("zero-shot",), ("cbr", "--bandit", "Random", "--comk", 2)):
+        for seed in (0, 1):
+            options = ("--env", "lfd", "--data", "sample", "--limit", SIZE, "--shuffle", "--seed", seed)
+            run_main(*options, "--agent", *agent, "--output_dir", output)
+    (torn,) = (folder for folder in run_folders(output) if "cbr" in str(folder) and folder.name == "seed1")
+    (torn / "summary.json").unlink()
+    lines = (torn / "steps.jsonl").read_bytes().splitlines(keepends=True)
+    (torn / "steps.jsonl").write_bytes(b"".join(lines[:40]) + lines[40][:30])
+
+    stream = lfd_stream(base, 12)
+    with serving(lambda prompt: f"{HOSTILE}\n{choose_option(prompt)}") as server:
+        options = ("--env", "lfd", "--data", stream, "--agent", "icrl", "--output_dir", output)
+        run_main(*options, "--llm", "m", "--port", server.port)
+    return output
+
+
+def make_page(results: Path, out: Path, **options: Any) -> Path:
+    streams = group(read_runs(results))
+    write_page(out, "Report <on> runs", streams, summary_tables(streams), **options)
+    return out
+
+
+@pytest.fixture(scope="module")
+def page_file(results: Path) -> Path:
+    return make_page(results, results.parent / "report.html", steps="all", prices={"m": (2.0, 8.0)})
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A tab that remembers what it asked for and what went wrong in it."""
+
+    def __init__(self, browser: Browser, path: Path, address: str = "", **options: Any) -> None:
+        self.tab: Page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}, **options})
+        self.url = path.as_uri()
+        self.requests: list[str] = []
+        self.trouble: list[str] = []
+        self.tab.on("request", lambda request: self.requests.append(request.url))
+        self.tab.on("console", lambda message: self.trouble.append(message.text))
+        self.tab.on("pageerror", lambda error: self.trouble.append(str(error)))
+        self.tab.goto(self.url + address)
+        self.tab.wait_for_selector("#step h2")
+
+    def close(self) -> None:
+        """Nothing but the file itself was ever asked for, and nothing went wrong."""
+        assert {url.partition("#")[0] for url in self.requests} == {self.url}
+        assert self.trouble == []
+        assert "owned" not in self.tab.title()
+        self.tab.close()
+
+    def texts(self, selector: str) -> list[str]:
+        return self.tab.locator(selector).all_text_contents()
+
+    def part(self, name: str) -> str:
+        return self.tab.locator(f"#step [data-part={name}]").text_content()
+
+
+@pytest.fixture
+def opened(browser: Browser, page_file: Path) -> Iterator[Watched]:
+    watched = Watched(browser, page_file)
+    yield watched
+    watched.close()
+
+
+def stream_title(watched: Watched, word: str) -> str:
+    (title,) = (title for title in watched.texts("#task option") if word in title)
+    return title
+
+
+def test_what_the_page_says_first(opened: Watched) -> None:
+    assert opened.tab.title() == "Report <on> runs" and opened.texts("h1") == ["Report <on> runs"]
+    assert opened.texts("#about") == ["2 streams, 3 settings, 5 runs, 1 unfinished run"]
+    assert opened.texts("#origins .badge") == ["SAMPLE", "not a language model", "UNFINISHED"]
+    rows = opened.texts("#summary tbody tr")
+    assert len(rows) == 3
+    assert [("SAMPLE" in row, "UNFINISHED" in row) for row in rows].count((True, True)) == 1
+    assert sum("SAMPLE" in row for row in rows) == 2 and sum("not a language model" in row for row in rows) == 2
+    assert len(opened.texts(".chart")) == 2  # a stream each, of one measure
+    sample, own = sorted(opened.texts(".chart figcaption"), key=lambda text: "SAMPLE" not in text)
+    assert "UNFINISHED" in sample and "not a language model" in sample
+    assert "SAMPLE" not in own and "not a language model" not in own
+
+
+def test_picking_a_task_and_an_agent(opened: Watched, results: Path) -> None:
+    opened.tab.select_option("#task", stream_title(opened, "SAMPLE"))
+    assert len(opened.texts("#summary tbody tr")) == 2
+    assert opened.texts("#h-summary .badge") == ["SAMPLE", "not a language model"]
+    captions = opened.texts(".chart figcaption")
+    assert len(captions) == 4 and all("SAMPLE" in caption and "UNFINISHED" in caption for caption in captions)
+    lines = opened.tab.locator(".chart[data-measure=rate] .line")
+    assert lines.count() == 2
+    first, last = (sum(step["reward"] for step in steps(folder)) / SIZE for folder in run_folders(results)
+                   if "zero-shot" in str(folder))  # fmt: skip
+    row = opened.tab.locator('#summary tr[data-method="zero-shot"]').text_content()
+    assert f"{50 * (first + last):.1f} ±" in row
+
+    opened.tab.click(".chip:has-text('zero-shot')")
+    assert "off=zero-shot" in opened.tab.url
+    assert lines.count() == 1 and lines.get_attribute("data-method") != "zero-shot"
+    assert len(opened.texts("#summary tbody tr")) == 1
+    assert not any("zero-shot" in name for name in opened.texts("#run option"))
+    opened.tab.keyboard.press("Enter")  # the chip keeps the focus
+    assert lines.count() == 2
+
+    opened.tab.select_option("#task", "")
+    opened.tab.select_option("#llm", "m")
+    assert len(opened.texts("#summary tbody tr")) == 1
+    assert "0.00" in opened.texts("#summary tbody tr")[0]  # the only LLM with a price: 12 steps cost a cent at most
+    for chip in opened.tab.locator(".chip").all():
+        chip.click()
+    assert opened.texts("#summary tbody tr") == ["No run matches the filters."]
+    assert opened.texts("#charts") == ["No curve matches the filters."]
+
+
+def test_sorting(opened: Watched) -> None:
+    head = opened.tab.locator("th:has-text('Success rate')")
+    values = []
+    for order in ("descending", "ascending"):
+        head.locator("button").click()
+        assert head.get_attribute("aria-sort") == order
+        column = opened.tab.locator("#summary thead th").all_text_contents().index(head.text_content()) + 1
+        values.append([float(text.split()[0]) for text in opened.texts(f"#summary tbody td:nth-child({column})")])
+    assert values[0] == sorted(values[0], reverse=True) and values[1] == sorted(values[1])
+    opened.tab.reload()
+    assert opened.tab.locator("th[aria-sort=ascending]").count() == 1  # the address remembers
+
+
+def test_reading_a_curve(opened: Watched, results: Path) -> None:
+    opened.tab.select_option("#task", stream_title(opened, "SAMPLE"))
+    plot = opened.tab.locator(".chart[data-measure=regret] svg.plot")
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    opened.tab.mouse.move(box["x"] + box["width"] * 0.978, box["y"] + box["height"] / 2)
+    readout = opened.tab.locator(".chart[data-measure=regret] .readout")
+    regrets = [steps(folder)[-1]["regret"] for folder in run_folders(results) if "zero-shot" in str(folder)]
+    assert f"step {SIZE}" in readout.text_content()
+    assert re.search(rf"zero-shot{sum(regrets) / 2:.0f}\b", readout.text_content())
+    plot.focus()
+    plot.press("ArrowLeft")
+    assert f"step {SIZE - 2}" in readout.text_content()
+
+
+def open_run(opened: Watched, folder: Path) -> list[dict[str, Any]]:
+    """Choose the run in `folder`; returns its steps."""
+    value = next(option for option in opened.tab.locator("#run option").evaluate_all("all => all.map(o => o.value)")
+                 if str(folder).endswith(option))  # fmt: skip
+    opened.tab.select_option("#run", value)
+    records = steps(folder)
+    opened.tab.wait_for_function(f"document.querySelector('#count').textContent.startsWith('{len(records)} steps')")
+    return records
+
+
+def test_a_step_is_the_logs(opened: Watched, results: Path) -> None:
+    """Every step of a run, walked with the arrow key: query, cases, scores, prompt, output, answer and reward."""
+    (folder,) = (folder for folder in run_folders(results) if "cbr" in str(folder) and folder.name == "seed0")
+    (run,) = (run for run in read_runs(results) if run.folder == folder)
+    records, rebuilt = open_run(opened, folder), rebuild(run.options, run.data, run.records)
+    assert any(len(record["cases"]) == 2 and record["cases"][0]["score"] is not None for record in records)
+    opened.tab.locator("#list").focus()
+    for record, more in zip(records, rebuilt):
+        assert opened.part("query") == record["task"]
+        assert opened.part("prompt") == more.prompt
+        assert opened.part("output") == record["output"]
+        assert opened.part("answer") == ("none in the required form" if record["answer"] is None else record["answer"])
+        assert f"reward {record['reward']}" in opened.texts("#verdict")[0]
+        cases = opened.tab.locator(".case")
+        assert cases.evaluate_all("all => all.map(c => Number(c.dataset.case))") == [c["id"] for c in record["cases"]]
+        for case, scored, task, answer in zip(record["cases"], opened.texts(".case [data-part=score]"),
+                                              opened.texts(".case [data-part=case-task]"),
+                                              opened.texts(".case [data-part=case-answer]")):  # fmt: skip
+            source = records[case["id"] - 1]
+            assert scored == ("not ranked" if case["score"] is None else f"score {json.dumps(case['score'])}")
+            assert (task, answer) == (source["task"], source["answer"])
+        opened.tab.keyboard.press("ArrowDown")
+    assert f"step={SIZE}" in opened.tab.url  # the last one has no next
+    target = records[-1]["cases"][0]["id"]
+    opened.tab.click(".case button >> nth=0")
+    assert opened.part("query") == records[target - 1]["task"] and f"step={target}" in opened.tab.url
+    opened.tab.click("[aria-label='Next step']")
+    assert opened.part("query") == records[target]["task"]
+
+
+def test_finding_steps(opened: Watched, results: Path) -> None:
+    folder = next(folder for folder in run_folders(results) if "zero-shot" in str(folder))
+    records = open_run(opened, folder)
+    wrong = [record for record in records if record["reward"] == 0]
+    opened.tab.select_option("#reward", "0")
+    assert opened.texts("#count") == [f"{len(wrong)} of {SIZE} steps"]
+    opened.tab.click(".option >> nth=2")
+    assert opened.part("query") == wrong[2]["task"]
+    opened.tab.keyboard.press("ArrowRight")
+    assert opened.part("query") == wrong[3]["task"]
+    opened.tab.fill("#search", " ".join(wrong[1]["task"].upper().split()))
+    assert opened.texts(".option .number") == [f"✗ {wrong[1]['step']}"]
+    opened.tab.fill("#search", "no step says this")
+    assert opened.texts("#list") == ["No step matches."]
+
+
+def test_links_lead_back(browser: Browser, page_file: Path, opened: Watched, results: Path) -> None:
+    (folder,) = (folder for folder in run_folders(results) if "cbr" in str(folder) and folder.name == "seed1")
+    records = open_run(opened, folder)
+    assert len(records) == 40 and "UNFINISHED" in opened.texts("#run-note")[0]
+    assert "unfinished: 40 of 60 steps" in opened.texts("#run-note")[0]
+    opened.tab.click(".option >> nth=7")
+    again = Watched(browser, page_file, "#" + opened.tab.url.partition("#")[2])
+    assert again.part("query") == records[7]["task"]
+    again.close()
+    odd = Watched(browser, page_file, f"#task=nothing&measure=x&run={quote('<b>')}&step=99999&off=%7C&sort=a:b")
+    assert len(odd.texts("#summary tbody tr")) == 3
+    odd.close()
+
+
+def test_hostile_output_stays_text(opened: Watched, results: Path) -> None:
+    opened.tab.select_option("#llm", "m")
+    (folder,) = (folder for folder in run_folders(results) if "/m/" in folder.as_posix())
+    records = open_run(opened, folder)
+    opened.tab.keyboard.press("ArrowRight")
+    assert HOSTILE in records[1]["output"] and opened.part("output") == records[1]["output"]
+    assert opened.tab.locator("#step img, #list img, #step script").count() == 0
+    assert "kept as" in opened.texts(".case .head")[0]
+
+
+def test_dark_scheme_and_narrow_screens(browser: Browser, page_file: Path) -> None:
+    def background(watched: Watched) -> int:
+        colour = watched.tab.evaluate("getComputedStyle(document.body).backgroundColor")
+        return sum(map(int, re.findall(r"\d+", colour)[:3]))
+
+    light = Watched(browser, page_file, color_scheme="light")
+    dark = Watched(browser, page_file, color_scheme="dark", viewport={"width": 400, "height": 800})
+    assert background(light) > 600 and background(dark) < 120
+    for watched in (light, dark):
+        width = watched.tab.viewport_size["width"]
+        assert watched.tab.evaluate("document.documentElement.scrollWidth") <= width  # wide tables scroll by themselves
+        watched.close()
+
+
+def test_without_data_or_steps(browser: Browser, results: Path, tmp_path: Path) -> None:
+    """A run whose rows are gone says so in place of the prompt; a page may be made without steps."""
+    copy = tmp_path / "results"
+    shutil.copytree(results, copy)
+    for folder in run_folders(copy):
+        text = (folder / "config.yaml").read_text(encoding="utf-8")
+        (folder / "config.yaml").write_text(text.replace("stream.jsonl", "gone.jsonl"), encoding="utf-8")
+    watched = Watched(browser, make_page(copy, tmp_path / "report.html"), "#llm=m&step=2")
+    assert watched.part("prompt").startswith("The prompt cannot be shown: ")
+    assert "gone.jsonl does not exist" in watched.part("prompt") and watched.part("case-task")
+    assert "one seed of each setting" in watched.texts("#run-note")[0]
+    watched.close()
+
+    bare = make_page(copy, tmp_path / "bare.html", steps="none")
+    assert bare.stat().st_size < (tmp_path / "report.html").stat().st_size
+    tab = browser.new_page()
+    tab.goto(bare.as_uri())
+    assert tab.locator("#summary tbody tr").count() == 3 and tab.locator("#run option").count() == 0
+    assert "without the runs' steps" in tab.locator("#run-note").text_content()
+    tab.close()
