@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Set everything up and run the tests. Arguments go to pytest: `bash scripts/test.sh -k resume`.
-# ENVS=1 also installs what the multi-turn tasks need (some of it is compiled); without it their tests skip.
+# ALL=1 also installs what the optional parts need (multi-turn tasks, local models, Ray); without it their tests skip.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 setup requirements-dev.txt
-if [ "${ENVS:-}" = 1 ]; then
-    setup requirements-envs.txt
+if [ "${ALL:-}" = 1 ]; then
+    for optional in envs local ray; do
+        setup "requirements-$optional.txt"
+    done
 fi
 exec "$python" -m pytest "$@"
