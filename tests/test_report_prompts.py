@@ -82,13 +82,14 @@ def test_what_cannot_be_rebuilt_says_why(tmp_path: Path) -> None:
     assert len(rebuild(config["options"], config["data"], records[:5])) == 5  # an unfinished run
 
     with pytest.raises(UserError, match="no prompt was sent"):
-        rebuild(*read(run_folder(tmp_path / "gold")))
+        gold, answered = read(run_folder(tmp_path / "gold"))
+        rebuild(gold["options"], gold["data"], answered)
     with pytest.raises(UserError, match="no agent psychic"):
-        rebuild({**config, "options": config["options"] | {"agent": "psychic"}}, records)
+        rebuild(config["options"] | {"agent": "psychic"}, config["data"], records)
     with pytest.raises(UserError, match="step 2 showed case 7"):
-        rebuild(config, [records[0], records[1] | {"cases": [{"id": 7, "score": None}]}])
+        rebuild(config["options"], config["data"], [records[0], records[1] | {"cases": [{"id": 7, "score": None}]}])
     with pytest.raises(UserError, match="step 3 saw another task"):
-        rebuild(config, [*records[:2], records[2] | {"task": "another"}])
+        rebuild(config["options"], config["data"], [*records[:2], records[2] | {"task": "another"}])
     stream.write_text(stream.read_text(encoding="utf-8").replace("Line 1:", "Line one:"), encoding="utf-8")
     with pytest.raises(UserError, match="the rows have changed since the run: .*stream.jsonl"):
         rebuild(config["options"], config["data"], records)

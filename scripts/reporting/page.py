@@ -24,10 +24,12 @@ import numpy as np
 from errors import UserError
 
 from . import statistics
+from .experiments import Prices
 from .folders import Run
+from .plots import BAND_SEEDS
 from .prompts import Rebuilt, rebuild
 from .runs import Setting, Stream
-from .tables import Prices, Table, cost, mean_of
+from .tables import Table, cost, mean_of
 
 WEB = Path(__file__).resolve().parent / "web"
 SCRIPTS = ("base.js", "chart.js", "table.js", "steps.js", "start.js")
@@ -39,26 +41,26 @@ STEPS = {  # which runs' steps the page holds, and what it says of that
 POINTS = 300  # of a curve: more than a screen shows apart
 FROM_RECORD = ("step", "task", "output", "answer", "reward", "usage", "llm_seconds", "agent_seconds", "cached")
 LEGEND = (
-    "Mean over the finished seeds ± half of the 95 % t interval; against zero-shot the 95 % interval of a paired bootstrap "
-    "over the stream. Tokens: prompt + completion. Seconds: LLM + agent. Bold: the best of its task and LLM. Bands: 95 % "
-    "over seeds; dotted: unfinished."
+    "Mean over the finished seeds ± half of the 95 % t interval; against zero-shot the 95 % interval of a paired "
+    "bootstrap over the stream. Tokens: prompt + completion. Seconds: LLM + agent. Bold: the best of its task and LLM. "
+    f"Bands: 95 % t interval, from {BAND_SEEDS} seeds on. Dotted: unfinished runs, which count in no figure."
 )
 
 
 def write_page(
     path: Path,
-    title: str,
     streams: Sequence[Stream],
-    summaries: Iterable[Table] = (),
     prices: Prices | None = None,
+    title: str = "Report",
+    summaries: Iterable[Table] = (),
     steps: str = "one",
 ) -> None:
     """Write the report of `streams` to `path`.
 
     Args:
+        prices: of an LLM's tokens; without them there are no costs.
         title: the page's heading.
         summaries: tables over several streams, shown as they are.
-        prices: of an LLM's tokens; without them there are no costs.
         steps: a key of STEPS.
     """
     root = _common_root([run for stream in streams for setting in stream.settings for run in setting.runs])
@@ -109,6 +111,8 @@ def _about(streams: Sequence[Stream]) -> str:
 
 
 def _setting(stream: Stream, setting: Setting, prices: Prices) -> dict[str, Any]:
+    curves = [_curves(setting.finished, unfinished=False)] if setting.finished else []
+    curves += [_curves([run], unfinished=True) for run in setting.unfinished if run.steps]
     against = statistics.difference(setting, statistics.baseline_of(stream, setting))
     return {
         "stream": stream.title,
@@ -126,36 +130,32 @@ def _setting(stream: Stream, setting: Setting, prices: Prices) -> dict[str, Any]
         "tokens": [_number(mean_of(setting, name) / stream.rows) for name in ("prompt_tokens", "completion_tokens")],
         "seconds": [_number(mean_of(setting, name) / stream.rows) for name in ("llm_seconds", "agent_seconds")],
         "cost": _number(cost(setting, prices)),
-        "curves": _curves(setting),
+        "curves": curves,
     }
 
 
-def _curves(setting: Setting) -> dict[str, Any]:
-    """The curves over the finished seeds; without any, over what all the unfinished ones have done."""
-    runs = setting.finished or tuple(run for run in setting.unfinished if run.steps)
-    if not runs:
-        return {}
-    steps = min(run.steps for run in runs)
-    rewards = np.array([run.rewards[:steps] for run in runs])
+def _curves(runs: Sequence[Run], unfinished: bool) -> dict[str, Any]:
+    """The measures of `runs`, which have one length, over the stream."""
+    steps, rewards = runs[0].steps, statistics.rewards(tuple(runs))
     at = np.unique(np.linspace(1, steps, min(steps, POINTS)).round().astype(int))
     curves: dict[str, Any] = {
         "x": at.tolist(),
-        "dotted": not setting.finished,
+        "unfinished": unfinished,
         "rate": _band(statistics.running_success_rate(rewards), at),
         "regret": _band(statistics.cumulative_regret(rewards), at),
     }
     for term in ("exploit", "explore"):
         name = f"UCB/{term}_chosen_mean"
-        columns = [run.columns.metrics[name][:steps] for run in runs if name in run.columns.metrics]
+        columns = [run.columns.metrics[name] for run in runs if name in run.columns.metrics]
         if len(columns) == len(runs):
             curves[term] = _band(np.array([statistics.smoothed(column, max(1, steps // 50)) for column in columns]), at)
     return curves
 
 
 def _band(curves: np.ndarray, at: np.ndarray) -> dict[str, list[float | None]]:
-    """Mean and ends of curves [seeds, steps] at the steps `at`, counted from 1; no ends where there are none."""
+    """Mean and ends of curves [seeds, steps] at the steps `at`, counted from 1; ends only of seeds enough."""
     mean, low, high = ([_number(value, 5) for value in line] for line in statistics.band(curves[:, at - 1]))
-    return {"mean": mean, "low": low, "high": high} if any(value is not None for value in low) else {"mean": mean}
+    return {"mean": mean, "low": low, "high": high} if len(curves) >= BAND_SEEDS else {"mean": mean}
 
 
 def _interval(interval: statistics.Interval) -> dict[str, float | None] | None:

@@ -1,4 +1,4 @@
-"""What a step's record leaves out because it follows from the rest: the prompt that was sent and the case that was kept.
+"""What a step's record leaves out because it follows from the rest: the prompt that was sent, the case that was kept.
 
 Both are functions of the task's rows, the record and the agent's rules. So the steps are walked once more with the
 run's own agent, on a bank that only holds cases: nothing is encoded, ranked or asked. For a task with a dialogue the
@@ -29,7 +29,7 @@ class Rebuilt:
 
 
 def rebuild(options: dict[str, Any], data: dict[str, Any], records: Iterable[dict[str, Any]]) -> list[Rebuilt]:
-    """The prompts and cases of a run with these `options` and `data` in its config.yaml and these steps, in their order.
+    """The prompts and cases of a run with these `options` and `data` in its config.yaml and these steps, in order.
 
     Raises UserError that says why where it cannot be done: no prompt was sent, the rows are gone or have changed, the
     task cannot be loaded here, or the code makes other steps of them than the run did.
@@ -73,7 +73,7 @@ def _walk(agent: Agent, records: Iterable[dict[str, Any]]) -> list[Rebuilt]:
         try:
             shown = [cases[case["id"]] for case in record["cases"]]
         except KeyError as error:
-            raise UserError(f"step {record['step']} showed case {error}, which the rules of now would not have kept") from None
+            raise UserError(f"step {record['step']} showed case {error}, which this version would not keep") from None
         prompt = agent.rules.render(env, record["task"], shown)
         before = len(bank)
         agent.retain(record["task"], record["answer"], record["reward"])

@@ -34,9 +34,13 @@ const short = (value) => (typeof value === "number" ? String(Number(value.toPrec
 /** An answer or another value of a record as text: strings as they are, the rest as JSON. */
 const asText = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 1));
 
-const methods = [...new Set(report.settings.map((setting) => setting.method))];
-const colour = (method) => `var(--c${methods.indexOf(method) % 10})`;
-const dashes = (method) => (methods.indexOf(method) >= 10 ? "5 3" : null);
+const unique = (key) => [...new Set(report.settings.map((setting) => setting[key]))];
+const methods = unique("method");
+const OWN_COLOURS = { "zero-shot": 0, "NP-CBR": 1, CASCADE: 2, "icrl-plus": 3, "REINFORCE+LoRA": 4, icrl: 7, Random: 6 };
+const others = methods.filter((method) => !(method in OWN_COLOURS));
+const SPARE_COLOURS = [5, 8, 9, 4, 7, 6, 3, 1];
+const colour = (method) => `var(--c${OWN_COLOURS[method] ?? SPARE_COLOURS[others.indexOf(method) % SPARE_COLOURS.length]})`;
+const dashes = (method) => (others.indexOf(method) >= 3 ? "7 3" : null);
 
 function swatch(method) {
   const line = { x1: 0, x2: 18, y1: 4, y2: 4, "stroke-width": 3, "stroke-dasharray": dashes(method) };

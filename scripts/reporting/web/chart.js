@@ -19,21 +19,20 @@ function ticks(low, high, wanted) {
   return values;
 }
 
-/** The range of y to show, leaving out the beginning, where a running rate still jumps about and bands are wide. */
+/** The range of y to show: what the curves do after the first twentieth, where a running rate still jumps about. */
 function extent(series, last) {
   const shown = series.flatMap(({ x, mean, low, high }) =>
-    x.flatMap((at, i) => [at >= last / 20 ? mean[i] : null, ...(at >= last / 4 ? [low?.[i], high?.[i]] : [])])).filter(Number.isFinite);
+    x.flatMap((at, i) => (at >= last / 20 ? [mean[i], low?.[i], high?.[i]] : []))).filter(Number.isFinite);
   if (!shown.length) return [0, 1];
   const [bottom, top] = [Math.min(...shown), Math.max(...shown)];
   const margin = (top - bottom) * 0.06 || Math.abs(top) * 0.1 || 0.5;
   return [bottom >= 0 ? Math.max(0, bottom - margin) : bottom - margin, top + margin];
 }
 
-/** The curves of `settings` that have this measure: {method, x, mean, low, high}. */
+/** The curves of `settings` that have this measure: {method, name, unfinished, x, mean, low, high}. */
 function seriesOf(settings, measure) {
-  return settings.filter((setting) => setting.curves[measure]).map((setting) => ({
-    method: setting.method, dotted: setting.curves.dotted, x: setting.curves.x, ...setting.curves[measure],
-  }));
+  return settings.flatMap(({ method, curves }) => curves.filter((curve) => curve[measure]).map(({ x, unfinished, [measure]: lines }) => (
+    { method, name: unfinished ? `${method} (unfinished)` : method, unfinished, x, ...lines })));
 }
 
 function chart(settings, measure, caption) {
@@ -54,7 +53,7 @@ function chart(settings, measure, caption) {
       svg("text", { x: PLOT.left - 6, y: py(y) + 4, "text-anchor": "end" }, measure === "rate" ? percent(y, 0) : short(y)),
     ]),
     ticks(0, last, 5).map((x) => svg("text", { x: px(x), y: PLOT.height - 8, "text-anchor": "middle" }, x ? count(x) : "")),
-    svg("g", { "clip-path": `url(#${clip})` }, series.map((curve) => band(curve, px, py)), series.map((curve) => line(curve, px, py))),
+    svg("g", { "clip-path": `url(#${clip})` }, series.map((curve) => band(curve, last / 20, px, py)), series.map((curve) => line(curve, px, py))),
     cursor);
   const readout = el("div", { class: "readout", hidden: "" });
   addCursor(plot, readout, cursor, series, last, px, show);
@@ -62,20 +61,20 @@ function chart(settings, measure, caption) {
 }
 
 const describe = (series, title, show) =>
-  `${title}. At the end: ${series.map(({ method, mean }) => `${method} ${show(mean[mean.length - 1] ?? 0)}`).join(", ")}`;
+  `${title}. At the end: ${series.map(({ name, mean }) => `${name} ${show(mean[mean.length - 1] ?? 0)}`).join(", ")}`;
 
-function band({ method, x, low, high }, px, py) {
+function band({ method, x, low, high }, from, px, py) {
   if (!low) return null;
-  const edge = (ends) => x.flatMap((at, i) => (ends[i] === null ? [] : [`${px(at).toFixed(1)},${py(ends[i]).toFixed(1)}`]));
+  const edge = (ends) => x.flatMap((at, i) => (at < from || ends[i] === null ? [] : [`${px(at).toFixed(1)},${py(ends[i]).toFixed(1)}`]));
   const [forth, back] = [edge(high), edge(low).reverse()];
   const shape = svg("polygon", { class: "band", points: [...forth, ...back].join(" ") });
   shape.style.fill = colour(method);
   return shape;
 }
 
-function line({ method, dotted, x, mean }, px, py) {
+function line({ method, unfinished, x, mean }, px, py) {
   const points = x.flatMap((at, i) => (mean[i] === null ? [] : [`${px(at).toFixed(1)},${py(mean[i]).toFixed(1)}`])).join(" ");
-  const shape = svg("polyline", { class: "line", points, "data-method": method, "stroke-dasharray": dotted ? "2 3" : dashes(method) });
+  const shape = svg("polyline", { class: "line", points, "data-method": method, "stroke-dasharray": unfinished ? "2 3" : dashes(method) });
   shape.style.stroke = colour(method);
   return shape;
 }
@@ -88,13 +87,13 @@ function addCursor(plot, readout, cursor, series, last, px, show) {
     const rows = series
       .map((curve) => ({ ...curve, i: curve.x.findIndex((x) => x >= at) }))
       .filter(({ i, mean }) => i >= 0 && mean[i] !== null)
-      .map(({ method, mean, low, high, i }) => ({ method, value: mean[i], text: show(mean[i]) + range(low, high, i, show) }))
+      .map(({ method, name, mean, low, high, i }) => ({ method, name, value: mean[i], text: show(mean[i]) + range(low, high, i, show) }))
       .sort((a, b) => b.value - a.value);
     cursor.setAttribute("x1", px(at));
     cursor.setAttribute("x2", px(at));
     cursor.setAttribute("visibility", "visible");
     readout.replaceChildren(el("div", { class: "muted" }, `step ${count(at)}`),
-      ...rows.map(({ method, text }) => el("div", {}, swatch(method), method, el("b", {}, text))));
+      ...rows.map(({ method, name, text }) => el("div", {}, swatch(method), name, el("b", {}, text))));
     readout.hidden = false;
     const share = px(at) / PLOT.width;
     readout.style.left = share < 0.5 ? `calc(${100 * share}% + 10px)` : "auto";

@@ -1,8 +1,6 @@
 // Put the report on the page and listen.
 "use strict";
 
-const unique = (key) => [...new Set(report.settings.map((setting) => setting[key]))];
-
 function extraTable({ title, columns, rows, note }) {
   const head = el("tr", {}, columns.map((name, i) => el("th", { scope: "col", class: i === 0 && "text" }, name)));
   const body = rows.map((row) => el("tr", {}, row.map((value, i) => el("td", { class: i === 0 && "text" }, value ?? ""))));

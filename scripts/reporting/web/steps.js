@@ -146,9 +146,9 @@ function part(title, name, text, why = "") {
 function caseBox([id, score]) {
   const source = steps[id - 1];
   const kept = source.kept ?? { task: source.task, answer: source.answer, reward: source.reward };
-  const ranked = score === null ? "not ranked" : `score ${score}`;
+  const ranked = score === null ? "not ranked" : `score ${short(score)}`;
   return el("div", { class: "case", "data-case": id },
-    el("div", { class: "head" }, el("button", { type: "button", onclick: () => showStep(id) }, `case ${id}`), el("span", { "data-part": "score" }, ranked),
+    el("div", { class: "head" }, el("button", { type: "button", onclick: () => showStep(id) }, `case ${id}`), el("span", { "data-part": "score", title: score }, ranked),
       el("span", { class: kept.reward ? "good" : "bad" }, kept.reward ? "kept as right" : "kept as wrong")),
     el("div", { class: "prose", "data-part": "case-task" }, kept.task), el("pre", { "data-part": "case-answer" }, kept.answer === null ? "no answer" : asText(kept.answer)));
 }

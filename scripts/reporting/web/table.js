@@ -101,7 +101,7 @@ function showCharts() {
   $("charts").replaceChildren(...(figures.length ? figures : [el("p", { class: "muted" }, "No curve matches the filters.")]));
 }
 
-const panelName = (setting) => `${setting.stream}, ${setting.llm}`;
+const panelName = ({ stream, llm }) => (unique("llm").length > 1 ? `${stream}, ${llm}` : stream);
 
 function groupBy(items, key) {
   const groups = new Map();
@@ -134,6 +134,7 @@ function toggle(method) {
 function update() {
   writeAddress();
   for (const key of ["task", "llm", "measure"]) $(key).value = state[key];
+  $("extra").hidden = Boolean(state.task); // these tables are about all tasks
   showMethods();
   showSummary();
   showCharts();
