@@ -308,6 +308,7 @@ def test_without_data_or_steps(browser: Browser, results: Path, tmp_path: Path) 
     watched = Watched(browser, make_page(copy, tmp_path / "report.html"), "#llm=m&step=2")
     assert watched.part("prompt").startswith("The prompt cannot be shown: ")
     assert "gone.jsonl does not exist" in watched.part("prompt") and watched.part("case-task")
+    assert re.search("its step was (right|wrong)", watched.texts(".case .head")[0])  # what was kept is not known
     assert "one seed of each setting" in watched.texts("#run-note")[0]
     watched.close()
 

@@ -43,6 +43,10 @@ async function openRun() {
     $("run-note").textContent = report.steps_note;
     return filterSteps();
   }
+  if (typeof DecompressionStream === "undefined") {
+    $("run-note").textContent = "This browser is too old to unpack the steps.";
+    return;
+  }
   if (opened !== run.id) {
     const unpacked = await unpack(run.place);
     if (state.run !== run.id) return; // another run was chosen meanwhile
@@ -145,11 +149,13 @@ function part(title, name, text, why = "") {
 /** A case that the prompt showed: it links to the step that retained it. */
 function caseBox([id, score]) {
   const source = steps[id - 1];
+  if (!source) return el("div", { class: "case", "data-case": id }, `case ${id} is of no step of this log`);
   const kept = source.kept ?? { task: source.task, answer: source.answer, reward: source.reward };
+  const right = kept.reward ? "right" : "wrong";
   const ranked = score === null ? "not ranked" : `score ${short(score)}`;
   return el("div", { class: "case", "data-case": id },
     el("div", { class: "head" }, el("button", { type: "button", onclick: () => showStep(id) }, `case ${id}`), el("span", { "data-part": "score", title: score }, ranked),
-      el("span", { class: kept.reward ? "good" : "bad" }, kept.reward ? "kept as right" : "kept as wrong")),
+      el("span", { class: kept.reward ? "good" : "bad" }, source.prompt === undefined ? `its step was ${right}` : `kept as ${right}`)),
     el("div", { class: "prose", "data-part": "case-task" }, kept.task), el("pre", { "data-part": "case-answer" }, kept.answer === null ? "no answer" : asText(kept.answer)));
 }
 
