@@ -19,11 +19,14 @@ from .experiments import Prices
 from .folders import Run
 
 SHOWN = 10
+PIPE_WIDTH = 120  # where there is no terminal to fit into
 
 
 def print_run(run: Run, prices: Prices) -> None:
     """Print the summary of `run`, which may be unfinished."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
     records = run.records
     console.print()
     for name, text in _headline(run, prices):
@@ -31,7 +34,7 @@ def print_run(run: Run, prices: Prices) -> None:
     if not records:
         return
     console.print()
-    console.print(_cases_table(records) or "  No case was shown.")
+    console.print(_cases_table(records, console.width) or "  No case was shown.")
     console.print()
     confusions = worst_confusions(run, records)
     if isinstance(confusions, str):
@@ -86,12 +89,12 @@ def reused_cases(records: list[dict[str, Any]]) -> list[tuple[int, int, float]]:
     return [(case, len(found), sum(found) / len(found)) for case, found in ranked]
 
 
-def _cases_table(records: list[dict[str, Any]]) -> Table | None:
+def _cases_table(records: list[dict[str, Any]], width: int) -> Table | None:
     table = _table("The most reused cases", "id", "shown", "success", "answer", "task")
     found = reused_cases(records)
     for case, shown, success in found:
         record = records[case - 1]  # a case's id is the step that retained it
-        texts = (_short(record["answer"], 30), _short(record["task"], 200))
+        texts = (_short(record["answer"], 24), _short(record["task"], max(10, width - 54)))
         table.add_row(str(case), str(shown), f"{success:.2f}", *map(Text, texts))
     return table if found else None
 
@@ -142,12 +145,10 @@ def _confusions_table(confusions: list[tuple[str, str, int]]) -> Table:
 
 
 def _table(title: str, *columns: str) -> Table:
-    """A table whose last column gives way where the terminal is narrow."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1))
     for column in columns:
         numeric = column in ("id", "shown", "success", "times")
-        width = {"min_width": len(column)} if numeric else {}
-        table.add_column(column, justify="right" if numeric else "left", no_wrap=True, overflow="ellipsis", **width)
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
     return table
 
 
