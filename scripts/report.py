@@ -60,7 +60,7 @@ def report(root: Path, figure: Figure | None, prices: Prices, out: Path) -> None
         write_report(streams, figure, prices, left_out, out)
     except OSError as error:
         raise UserError(f"{out}: cannot write here ({error.strerror}); --out chooses another place") from None
-    say(f"report: {out / 'report.md'}, {out / 'report.html'}")
+    say(f"report: {', '.join(str(path) for path in sorted(out.glob('report.*')))}")
 
 
 def read_prices(text: str) -> tuple[str, tuple[float, float]]:

@@ -167,7 +167,7 @@ def bars(summary: Summary) -> Figure | None:
     tasks, methods = list(summary.tasks.values()), list(summary.rates)
     if not any(np.isfinite(v.mean) for found in summary.rates.values() for v in found.values()):
         return None
-    width = max(8.0, 1.6 + 0.2 * len(tasks) * (len(methods) + 2))
+    width = float(np.clip(1.6 + 0.2 * len(tasks) * (len(methods) + 2), 8.0, 12.5))
     figure, (axes,) = _figure(1, 1, width, 4.4)
     colours = dict(zip(methods, _named_colours(methods)))
     share = 0.84 / len(methods)
@@ -181,13 +181,15 @@ def bars(summary: Summary) -> Figure | None:
         axes.errorbar(at[seen], mean[seen], half[seen], fmt="none", ecolor="#222222", elinewidth=0.9, capsize=1.5)
     slanted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(tasks) > 3 else {}
     axes.set_xticks(range(len(tasks)), tasks, **slanted)
+    axes.set_xlim(-0.6, len(tasks) - 0.4)
     axes.set_ylim(0, 100)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=int(width / 1.9), fontsize=10, frameon=False)
     axes.set_ylabel("success rate, %")
     axes.grid(axis="x", visible=False)
     settings = [setting for _, setting in summary.settings]
     several = any(len(setting.finished) > 1 for setting in settings)
-    notes = _data_notes(summary.is_sample, settings) + (["bars: 95 % t interval over seeds"] if several else [])
+    notes = _data_notes(summary.is_sample, settings) + (["whiskers: 95 % t interval over seeds"] if several else [])
+    notes += ["unfinished runs are left out"] if any(setting.unfinished for setting in settings) else []
     _finish(figure, summary.title, notes)
     return figure
 

@@ -69,14 +69,29 @@ class Summary:
         return [task for stream, task in self.tasks.items() if stream.name not in self.twice]
 
     @cached_property
-    def rates(self) -> Rates:
-        """The success rates, methods in the figure's order. A sweep's further settings are left to its own table."""
-        rates: Rates = defaultdict(dict)
+    def found(self) -> dict[str, dict[str, Setting]]:
+        """method -> task -> setting, methods in the figure's order. A sweep's further settings have their own table."""
+        found: dict[str, dict[str, Setting]] = defaultdict(dict)
         for stream, setting in self.settings:
             if setting.method == setting.base_method:
-                rates[setting.method][self.tasks[stream]] = statistics.success_rate(setting)
+                found[setting.method][self.tasks[stream]] = setting
         order = {method: i for i, method in enumerate(self.figure.methods if self.figure else experiments()["methods"])}
-        return dict(sorted(rates.items(), key=lambda item: order.get(item[0], len(order))))
+        return dict(sorted(found.items(), key=lambda item: order.get(item[0], len(order))))
+
+    @cached_property
+    def rates(self) -> Rates:
+        return {
+            method: {task: statistics.success_rate(setting) for task, setting in settings.items()}
+            for method, settings in self.found.items()
+        }
+
+    def cell(self, method: str, task: str) -> str:
+        """The success rate in words, with how many seeds it is of where some are unfinished."""
+        setting = self.found[method].get(task)
+        if setting is None:
+            return NOTHING
+        text = with_half_width(self.rates[method][task])
+        return f"{text} ({len(setting.finished)} of {len(setting.runs)} seeds)" if setting.unfinished else text
 
     @property
     def title(self) -> str:
@@ -103,10 +118,8 @@ def summarize(streams: Iterable[Stream], figure: Figure | None = None) -> list[S
 
 def summary_table(summary: Summary) -> Table:
     """Tasks x methods with the macro average."""
-    rows = [
-        {"task": task} | {m: with_half_width(found.get(task, statistics.NOTHING)) for m, found in summary.rates.items()}
-        for task in summary.tasks.values()
-    ]
+    methods = list(summary.found)
+    rows = [{"task": task} | {m: summary.cell(m, task) for m in methods} for task in summary.tasks.values()]
     notes = ["Success rates in per cent: mean over the finished seeds ± half of the 95 % t interval."]
     if len(rows) > 1:
         averaged, said = _macro_rows(summary.rates, summary.once)
@@ -166,7 +179,8 @@ def sweep_tables(stream: Stream) -> list[Table]:
 def _sweep(stream: Stream, settings: list[Setting]) -> Table:
     ranked = sorted(settings, key=lambda setting: -_sortable(statistics.success_rate(setting).mean))
     options = differing([setting.identity for setting in settings])
-    best = ranked[0] if ranked[0].finished else None
+    most = max(len(setting.finished) for setting in settings)
+    best = next((setting for setting in ranked if most and len(setting.finished) == most), None)
     rows = [
         {spelled(option): str(setting.identity.get(option, NOTHING)) for option in options}
         | {"seeds": setting.seeds, "success rate": with_half_width(statistics.success_rate(setting))}
@@ -180,7 +194,10 @@ def _sweep(stream: Stream, settings: list[Setting]) -> Table:
     identity = settings[0].identity
     method = "-".join(filter(None, (identity["agent"], identity.get("bandit"))))
     title = f"Settings of {method} compared: {settings[0].llm}, {stream.title}"
-    notes = [CHOSEN_AFTERWARDS, *notes_of([stream])]
+    notes = [CHOSEN_AFTERWARDS]
+    if any(len(setting.finished) < most for setting in settings):
+        notes.append("Settings with fewer finished seeds than others cannot be the best: their seeds may be easier.")
+    notes += notes_of([stream])
     return Table(slug(title), title, pd.DataFrame(rows), pd.DataFrame(numbers), notes)
 
 
@@ -198,7 +215,7 @@ def reference_table(streams: list[Stream]) -> Table | None:
     for reference in references:
         for env, figures in reference.get("tasks", {}).items():
             ours = [_ours(stream, setting) for stream in streams if stream.env == env for setting in stream.settings]
-            theirs = [_theirs(env, method, f"{value:.1f}", reference["source"]) for method, value in figures.items()]
+            theirs = [_theirs(env, method, f"{value:.2f}", reference["source"]) for method, value in figures.items()]
             rows += ours + theirs if ours else []
     gains = _macro_gains(streams)
     for reference in references if gains else ():
