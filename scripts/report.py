@@ -30,6 +30,8 @@ def main(argv: list[str]) -> int:
         prices = dict(read_prices(text) for text in arguments.prices)
         figure = find_figure(arguments.figure) if arguments.figure else None
         run = read_run_folder(arguments.results) if arguments.results.is_dir() else None
+        if run is not None and figure is not None:
+            raise UsageError(f"--figure is for a folder of runs; {arguments.results} is one run")
         if run is not None:
             from scripts.reporting.single import print_run
 

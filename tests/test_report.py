@@ -7,6 +7,7 @@ import functools
 import itertools
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -255,6 +256,14 @@ def test_foreign_and_damaged_folders(tmp_path: Path) -> None:
     (tmp_path / "broken" / "config.yaml").write_text("a: [\n")
     told: list[str] = []
     assert [run.folder for run in read_runs(tmp_path, told.append)] == [good]
+    unreadable = plant_run(tmp_path, [1, 0], *ZERO, "--seed", 1)
+    (unreadable / "config.yaml").write_text("identity: [")
+    told.clear()
+    read_runs(tmp_path, told.append)
+    assert any(line.startswith(f"left out: {unreadable}") for line in told) and told[-1].startswith("3 damaged")
+    shutil.rmtree(unreadable)
+    told.clear()
+    read_runs(tmp_path, told.append)
     assert len(told) == 3 and told[-1] == "2 damaged run folders left out"
     assert any(line.startswith(f"left out: {torn}") and "steps.jsonl:1: damaged" in line for line in told)
     assert any(line.startswith(f"left out: {short}") and "counts 3 steps" in line for line in told)
@@ -334,6 +343,8 @@ def test_report_of_one_unfinished_run_without_its_data(tmp_path: Path, capsys: p
     assert "UNFINISHED at step 3 of 9" in text and "--prices m=PROMPT,COMPLETION" in text
     assert re.search(r"^ +1 +2 +0\.50 +answer 0 +task 1 on a line", text, re.M)
     assert "No confusions: " in text
+    assert report.main([str(folder), "--figure", "3"]) == 2
+    assert "is one run" in capsys.readouterr().err
     folder = plant_run(tmp_path, [1, 0], *ZERO, env="spider")
     assert report.main([str(folder)]) == 0
     text = capsys.readouterr().out

@@ -107,11 +107,11 @@ def worst_confusions(run: Run, records: list[dict[str, Any]]) -> list[tuple[str,
 
     The truth is read from the task's rows, which must be those of the run.
     """
-    kind = find_env(run.env)
-    if not kind.single_turn or kind.fields.get("label") not in (str, int):
-        return f"the answers of {run.env} are not labels"
     known = {spec.name for spec in dataclasses.fields(Config)}
     try:
+        kind = find_env(run.env)
+        if not kind.single_turn or kind.fields.get("label") not in (str, int):
+            return f"the answers of {run.env} are not labels"
         config = Config(**{name: value for name, value in run.options.items() if name in known})
         where = run.data["path"] or config.data
         env = make_env(run.env, where, run.seed if config.shuffle else None, config.limit, config)
