@@ -154,6 +154,7 @@ def stream_terms(stream: Stream, llm: str) -> Figure | None:
     grid[0].legend(frameon=False)
     note = f"terms of the chosen case's score, mean of the last {window} step{'s' if window > 1 else ''}"
     notes = [*_data_notes(stream.is_sample, settings), note]
+    notes += [BAND_NOTE] if any(len(setting.finished) >= BAND_SEEDS for setting in settings) else []
     _finish(figure, f"Exploit and explore: {stream.title}, {llm}", notes)
     return figure
 
