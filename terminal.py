@@ -85,7 +85,7 @@ def print_summary(config: Config, data: dict[str, Any], log: RunLog) -> None:
         ("last quarter", f"{last:.3f}"),
         ("against zero-shot", _against_zero_shot(config, log)),
         ("regret", f"{summary['regret']}"),
-        ("over the stream", _curve([record["reward"] for record in records])),
+        ("over the stream", curve([record["reward"] for record in records])),
         ("bank", f"{summary['bank_size']} cases"),
         ("tokens", f"{summary['prompt_tokens']:,} prompt, {summary['completion_tokens']:,} completion"),
         ("time", f"{seconds:.1f} s: LLM {summary['llm_seconds']:.1f} s, agent {per_step:.1f} ms a step"),
@@ -117,7 +117,7 @@ def _against_zero_shot(config: Config, log: RunLog) -> str:
     return f"{overall:+.1f} points, last quarter {last:+.1f} (zero-shot {other['summary']['success_rate']:.3f})"
 
 
-def _curve(rewards: list[int], width: int = 40) -> str:
+def curve(rewards: list[int], width: int = 40) -> str:
     """The success rate over `width` stretches of the stream, as a line of bars from 0 to 1."""
     width = min(width, len(rewards))
     edges = [round(i * len(rewards) / width) for i in range(width + 1)]

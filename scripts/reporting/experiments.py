@@ -13,6 +13,8 @@ import yaml
 from config import EMBEDDED_READER
 from errors import unknown_choice
 
+Prices = Mapping[str, tuple[float, float]]  # LLM -> prices of a million prompt and completion tokens
+
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments.yaml"
 
 
@@ -59,6 +61,16 @@ class Figure:
     def shows_llm(self, llm: str) -> bool:
         """The figure's LLMs, and any that stands in for them; not those of the paper's other figures."""
         return llm in self.llms or llm == EMBEDDED_READER or llm not in experiments()["llms"]
+
+    def llm_rank(self, llm: str) -> int:
+        return self.llms.index(llm) if llm in self.llms else len(self.llms)
+
+    def place_of(self, env: str, options: Mapping[str, Any]) -> int | None:
+        """Where the task comes in the figure, or None. Of its options count those that the figure's variants name."""
+        variants = [(i, task) for i, task in enumerate(self.tasks) if task.env == env]
+        named = {option for _, task in variants for option, _ in task.options}
+        own = {option: options[option] for option in named if options.get(option)}
+        return next((i for i, task in variants if dict(task.options) == own), None)
 
 
 def find_figure(name: str) -> Figure:

@@ -100,7 +100,7 @@ def read_runs(root: Path, tell: Callable[[str], None] = say) -> list[Run]:
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder")
-    runs: dict[tuple[str, int, str], Run] = {}
+    runs: dict[tuple, Run] = {}
     damaged = 0
     for path in sorted(root.rglob("config.yaml")):
         try:
@@ -111,7 +111,7 @@ def read_runs(root: Path, tell: Callable[[str], None] = say) -> list[Run]:
             continue
         if run is None:
             continue
-        key = (setting_key(run.identity), run.seed, str(run.data.get("origin")))
+        key = (setting_key(run.identity), run.seed, run.data["origin"], run.data["sha256"])
         twin = runs.get(key)
         if twin is not None:
             keep, drop = (run, twin) if (run.finished, run.steps) > (twin.finished, twin.steps) else (twin, run)
@@ -137,22 +137,20 @@ def read_run_folder(folder: Path) -> Run | None:
     identity, data = config["identity"], config.get("data")
     if not {"env", "agent", "llm", "seed"} <= identity.keys() or not {"origin", "sha256", "rows"} <= set(data or ()):
         raise UserError(f"{config_path}: damaged (its settings or data are missing)")
+    finished = (folder / "summary.json").exists()  # asked first: a run may end while it is read
     columns = _read_columns(steps_path)
-    finished = _is_finished(folder, len(columns.rewards), data["rows"])
+    if finished:
+        _check_summary(folder / "summary.json", len(columns.rewards), data["rows"])
     return Run(folder, identity, config.get("options") or {}, data, columns, finished)
 
 
-def _is_finished(folder: Path, steps: int, rows: int) -> bool:
-    path = folder / "summary.json"
-    if not path.exists():
-        return False
+def _check_summary(path: Path, steps: int, rows: int) -> None:
     try:
         counted = json.loads(path.read_text(encoding="utf-8"))["steps"]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: damaged ({type(error).__name__})") from None
     if not counted == steps == rows:
         raise UserError(f"{path}: counts {counted} steps where steps.jsonl has {steps} and the stream {rows}")
-    return True
 
 
 def _read_records(path: Path) -> Iterable[dict[str, Any]]:

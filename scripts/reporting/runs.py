@@ -17,11 +17,11 @@ from typing import Any
 
 from config import EMBEDDED_READER, ENV_OPTIONS
 
-from .experiments import method_rank
+from .experiments import Figure, method_rank
 from .folders import CURVES, Run, read_run_folder, read_runs, setting_key
 from .naming import method_name, off_default, tell_apart, with_options
 
-__all__ = ["CURVES", "Run", "Setting", "Stream", "group", "read_run_folder", "read_runs"]
+__all__ = ["CURVES", "Run", "Setting", "Stream", "group", "read_run_folder", "read_runs", "select"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,3 +140,18 @@ def _settings(runs: list[Run]) -> tuple[Setting, ...]:
         for identity, found, name in zip(identities, members, names)
     ]
     return tuple(sorted(settings, key=lambda found: (found.llm, method_rank(found.base_method), found.method)))
+
+
+# -- a figure of the paper ---------------------------------------------------------------------------------------------
+
+
+def select(streams: Iterable[Stream], figure: Figure) -> list[Stream]:
+    """The figure's tasks and methods, in the figure's order."""
+    chosen = []
+    for i, stream in enumerate(streams):
+        place = figure.place_of(stream.env, dict(stream.options))
+        shown = [s for s in stream.settings if s.base_method in figure.methods and figure.shows_llm(s.llm)]
+        if place is not None and shown:
+            shown.sort(key=lambda s: (figure.llm_rank(s.llm), s.llm, figure.methods.index(s.base_method), s.method))
+            chosen.append((place, i, replace(stream, settings=tuple(shown))))
+    return [stream for *_, stream in sorted(chosen, key=lambda found: found[:2])]

@@ -93,7 +93,7 @@ def band(curves: np.ndarray, level: float = LEVEL) -> tuple[np.ndarray, np.ndarr
 def smoothed(curve: np.ndarray, window: int) -> np.ndarray:
     """The mean over the `window` steps up to each step, of those that have a value; nan before the first."""
     known = np.isfinite(curve)
-    total = np.concatenate([[0.0], np.cumsum(np.where(known, curve, 0.0))])
+    total = np.concatenate([[0.0], np.cumsum(np.where(known, curve, 0.0), dtype=float)])
     count = np.concatenate([[0], np.cumsum(known)])
     start = np.maximum(np.arange(1, len(curve) + 1) - window, 0)
     n = count[1:] - count[start]

@@ -7,16 +7,15 @@ table loses it when it is copied out of the report.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from . import statistics
+from .experiments import Prices
 from .runs import Setting, Stream
-
-Prices = Mapping[str, tuple[float, float]]  # LLM -> prices of a million prompt and completion tokens
 
 NOT_A_MODEL = "The embedded reader is not a language model: its figures are not the paper's."
 SAMPLE = "SAMPLE data: invented rows, the figures are not the benchmark's."

@@ -1,0 +1,240 @@
+"""The report's plots, as matplotlib figures: curves over the stream, the policy's terms, bars of tasks x methods.
+
+Colours are Okabe and Ito's, which people with any colour vision tell apart, and stay with a method from plot to plot.
+What the data and the LLM are is written on the figure itself, so that a copied picture still says it.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import statistics
+from .folders import CURVES
+from .runs import Setting, Stream
+from .summaries import Summary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CurveOf = Callable[[np.ndarray], np.ndarray]  # rewards to a curve, both [seeds, steps]
+
+COLOURS = {
+    **{"zero-shot": "#6e6e6e", "CASCADE": "#d55e00", "NP-CBR": "#0072b2", "icrl": "#56b4e9", "icrl-plus": "#009e73"},
+    **{"REINFORCE+LoRA": "#cc79a7", "Random": "#b59f00", "LinLogUCB": "#332288", "NeuralLinUCB": "#aa4499"},
+    **{"NeuralLogUCB": "#e69f00"},
+}
+SPARE = ("#117733", "#882255", "#44aa99", "#999933", "#88ccee", "#661100")
+BAND_SEEDS = 3
+BAND_NOTE = "band: 95 % t interval, from three seeds on"
+POINTS = 250  # of a curve, enough for its width on a page
+STYLE = {
+    **{"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True},
+    **{"grid.color": "#e6e6e6", "axes.axisbelow": True, "axes.titlesize": 12},
+    **{"svg.fonttype": "none", "svg.hashsalt": "report"},
+}
+SAMPLE_NOTE = "SAMPLE data: invented rows, not the benchmark"
+READER_NOTE = "answered by the embedded reader, not a language model"
+
+
+def stream_curves(stream: Stream, llm: str) -> Figure | None:
+    """Running success rate and cumulative regret of an LLM's settings, with the t interval over seeds as a band."""
+    settings = [setting for setting in stream.settings if setting.llm == llm and any(run.steps for run in setting.runs)]
+    if not settings:
+        return None
+    figure, (left, right) = _figure(1, 2, 11.5, 4.6)
+    colours = _colours(settings)
+    for axes, curve_of, scale in (
+        (left, statistics.running_success_rate, 100),
+        (right, statistics.cumulative_regret, 1),
+    ):
+        ends = [_draw(axes, setting, colours[setting], curve_of, scale) for setting in settings]
+        axes.set_xlabel("step")
+        axes.set_xlim(0, stream.rows)
+        if axes is left:
+            _fit_to_late(axes, stream.rows, margin=2.0)
+        _label_ends(axes, [end for end in ends if end is not None])
+    left.set_title("running success rate, %", loc="left")
+    right.set_title("cumulative regret", loc="left")
+    notes = ["line: mean over seeds"] if any(len(setting.finished) > 1 for setting in settings) else []
+    notes += [BAND_NOTE] if any(len(setting.finished) >= BAND_SEEDS for setting in settings) else []
+    notes += ["dotted: unfinished runs, in no mean"] if any(setting.unfinished for setting in settings) else []
+    _finish(figure, f"{stream.title}, {llm}", [*_data_notes(stream.is_sample, settings), *notes])
+    return figure
+
+
+def _draw(axes: Axes, setting: Setting, colour: str, curve_of: CurveOf, scale: float) -> tuple[float, str, str] | None:
+    """Draw a setting; returns where its line ends, for its label."""
+    end = None
+    for run in setting.unfinished:
+        if run.steps:
+            curve = scale * curve_of(run.rewards[None])[0]
+            at = _places(run.steps)
+            axes.plot(at + 1, curve[at], color=colour, linewidth=1, linestyle=":")
+            end = (curve[-1], f"{setting.method} (unfinished)", colour)
+    if setting.finished:
+        mean = _draw_mean(axes, scale * curve_of(statistics.rewards(setting.finished)), colour)
+        end = (mean[-1], setting.method, colour)
+    return end
+
+
+def _draw_mean(axes: Axes, curves: np.ndarray, colour: str, **line: Any) -> np.ndarray:
+    """The mean of curves [seeds, steps], with the t interval where there are seeds and steps enough to mean something.
+
+    Two seeds' interval is thirteen times their standard error, and the first rates of a stream are of a few steps.
+    """
+    mean, low, high = statistics.band(curves)
+    at = _places(len(mean))
+    axes.plot(at + 1, mean[at], color=colour, linewidth=1.9, **line)
+    if len(curves) >= BAND_SEEDS:
+        late = at[at >= len(mean) // 20]
+        axes.fill_between(late + 1, low[late], high[late], color=colour, alpha=0.13, linewidth=0)
+    return mean
+
+
+def _places(steps: int) -> np.ndarray:
+    """The steps to draw, from 0: at most POINTS of them, the last among them."""
+    return np.unique(np.linspace(0, steps - 1, POINTS).round().astype(int))
+
+
+def _fit_to_late(axes: Axes, steps: int, margin: float) -> None:
+    """Scale to what the lines do after the first twentieth of the stream: before, means of few steps jump about."""
+    lines = [(np.asarray(line.get_xdata()), np.asarray(line.get_ydata(), float)) for line in axes.get_lines()]
+    late = np.concatenate([y[x > steps / 20] for x, y in lines])
+    late = late[np.isfinite(late)]
+    if len(late):
+        margin = max(margin, 0.12 * float(late.max() - late.min()))
+        axes.set_ylim(late.min() - margin, late.max() + margin)
+
+
+def _label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
+    """Name each line at its right end; names that would overlap are moved apart as little as can be."""
+    from scipy.optimize import isotonic_regression
+
+    low, high = axes.get_ylim()
+    ordered = sorted(ends)
+    gaps = 0.064 * (high - low) * np.arange(len(ordered))
+    values = np.array([end[0] for end in ordered])
+    places = isotonic_regression(values - gaps).x + gaps if len(ordered) else values
+    across = axes.get_yaxis_transform()
+    for place, (value, name, colour) in zip(places, ordered):
+        axes.plot([1.005, 1.03], [value, place], color=colour, linewidth=0.7, transform=across, clip_on=False)
+        axes.text(1.04, place, name, color=colour, fontsize=10, va="center", transform=across)
+    axes.set_ylim(low, high)
+
+
+def stream_terms(stream: Stream, llm: str) -> Figure | None:
+    """The chosen cases' exploit and explore terms over the stream, a panel for each policy that has both."""
+    settings = [
+        setting
+        for setting in stream.settings
+        if setting.llm == llm and setting.finished and all(_explores(run.columns.metrics) for run in setting.finished)
+    ]
+    if not settings:
+        return None
+    columns = min(3, len(settings))
+    lines = -(-len(settings) // columns)
+    figure, grid = _figure(lines, columns, 1.5 + 3.6 * columns, 0.8 + 3.0 * lines)
+    window = max(1, stream.rows // 30)
+    for axes, setting in zip(grid, settings):
+        for name, word, colour in zip(CURVES, ("exploit", "explore"), ("#0072b2", "#d55e00")):
+            curves = [statistics.smoothed(run.columns.metrics[name], window) for run in setting.finished]
+            _draw_mean(axes, np.array(curves), colour, label=word)
+        _fit_to_late(axes, stream.rows, margin=0.02)
+        axes.set_title(setting.method, loc="left")
+        axes.set_xlabel("step")
+        axes.set_xlim(0, stream.rows)
+    for axes in grid[len(settings) :]:
+        axes.remove()
+    grid[0].legend(frameon=False)
+    note = f"terms of the chosen case's score, mean of the last {window} step{'s' if window > 1 else ''}"
+    notes = [*_data_notes(stream.is_sample, settings), note]
+    notes += [BAND_NOTE] if any(len(setting.finished) >= BAND_SEEDS for setting in settings) else []
+    _finish(figure, f"Exploit and explore: {stream.title}, {llm}", notes)
+    return figure
+
+
+def _explores(metrics: dict[str, np.ndarray]) -> bool:
+    return all(name in metrics for name in CURVES) and bool(np.nanmax(np.abs(metrics[CURVES[1]])) > 0)
+
+
+def bars(summary: Summary) -> Figure | None:
+    """Success rate of every task and method of a summary, with the t interval over seeds."""
+    tasks, methods = list(summary.tasks.values()), list(summary.rates)
+    if not any(np.isfinite(v.mean) for found in summary.rates.values() for v in found.values()):
+        return None
+    width = float(np.clip(1.6 + 0.2 * len(tasks) * (len(methods) + 2), 8.0, 12.5))
+    figure, (axes,) = _figure(1, 1, width, 4.4)
+    colours = dict(zip(methods, _named_colours(methods)))
+    share = 0.84 / len(methods)
+    for i, method in enumerate(methods):
+        found = [summary.rates[method].get(task, statistics.NOTHING) for task in tasks]
+        at = np.arange(len(tasks)) + (i - (len(methods) - 1) / 2) * share
+        mean = np.array([100 * value.mean for value in found])
+        half = np.nan_to_num([100 * value.half_width for value in found])
+        axes.bar(at, mean, 0.92 * share, color=colours[method], label=method)
+        seen = half > 0
+        axes.errorbar(at[seen], mean[seen], half[seen], fmt="none", ecolor="#222222", elinewidth=0.9, capsize=1.5)
+    slanted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(tasks) > 3 else {}
+    axes.set_xticks(range(len(tasks)), tasks, **slanted)
+    axes.set_xlim(-0.6, len(tasks) - 0.4)
+    axes.set_ylim(0, 100)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=int(width / 1.9), fontsize=10, frameon=False)
+    axes.set_ylabel("success rate, %")
+    axes.grid(axis="x", visible=False)
+    settings = [setting for _, setting in summary.settings]
+    several = any(len(setting.finished) > 1 for setting in settings)
+    notes = _data_notes(summary.is_sample, settings) + (["whiskers: 95 % t interval over seeds"] if several else [])
+    notes += ["unfinished runs are left out"] if any(setting.unfinished for setting in settings) else []
+    _finish(figure, summary.title, notes)
+    return figure
+
+
+# -- what the plots share ----------------------------------------------------------------------------------------------
+
+
+def _figure(lines: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(lines, columns, squeeze=False)
+    return figure, list(axes.flat)
+
+
+def _finish(figure: Figure, title: str, notes: Iterable[str]) -> None:
+    width = figure.get_figwidth()
+    title = textwrap.fill(title, int(8 * width))
+    note = textwrap.fill(" · ".join(notes), int(14 * width))
+    figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
+    figure.supxlabel(note, x=0.01, ha="left", fontsize=9, color="#555555")
+
+
+def _data_notes(sample: bool, settings: Iterable[Setting]) -> list[str]:
+    reader = any(setting.is_embedded for setting in settings)
+    return ([SAMPLE_NOTE] if sample else []) + ([READER_NOTE] if reader else [])
+
+
+def _colours(settings: list[Setting]) -> dict[Setting, str]:
+    return dict(zip(settings, _named_colours([setting.method for setting in settings])))
+
+
+def _named_colours(methods: list[str]) -> list[str]:
+    spare = iter([*SPARE, *COLOURS.values()] * len(methods))
+    return [COLOURS.get(method) or next(spare) for method in methods]
+
+
+def picture(figure: Figure, kind: str) -> bytes:
+    """`figure` as the bytes of a `png` or `svg` file, the same for the same figure."""
+    import matplotlib
+
+    stream = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(stream, format=kind, dpi=130, metadata={"Date": None} if kind == "svg" else None)
+    return stream.getvalue()

@@ -1,0 +1,395 @@
+"""scripts/report.py: intervals against known answers, what is averaged with what, what every table and plot says."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import itertools
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from planted_runs import plant_run
+
+import main
+from config import Config
+from scripts import report
+from scripts.reporting import naming, plots, statistics, summaries, tables
+from scripts.reporting.experiments import find_figure
+from scripts.reporting.runs import CURVES, Setting, Stream, group, read_runs, select
+
+if TYPE_CHECKING:
+    from encoders import TextEncoder
+
+ZERO, CASCADE, NP_CBR = ("--agent", "zero-shot"), ("--agent", "cbr"), ("--agent", "cbr", "--bandit", "Pretrained")
+
+
+def streams_of(root: Path) -> list[Stream]:
+    return group(read_runs(root))
+
+
+def the_setting(root: Path) -> Setting:
+    (stream,) = streams_of(root)
+    (setting,) = stream.settings
+    return setting
+
+
+# -- statistics ------------------------------------------------------------------------------------------------------
+
+
+def test_t_interval_by_hand() -> None:
+    interval = statistics.t_interval(np.array([0.6, 0.7, 0.8]))
+    half = 4.302652729911275 * 0.1 / np.sqrt(3)  # t(0.975, 2 degrees of freedom) from a table
+    assert interval.mean == pytest.approx(0.7)
+    assert (interval.low, interval.high) == pytest.approx((0.7 - half, 0.7 + half))
+    assert interval.half_width == pytest.approx(half)
+    alone = statistics.t_interval(np.array([0.6]))
+    assert alone.mean == 0.6 and np.isnan(alone.low) and np.isnan(alone.high)
+    assert np.isnan(statistics.t_interval(np.array([])).mean)
+
+
+def test_bootstrap_is_the_normal_interval_on_long_streams() -> None:
+    differences = np.random.default_rng(1).choice([-1, 0, 1], p=[0.1, 0.6, 0.3], size=(5, 3000))
+    interval = statistics.paired_bootstrap(differences)
+    deviation = np.sqrt(np.mean([row.var() for row in differences]) / differences.size)  # within seeds: these are fixed
+    assert interval.mean == pytest.approx(differences.mean())
+    assert interval.low == pytest.approx(interval.mean - 1.959964 * deviation, abs=0.04 * deviation)
+    assert interval.high == pytest.approx(interval.mean + 1.959964 * deviation, abs=0.04 * deviation)
+    assert interval == statistics.paired_bootstrap(differences)
+
+
+@pytest.mark.parametrize("rows", [[[1, 0, -1, 1]], [[1, 0, 0], [-1, 1, 1]]])
+def test_bootstrap_is_the_exact_enumeration_on_tiny_streams(rows: list[list[int]]) -> None:
+    per_seed = [[sum(draw) for draw in itertools.product(row, repeat=len(row))] for row in rows]
+    values = [sum(sums) / np.size(rows) for sums in itertools.product(*per_seed)]
+    for level in (0.5, 0.8, 0.95):
+        interval = statistics.paired_bootstrap(np.array(rows), level=level)
+        exact = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+        assert (interval.low, interval.high) == pytest.approx(tuple(exact))
+
+
+def test_bootstrap_resamples_within_seeds() -> None:
+    apart = np.array([[1] * 50, [-1] * 50])  # the seeds differ, the steps of each do not
+    assert statistics.paired_bootstrap(apart) == statistics.Interval(0.0, 0.0, 0.0)
+
+
+def test_curves_and_bands() -> None:
+    rewards = np.array([[1, 0, 1, 1], [0, 0, 1, 1]])
+    assert statistics.running_success_rate(rewards)[0].tolist() == [1, 1 / 2, 2 / 3, 3 / 4]
+    assert statistics.cumulative_regret(rewards).tolist() == [[0, 1, 1, 1], [1, 2, 2, 2]]
+    mean, low, high = statistics.band(statistics.cumulative_regret(rewards))
+    assert mean.tolist() == [0.5, 1.5, 1.5, 1.5]
+    assert high[0] - mean[0] == pytest.approx(12.706204736 * np.std([0, 1], ddof=1) / np.sqrt(2))
+    assert (mean - low).tolist() == pytest.approx((high - mean).tolist())
+    curve = np.array([np.nan, 2.0, 4.0, np.nan, 6.0])
+    assert statistics.smoothed(curve, 2).tolist() == pytest.approx([np.nan, 2, 3, 4, 6], nan_ok=True)
+
+
+def test_macro_average_is_over_the_tasks_that_all_methods_have() -> None:
+    rates = {"zero-shot": {"a": 0.2, "b": 0.4, "c": 0.9}, "CASCADE": {"a": 0.6, "b": 0.6}}
+    averages, common = statistics.macro_average(rates)
+    assert common == ["a", "b"]
+    assert averages == pytest.approx({"zero-shot": 0.3, "CASCADE": 0.6})
+
+
+# -- what is compared with what --------------------------------------------------------------------------------------
+
+
+def test_settings_and_their_figures(tmp_path: Path) -> None:
+    for seed, rewards in enumerate(([1, 1, 0, 1, 1, 1, 1, 1], [0, 1, 0, 1, 1, 1, 0, 1])):
+        plant_run(tmp_path, rewards, *CASCADE, "--seed", seed)
+        plant_run(tmp_path, [0, 1, 0, 1, 0, 1, 0, 1], *ZERO, "--seed", seed)
+    (stream,) = streams_of(tmp_path)
+    assert [setting.method for setting in stream.settings] == ["zero-shot", "CASCADE"]
+    cascade = stream.settings[1]
+    assert [run.seed for run in cascade.finished] == [0, 1] and cascade.seeds == "2"
+    assert statistics.success_rate(cascade).mean == pytest.approx((7 / 8 + 5 / 8) / 2)
+    assert statistics.last_quarter(cascade).mean == pytest.approx(0.75)
+    assert statistics.regret(cascade).mean == 2
+    found = statistics.difference(cascade, statistics.baseline_of(stream, cascade))
+    assert found.seeds == 2 and found.interval.mean == pytest.approx((3 + 1) / 16)
+    table = tables.stream_table(stream, {"m": (2.0, 10.0)})
+    line = table.shown.iloc[1]
+    assert line["against zero-shot"].startswith("+25.0 [")
+    assert (line["prompt tokens"], line["cost"], line["s a step"]) == ("800", "0.00", "0.750")
+    assert table.numbers["cost"].tolist() == pytest.approx([(800 * 2 + 80 * 10) / 1e6] * 2)
+    assert "cost" not in tables.stream_table(stream, {}).shown
+
+
+def test_mixed_data_is_never_averaged(tmp_path: Path) -> None:
+    for sha256, origin, reward in (("a" * 64, "official", 1), ("b" * 64, "official", 0), ("c" * 64, "sample", 0)):
+        plant_run(tmp_path, [reward] * 4, *ZERO, origin=origin, sha256=sha256)
+    plant_run(tmp_path, [0] * 4, *ZERO, "--shuffle", sha256="a" * 64)
+    streams = streams_of(tmp_path)
+    assert len(streams) == 4 == len({stream.title for stream in streams})
+    assert all(len(setting.runs) == 1 for stream in streams for setting in stream.settings)
+    assert sum(stream.is_sample for stream in streams) == 1
+    assert [s.title for s in streams if "SAMPLE" in s.title] == [s.title for s in streams if s.is_sample]
+    found = summaries.summarize(streams)
+    assert sorted(len(summary.streams) for summary in found) == [1, 1, 2]
+    versions = next(summary for summary in found if len(summary.streams) == 2)
+    assert versions.once == [] and len(versions.tasks) == 2
+    text = summaries.summary_table(versions).markdown()
+    assert "Not averaged" in text and "| macro average |" not in text and "aaaaaaaa" in text and "bbbbbbbb" in text
+
+
+def test_unfinished_runs_are_marked_and_in_no_average(tmp_path: Path) -> None:
+    plant_run(tmp_path, [1, 1, 1, 1], *CASCADE)
+    folder = plant_run(tmp_path, [0, 0], *CASCADE, "--seed", 1, rows=4)
+    with (folder / "steps.jsonl").open("ab") as steps:
+        steps.write('{"step": 3, "task": "é'.encode()[:-1])
+    plant_run(tmp_path, [], *CASCADE, "--seed", 2, rows=4)
+    setting = the_setting(tmp_path)
+    assert setting.seeds == "1 of 3, 2 unfinished at step 2 of 4, 0 of 4"
+    assert statistics.success_rate(setting).mean == 1
+    assert len(setting.unfinished[0].records) == 2
+    (stream,) = streams_of(tmp_path)
+    table = tables.stream_table(stream, {})
+    assert table.shown.iloc[0]["seeds"] == setting.seeds and "2 unfinished runs" in table.markdown()
+    assert table.numbers.iloc[0][["seeds", "unfinished"]].tolist() == [1, 2]
+    svg = plots.picture(plots.stream_curves(stream, "m"), "svg").decode()
+    assert "unfinished runs, in no mean" in svg
+    summary = summaries.summary_table(summaries.summarize([stream])[0]).markdown()
+    assert "2 unfinished runs" in summary and "| lfd | 100.0 (1 of 3 seeds) |" in summary
+
+
+def test_a_setting_without_a_finished_run_has_no_figures(tmp_path: Path) -> None:
+    plant_run(tmp_path, [0, 1], *ZERO, rows=4)
+    (stream,) = streams_of(tmp_path)
+    line = tables.stream_table(stream, {}).shown.iloc[0]
+    assert line["success rate"] == line["regret"] == line["prompt tokens"] == tables.NOTHING
+    assert "zero-shot (unfinished)" in plots.picture(plots.stream_curves(stream, "m"), "svg").decode()
+    assert plots.bars(summaries.summarize([stream])[0]) is None
+
+
+def test_methods_are_called_as_the_paper_does() -> None:
+    cascade = {"env": "lfd", "agent": "cbr", "bandit": "NeuralLinLogUCB", "llm": "m", "comk": 1, "exploration": 0.1}
+    tuned = cascade | {"exploration": 0.3}
+    names = naming.tell_apart([cascade, tuned, cascade | {"comk": 2}, cascade | {"comk": 3}, tuned | {"llm": "n"}])
+    assert names == ["CASCADE", "CASCADE nu=0.3", "CASCADE k=2", "CASCADE comk=3", "CASCADE"]
+    others = [{"agent": "reinforce", "r": 8}, {"agent": "cbr", "bandit": "Pretrained"}, {"agent": "later", "beta": 1}]
+    assert [naming.method_name(identity) for identity in others] == ["REINFORCE+LoRA", "NP-CBR", "later"]
+    later = naming.tell_apart([{"agent": "later", "llm": "m", "beta": beta} for beta in (1, 2)])
+    assert later == ["later beta=1", "later beta=2"]
+
+
+def test_the_settings_of_a_sweep_are_compared(tmp_path: Path) -> None:
+    for nu, rewards in ((0.1, [1, 0]), (0.2, [1, 1]), (0.4, [0, 0])):
+        plant_run(tmp_path, rewards, *CASCADE, "--nu", nu)
+    plant_run(tmp_path, [0, 0], *ZERO)
+    (stream,) = streams_of(tmp_path)
+    (table,) = summaries.sweep_tables(stream)
+    assert table.shown["nu"].tolist() == ["0.2", "0.1", "0.4"] and table.shown[""].tolist() == ["best", "", ""]
+    assert "chosen on the very stream" in table.markdown()
+    plant_run(tmp_path, [1, 0], *CASCADE, "--nu", 0.1, "--seed", 1)
+    (stream,) = streams_of(tmp_path)
+    (table,) = summaries.sweep_tables(stream)  # the luckiest has fewer seeds
+    assert table.shown["nu"].tolist() == ["0.2", "0.1", "0.4"] and table.shown[""].tolist() == ["", "best", ""]
+
+
+def test_figure_filter(tmp_path: Path) -> None:
+    for env in ("bird", "banking77", "ehr"):
+        for method in (CASCADE, ZERO, ("--agent", "cbr", "--bandit", "Random")):
+            plant_run(tmp_path, [1, 0], *method, env=env)
+    plant_run(tmp_path, [1, 1], *ZERO, "--llm", "qwen3-8b", env="bird")
+    streams = streams_of(tmp_path)
+    chosen = select(streams, find_figure("3"))
+    assert [stream.env for stream in chosen] == ["banking77", "bird"]
+    assert [setting.method for stream in chosen for setting in stream.settings] == ["zero-shot", "CASCADE"] * 2
+    assert {setting.llm for stream in select(streams, find_figure("4a")) for setting in stream.settings} == {
+        "qwen3-8b", "m",
+    }  # fmt: skip
+    (summary,) = summaries.summarize(chosen, find_figure("3"))
+    assert summaries.summary_table(summary).title == "Figure 3: Single-turn tasks: m, official rows"
+    assert list(summary.rates) == ["zero-shot", "CASCADE"]
+
+
+def test_figure_variants_of_a_task(tmp_path: Path) -> None:
+    for more in ((), ("--web_search",), ("--judge_llm", "j")):
+        plant_run(tmp_path, [1, 0], *ZERO, *more, env="2wiki")
+    names = [stream.name for stream in select(streams_of(tmp_path), find_figure("6"))]
+    assert names == ["2wiki", "2wiki judge_llm=j", "2wiki web_search"]
+
+
+def test_papers_figures_stand_apart_and_are_marked(tmp_path: Path) -> None:
+    for env, rewards in (("spider", [1, 1]), ("bird", [1, 0])):
+        plant_run(tmp_path, rewards, *CASCADE, env=env)
+        plant_run(tmp_path, [0, 0], *ZERO, env=env)
+    streams = streams_of(tmp_path)
+    table = summaries.reference_table(streams)
+    lines = [tuple(line) for line in table.shown.itertuples(index=False)]
+    source = "paper: StreamBench, arXiv 2406.08747: average of 3 LLMs"
+    assert ("spider", "paper: self-stream-icl", "74.63", source) in lines
+    assert [line[2] for line in lines if line[0] == summaries.MACRO_GAIN] == ["+75.0 points", "+20.9 points"]
+    assert all(line[1].startswith("paper: ") == line[3].startswith("paper: ") for line in lines)
+    assert not any("paper" in cell for stream in streams for cell in tables.stream_table(stream, {}).shown["method"])
+    plant_run(tmp_path / "other", [1], *ZERO, env="lfd")
+    assert summaries.reference_table(streams_of(tmp_path / "other")) is None
+
+
+def test_latex_is_escaped(tmp_path: Path) -> None:
+    plant_run(tmp_path, [1, 0], *ZERO, "--llm", r"a_b & 50%\x{}~^#$<")
+    (stream,) = streams_of(tmp_path)
+    text = tables.stream_table(stream, {}).latex()
+    escaped = r"a\_b \& 50\%\textbackslash{}x\{\}\textasciitilde{}\textasciicircum{}\#\$\textless{}"
+    assert escaped in text
+    assert all(rule in text for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\caption{", r"95 \% t interval"))
+    assert not re.search(r"(?<!\\)[%#_]", text.replace(r"\label{tab:lfd-2-steps}", ""))
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
+
+
+def test_foreign_and_damaged_folders(tmp_path: Path) -> None:
+    good = plant_run(tmp_path, [1, 0], *ZERO)
+    torn = plant_run(tmp_path, [1, 0], *CASCADE)
+    (torn / "steps.jsonl").write_bytes(b'{"step": 1}\n{not json\n')
+    short = plant_run(tmp_path, [1, 0], *NP_CBR)
+    (short / "summary.json").write_text('{"steps": 3}')
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.yaml").write_text("model: x\n")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.yaml").write_text("a: [\n")
+    told: list[str] = []
+    assert [run.folder for run in read_runs(tmp_path, told.append)] == [good]
+    unreadable = plant_run(tmp_path, [1, 0], *ZERO, "--seed", 1)
+    (unreadable / "config.yaml").write_text("identity: [")
+    told.clear()
+    read_runs(tmp_path, told.append)
+    assert any(line.startswith(f"left out: {unreadable}") for line in told) and told[-1].startswith("3 damaged")
+    shutil.rmtree(unreadable)
+    told.clear()
+    read_runs(tmp_path, told.append)
+    assert len(told) == 3 and told[-1] == "2 damaged run folders left out"
+    assert any(line.startswith(f"left out: {torn}") and "steps.jsonl:1: damaged" in line for line in told)
+    assert any(line.startswith(f"left out: {short}") and "counts 3 steps" in line for line in told)
+
+
+def test_the_same_run_twice_counts_once(tmp_path: Path) -> None:
+    plant_run(tmp_path / "a", [0], *ZERO, rows=2)
+    finished = plant_run(tmp_path / "b", [1, 1], *ZERO)
+    told: list[str] = []
+    (run,) = read_runs(tmp_path, told.append)
+    assert run.folder == finished and len(told) == 1 and "the same run as" in told[0]
+
+
+# -- the command line ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sample_runs(tmp_path_factory: pytest.TempPathFactory, text_encoder: TextEncoder) -> Path:
+    """Real runs of the embedded reader on the lfd sample: two methods, two seeds."""
+    root = tmp_path_factory.mktemp("runs")
+    common = ("--env", "lfd", "--data", "sample", "--limit", "24", "--shuffle", "--output_dir", str(root))
+    for seed, method in itertools.product("01", (ZERO, CASCADE)):
+        main.run_seed(Config.from_args([*common, *method, "--seed", seed]), functools.cache(lambda: text_encoder))
+    return root
+
+
+def test_report_of_sample_runs(sample_runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.main([str(sample_runs), "--out", str(tmp_path), "--prices", "embedded-reader=1,2"]) == 0
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert all((tmp_path / link).is_file() for link in re.findall(r"\]\(([^)]+)\)", text))
+    titles = re.findall(r"^\*\*(.*)\*\*$", text, re.M)
+    assert len(titles) == 2 and all("SAMPLE" in title for title in titles)
+    assert text.count("not a language model") >= 3 and "| CASCADE | embedded-reader | 2 |" in text
+    names = {kind: sorted((tmp_path / kind).iterdir()) for kind in ("tables", "plots")}
+    assert [len(names[kind]) for kind in names] == [4, 6]
+    for path in names["tables"]:
+        content = path.read_text(encoding="utf-8")
+        assert "SAMPLE" in content and "not a language model" in content
+        if path.suffix == ".csv":
+            rows = list(csv.DictReader(content.splitlines()))
+            assert {(row["data"], row["method"]) for row in rows} == {("SAMPLE", "zero-shot"), ("SAMPLE", "CASCADE")}
+    for path in names["plots"]:
+        if path.suffix == ".svg":
+            words = " ".join(re.findall(r">([^<>]+)</text>", path.read_text(encoding="utf-8")))
+            assert "SAMPLE data: invented rows" in words and "not a language model" in words
+        else:
+            assert path.read_bytes().startswith(b"\x89PNG")
+    assert not list(tmp_path.rglob("*.new"))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.svg")}
+    assert report.main([str(sample_runs), "--out", str(tmp_path), "--figure", "3"]) == 0
+    assert (tmp_path / "report.md").read_text(encoding="utf-8").startswith("# Figure 3: Single-turn tasks\n")
+    capsys.readouterr()
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+def test_report_of_one_run(sample_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run,) = [run for run in read_runs(sample_runs) if run.agent == "cbr" and run.seed == 0]
+    capsys.readouterr()
+    assert report.main([str(run.folder), "--prices", "embedded-reader=1,2"]) == 0
+    text = capsys.readouterr().out
+    assert "lfd  CASCADE  embedded-reader  seed 0" in text and "finished" in text
+    assert f"({run.rewards.sum()} of 24)" in text and "SAMPLE" in text and "not by a language model" in text
+    cost = (run.columns.prompt_tokens.sum() + 2 * run.columns.completion_tokens.sum()) / 1e6
+    assert re.search(rf"cost +{cost:.4f}", text)
+    assert "The most reused cases" in text and "The worst confusions" in text
+    shown = [case["id"] for record in run.records for case in record["cases"]]
+    most = max(sorted(set(shown)), key=shown.count)
+    assert re.search(rf"^ +{most} +{shown.count(most)} +[01]\.\d\d ", text, re.M)
+    confused = text.partition("The worst confusions")[2].splitlines()[2:]
+    assert sum(int(line.split()[0]) for line in confused if line.strip()) <= 24 - run.rewards.sum()
+
+
+def test_report_of_one_unfinished_run_without_its_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = plant_run(tmp_path, [1, 0, 1], *CASCADE, rows=9, cases=[[], [1], [1]])
+    assert report.main([str(folder)]) == 0
+    text = capsys.readouterr().out
+    assert "UNFINISHED at step 3 of 9" in text and "--prices m=PROMPT,COMPLETION" in text
+    assert re.search(r"^ +1 +2 +0\.50 +answer 0 +task 1 on a line", text, re.M)
+    assert "No confusions: " in text
+    assert report.main([str(folder), "--figure", "3"]) == 2
+    assert "is one run" in capsys.readouterr().err
+    folder = plant_run(tmp_path, [1, 0], *ZERO, env="spider")
+    assert report.main([str(folder)]) == 0
+    text = capsys.readouterr().out
+    assert "the answers of spider are not labels" in text and "No case was shown" in text
+
+
+def test_terms_are_drawn_where_a_policy_explores(tmp_path: Path) -> None:
+    metrics = [{}] + [{CURVES[0]: 0.5 + i / 100, CURVES[1]: 1 / i} for i in range(1, 40)]
+    plant_run(tmp_path, [1] * 40, *CASCADE, metrics=metrics)
+    plant_run(tmp_path, [1] * 40, *NP_CBR, metrics=[values and values | {CURVES[1]: 0.0} for values in metrics])
+    plant_run(tmp_path, [1] * 40, *ZERO)
+    (stream,) = streams_of(tmp_path)
+    figure = plots.stream_terms(stream, "m")
+    (axes,) = figure.axes
+    assert axes.get_title(loc="left") == "CASCADE"
+    assert [line.get_label() for line in axes.lines] == ["exploit", "explore"]
+    assert axes.lines[1].get_ydata()[-1] == pytest.approx(1 / 39)
+
+
+@pytest.mark.parametrize(
+    "arguments, code, words",
+    [
+        (["{root}/none"], 1, "no such folder"),
+        (["{root}"], 1, "no runs here"),
+        (["{root}/runs", "--figure", "33"], 2, "Did you mean '3'?"),
+        (["{root}/runs", "--figure", "5"], 1, "no runs of Figure 5"),
+        (["{root}/runs", "--prices", "m=1"], 2, "NAME=PROMPT,COMPLETION"),
+        (["{root}/runs", "--prices", "m=1,-2"], 2, "NAME=PROMPT,COMPLETION"),
+        (["{root}/runs", "--out", "{root}/file"], 1, "--out chooses another place"),
+    ],
+)
+def test_errors(
+    arguments: list[str], code: int, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    if "runs" in arguments[0]:
+        plant_run(tmp_path / "runs", [1], *ZERO)
+    assert report.main([argument.format(root=tmp_path) for argument in arguments]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and words in line
+
+
+def test_records_are_those_of_the_log(tmp_path: Path) -> None:
+    folder = plant_run(tmp_path, [1, 0, 1], *ZERO)
+    (run,) = read_runs(tmp_path)
+    lines = (folder / "steps.jsonl").read_bytes().split(b"\n")[:-1]
+    assert run.records == [json.loads(line) for line in lines] and "\u2028" in run.records[0]["task"]
+    assert run.rewards.tolist() == [1, 0, 1] and (run.env, run.agent, run.llm, run.seed) == ("lfd", "zero-shot", "m", 0)
