@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from planted_runs import plant_run
 import main
 from config import Config
 from scripts import report
-from scripts.reporting import naming, plots, statistics, summaries, tables
+from scripts.reporting import naming, plots, references, statistics, summaries, tables
 from scripts.reporting.experiments import find_figure
 from scripts.reporting.runs import CURVES, Setting, Stream, group, read_runs, select
 
@@ -72,6 +72,21 @@ def test_bootstrap_is_the_exact_enumeration_on_tiny_streams(rows: list[list[int]
         assert (interval.low, interval.high) == pytest.approx(tuple(exact))
 
 
+def test_macro_bootstrap_is_the_exact_enumeration() -> None:
+    tasks = [np.array([[1, 0, -1]]), np.array([[1, 1], [0, 1]])]
+    means = [
+        [np.mean(draw) for draw in itertools.product(*(itertools.product(row, repeat=len(row)) for row in task))]
+        for task in tasks
+    ]
+    values = [(a + b) / 2 for a, b in itertools.product(*means)]
+    for level in (0.5, 0.9):
+        interval = statistics.macro_bootstrap(tasks, level=level)
+        exact = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+        assert (interval.low, interval.high) == pytest.approx(tuple(exact))
+    assert interval.mean == pytest.approx((0 + 0.75) / 2)
+    assert np.isnan(statistics.macro_bootstrap([tasks[0], np.empty((0, 3))]).mean)
+
+
 def test_bootstrap_resamples_within_seeds() -> None:
     apart = np.array([[1] * 50, [-1] * 50])  # the seeds differ, the steps of each do not
     assert statistics.paired_bootstrap(apart) == statistics.Interval(0.0, 0.0, 0.0)
@@ -89,11 +104,32 @@ def test_curves_and_bands() -> None:
     assert statistics.smoothed(curve, 2).tolist() == pytest.approx([np.nan, 2, 3, 4, 6], nan_ok=True)
 
 
-def test_macro_average_is_over_the_tasks_that_all_methods_have() -> None:
-    rates = {"zero-shot": {"a": 0.2, "b": 0.4, "c": 0.9}, "CASCADE": {"a": 0.6, "b": 0.6}}
-    averages, common = statistics.macro_average(rates)
-    assert common == ["a", "b"]
-    assert averages == pytest.approx({"zero-shot": 0.3, "CASCADE": 0.6})
+def test_macro_average_is_over_the_tasks_that_all_methods_have(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        plant_run(tmp_path, [0, 0, 1, 0], *ZERO, "--seed", seed, env="lfd")
+        plant_run(tmp_path, [1, seed, 1, 1], *CASCADE, "--seed", seed, env="lfd")
+        plant_run(tmp_path, [0, 0], *ZERO, "--seed", seed, env="rca")
+        plant_run(tmp_path, [1, 0], *CASCADE, "--seed", seed, env="rca")
+        plant_run(tmp_path, [1, 1], *ZERO, "--seed", seed, env="mud")
+    plant_run(tmp_path, [1], *CASCADE, env="mud", rows=2)
+    (summary,) = summaries.summarize(streams_of(tmp_path))
+    assert summary.common == ["lfd", "rca"]
+    zero, cascade = summary.averages["zero-shot"], summary.averages["CASCADE"]
+    assert (zero.mean, zero.low, zero.high) == (0.125, 0.125, 0.125)
+    assert cascade.mean == pytest.approx((0.875 + 0.5) / 2)
+    by_seed = [(0.75 + 0.5) / 2, (1 + 0.5) / 2]
+    assert cascade.half_width == pytest.approx(12.706204736 * np.std(by_seed, ddof=1) / np.sqrt(2))
+    gain = summary.gains["CASCADE"]
+    assert gain.seeds == 2 and gain.interval.mean == pytest.approx(cascade.mean - zero.mean)
+    text = summaries.summary_table(summary).markdown()
+    assert "over 2 of 3 tasks, those that all its methods have finished (lfd, rca)" in text
+    assert re.search(r"\| macro average \| 12.5 ± 0.0 \| 68.8 ± [\d.]+ \|", text)
+    assert re.search(r"\| against zero-shot \| – \| \+56.2 \[", text)
+    plant_run(tmp_path, [0, 0], *CASCADE, "--seed", 2, env="rca")  # a seed that the other task lacks
+    (summary,) = summaries.summarize(streams_of(tmp_path))
+    assert np.isnan(summary.averages["CASCADE"].low)
+    assert summary.averages["CASCADE"].mean == pytest.approx((0.875 + 1 / 3) / 2)
+    assert summary.gains["CASCADE"].interval == gain.interval
 
 
 # -- what is compared with what --------------------------------------------------------------------------------------
@@ -173,8 +209,33 @@ def test_methods_are_called_as_the_paper_does() -> None:
     assert names == ["CASCADE", "CASCADE nu=0.3", "CASCADE k=2", "CASCADE comk=3", "CASCADE"]
     others = [{"agent": "reinforce", "r": 8}, {"agent": "cbr", "bandit": "Pretrained"}, {"agent": "later", "beta": 1}]
     assert [naming.method_name(identity) for identity in others] == ["REINFORCE+LoRA", "NP-CBR", "later"]
+    rates = [cascade | {"learning_rate": rate} for rate in (2e-5, 1e-5)]
+    assert naming.tell_apart(rates) == ["CASCADE", "CASCADE learning_rate=1e-05"]
+    rates = [{"agent": "reinforce", "llm": "m", "learning_rate": rate} for rate in (2e-5, 1e-4)]
+    assert naming.tell_apart(rates) == ["REINFORCE+LoRA learning_rate=2e-05", "REINFORCE+LoRA"]
     later = naming.tell_apart([{"agent": "later", "llm": "m", "beta": beta} for beta in (1, 2)])
     assert later == ["later beta=1", "later beta=2"]
+
+
+def test_what_has_to_be_said_of_the_figures(tmp_path: Path) -> None:
+    def text_of(*runs: tuple[object, ...], **more: Any) -> str:
+        root = tmp_path / str(len(list(tmp_path.iterdir())))
+        for run in runs:
+            plant_run(root, [1, 0], *run, **more)
+        (stream,) = streams_of(root)
+        return tables.stream_table(stream, {}).markdown()
+
+    seeds = [(*ZERO, "--seed", 0), (*ZERO, "--seed", 1)]
+    assert "differ in chance alone" in text_of(*seeds) and "differ in chance" not in text_of(ZERO)
+    assert "differ in the order of the stream" in text_of(*[(*run, "--shuffle") for run in seeds])
+    assert "made from the original release" in text_of(ZERO, origin="converted")
+    assert "user's own" in text_of(ZERO, origin="user") and "SAMPLE" in text_of(ZERO, origin="sample")
+    tuned = (*CASCADE, "--llm", "qwen3-8b", "--nu", 0.5)
+    assert tables.TUNED in text_of(tuned) and tables.TUNED not in text_of((*tuned, "--nu", 0.4))
+    assert tables.TUNED not in text_of((*tuned, "--bandit", "LinLogUCB"))
+    assert "retains the ground truth" in text_of(("--agent", "cbrgt"))
+    asked = text_of(("--agent", "cbrdiscover"), ZERO, metrics=[{}, {"NumDiscovery": 9, "DiscoverSuccessRate": 0.25}])
+    assert "counts as a success" in asked and "| 9 (25 %) |" in asked and "| asked |" not in text_of(ZERO)
 
 
 def test_the_settings_of_a_sweep_are_compared(tmp_path: Path) -> None:
@@ -220,15 +281,16 @@ def test_papers_figures_stand_apart_and_are_marked(tmp_path: Path) -> None:
         plant_run(tmp_path, rewards, *CASCADE, env=env)
         plant_run(tmp_path, [0, 0], *ZERO, env=env)
     streams = streams_of(tmp_path)
-    table = summaries.reference_table(streams)
+    table = references.reference_table(streams)
     lines = [tuple(line) for line in table.shown.itertuples(index=False)]
     source = "paper: StreamBench, arXiv 2406.08747: average of 3 LLMs"
     assert ("spider", "paper: self-stream-icl", "74.63", source) in lines
-    assert [line[2] for line in lines if line[0] == summaries.MACRO_GAIN] == ["+75.0 points", "+20.9 points"]
+    gains = [line[2] for line in lines if line[0] == references.MACRO_GAIN]
+    assert gains == ["+75.0 [+50.0, +100.0] points", "+20.9 points"]
     assert all(line[1].startswith("paper: ") == line[3].startswith("paper: ") for line in lines)
     assert not any("paper" in cell for stream in streams for cell in tables.stream_table(stream, {}).shown["method"])
     plant_run(tmp_path / "other", [1], *ZERO, env="lfd")
-    assert summaries.reference_table(streams_of(tmp_path / "other")) is None
+    assert references.reference_table(streams_of(tmp_path / "other")) is None
 
 
 def test_latex_is_escaped(tmp_path: Path) -> None:

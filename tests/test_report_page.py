@@ -211,7 +211,7 @@ def open_run(opened: Watched, folder: Path) -> list[dict[str, Any]]:
                  if str(folder).endswith(option))  # fmt: skip
     opened.tab.select_option("#run", value)
     records = steps(folder)
-    opened.tab.wait_for_function(f"document.querySelector('#count').textContent.startsWith('{len(records)} steps')")
+    opened.tab.locator("#count", has_text=re.compile(f"^{len(records)} steps")).wait_for()  # the page forbids eval
     return records
 
 

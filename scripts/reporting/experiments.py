@@ -34,6 +34,14 @@ def paper_method(identity: Mapping[str, Any]) -> tuple[str, set[str]] | None:
     return max(matching, key=lambda found: len(found[1])) if matching else None
 
 
+def is_tuned(identity: Mapping[str, Any]) -> bool:
+    """Whether the policy's settings are those that the paper tuned for the task and LLM."""
+    task = f"{identity['env']} web_search" if identity.get("web_search") else identity["env"]
+    pair = experiments()["tuned"].get(task, {}).get(identity["llm"])
+    is_cascade = identity.get("bandit") == "NeuralLinLogUCB"
+    return is_cascade and pair == [identity.get("learning_rate"), identity.get("exploration")]
+
+
 def method_rank(name: str) -> int:
     """Where `name` comes in the file's order of methods; other methods come last."""
     names = list(experiments()["methods"])

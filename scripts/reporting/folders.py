@@ -34,6 +34,7 @@ class Columns:
     llm_seconds: np.ndarray
     agent_seconds: np.ndarray
     metrics: dict[str, np.ndarray]
+    asked: tuple[float, float] | None = None  # cbrdiscover: how often it asked, the share that would have failed
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,13 +172,14 @@ def _read_records(path: Path) -> Iterable[dict[str, Any]]:
 
 
 def _read_columns(path: Path) -> Columns:
-    rows, metrics = [], []
+    rows, metrics, last = [], [], {}
     for record in _read_records(path):
         try:
             usage = record["usage"]
             tokens = (usage["prompt_tokens"], usage["completion_tokens"])
             rows.append((record["reward"], *tokens, record["llm_seconds"], record["agent_seconds"]))
-            metrics.append([record["metrics"].get(name, np.nan) for name in CURVES])
+            last = record["metrics"]
+            metrics.append([last.get(name, np.nan) for name in CURVES])
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path}:{len(rows) + 1}: damaged ({type(error).__name__}: {error})") from None
     reward, prompt, completion, llm, agent = np.array(rows, float).reshape(-1, 5).T
@@ -185,4 +187,5 @@ def _read_columns(path: Path) -> Columns:
     return Columns(
         *(column.astype(np.int64) for column in (reward, prompt, completion)),
         llm, agent, {name: curve for name, curve in zip(CURVES, curves) if np.isfinite(curve).any()},
+        (last["NumDiscovery"], last["DiscoverSuccessRate"]) if "NumDiscovery" in last else None,
     )  # fmt: skip

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from config import Config, flag
+from config import LEARNING_RATE, LEARNING_RATES, Config, flag
 
 from .experiments import paper_method
 
@@ -45,7 +45,7 @@ def tell_apart(identities: list[dict[str, Any]]) -> list[str]:
         options = differing(group)
         for i in members:
             own = {option: identities[i][option] for option in options if option in identities[i]}
-            names[i] = with_options(name, off_default(own))
+            names[i] = with_options(name, off_default(own, identities[i]["agent"]))
     return names
 
 
@@ -55,13 +55,11 @@ def differing(identities: list[dict[str, Any]]) -> list[str]:
     return [option for option in options if len({repr(identity.get(option)) for identity in identities}) > 1]
 
 
-def off_default(options: Mapping[str, Any]) -> dict[str, Any]:
+def off_default(options: Mapping[str, Any], agent: str = "") -> dict[str, Any]:
     """Those of `options` that are not at their default; one that this version does not know counts as such if set."""
-    return {
-        option: value
-        for option, value in options.items()
-        if value != (_SPECS[option].default if option in _SPECS else None)
-    }
+    defaults = {option: spec.default for option, spec in _SPECS.items()}
+    defaults["learning_rate"] = LEARNING_RATES.get(agent, LEARNING_RATE)
+    return {option: value for option, value in options.items() if value != defaults.get(option)}
 
 
 def with_options(name: str, options: Mapping[str, Any]) -> str:

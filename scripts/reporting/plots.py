@@ -210,7 +210,7 @@ def _figure(lines: int, columns: int, width: float, height: float) -> tuple[Figu
 
 def _finish(figure: Figure, title: str, notes: Iterable[str]) -> None:
     width = figure.get_figwidth()
-    title = textwrap.fill(title, int(8 * width))
+    title = textwrap.fill(title, int(9.2 * width))
     note = textwrap.fill(" · ".join(notes), int(14 * width))
     figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
     figure.supxlabel(note, x=0.01, ha="left", fontsize=9, color="#555555")

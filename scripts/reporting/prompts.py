@@ -39,7 +39,7 @@ def rebuild(options: dict[str, Any], data: dict[str, Any], records: Iterable[dic
         raise UserError("no prompt was sent: this agent answers with the label")
     if name not in AGENT_DICT:
         raise UserError(f"this version has no agent {name}")
-    env = _open_env(options, data)
+    env = open_env(options, data)
     try:
         agent = Agent(env, None, NoRetrieval(CaseBank()), AGENT_DICT[name])
         return _walk(agent, records)
@@ -47,8 +47,11 @@ def rebuild(options: dict[str, Any], data: dict[str, Any], records: Iterable[dic
         env.close()
 
 
-def _open_env(options: dict[str, Any], data: dict[str, Any]) -> Env:
-    """The run's task on the rows that it played: at their recorded place, or where --data finds them now."""
+def open_env(options: dict[str, Any], data: dict[str, Any]) -> Env:
+    """The run's task on the rows that it played: at their recorded place, or where --data finds them now.
+
+    Raises UserError where they are gone or have changed, or the task cannot be loaded here.
+    """
     known = {spec.name for spec in dataclasses.fields(Config)}
     config = Config(**{name: value for name, value in options.items() if name in known})
     recorded = data["path"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter, defaultdict
 from typing import Any
 
@@ -11,12 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 import terminal
-from config import EMBEDDED_READER, Config
-from env import find_env, make_env
+from config import EMBEDDED_READER
+from env import find_env
 from errors import UserError
 
 from .experiments import Prices
 from .folders import Run
+from .prompts import open_env, rebuild
 
 SHOWN = 10
 PIPE_WIDTH = 120  # where there is no terminal to fit into
@@ -29,12 +29,12 @@ def print_run(run: Run, prices: Prices) -> None:
         console.width = PIPE_WIDTH
     records = run.records
     console.print()
-    for name, text in _headline(run, prices):
+    for name, text in _headline(run, records, prices):
         console.print(Text(f"  {name:<18} {text}"), soft_wrap=True)
     if not records:
         return
     console.print()
-    console.print(_cases_table(records, console.width) or "  No case was shown.")
+    console.print(_cases_table(run, records, console.width) or "  No case was shown.")
     console.print()
     confusions = worst_confusions(run, records)
     if isinstance(confusions, str):
@@ -43,7 +43,7 @@ def print_run(run: Run, prices: Prices) -> None:
         console.print(_confusions_table(confusions))
 
 
-def _headline(run: Run, prices: Prices) -> list[tuple[str, str]]:
+def _headline(run: Run, records: list[dict[str, Any]], prices: Prices) -> list[tuple[str, str]]:
     columns, steps = run.columns, run.steps
     rows = run.data["rows"]
     state = "finished" if run.finished else f"UNFINISHED at step {steps} of {rows}: the figures are of these steps"
@@ -57,6 +57,7 @@ def _headline(run: Run, prices: Prices) -> list[tuple[str, str]]:
             ("success rate", f"{run.rewards.mean():.3f}   ({run.rewards.sum()} of {steps})"),
             ("last quarter", f"{last:.3f}"),
             ("regret", str(steps - run.rewards.sum())),
+            ("no answer", _unanswered(records)),
             ("over the stream", terminal.curve(run.rewards.tolist())),
             ("tokens", f"{prompt:,} prompt, {completion:,} completion"),
             ("cost", _cost(run.llm, prompt, completion, prices)),
@@ -67,6 +68,12 @@ def _headline(run: Run, prices: Prices) -> list[tuple[str, str]]:
     if run.llm == EMBEDDED_READER:
         lines.append(("note", "answered by the embedded reader, not by a language model"))
     return lines
+
+
+def _unanswered(records: list[dict[str, Any]]) -> str:
+    """How many outputs held no answer in the required form: the failures that any kind of task has."""
+    n = sum(record["answer"] is None for record in records)
+    return f"{n} of {len(records)} outputs had none in the required form"
 
 
 def _cost(llm: str, prompt: int, completion: int, prices: Prices) -> str:
@@ -89,14 +96,25 @@ def reused_cases(records: list[dict[str, Any]]) -> list[tuple[int, int, float]]:
     return [(case, len(found), sum(found) / len(found)) for case, found in ranked]
 
 
-def _cases_table(records: list[dict[str, Any]], width: int) -> Table | None:
+def _cases_table(run: Run, records: list[dict[str, Any]], width: int) -> Table | None:
     table = _table("The most reused cases", "id", "shown", "success", "answer", "task")
     found = reused_cases(records)
+    answers = _kept_answers(run, records) if found else {}
     for case, shown, success in found:
         record = records[case - 1]  # a case's id is the step that retained it
-        texts = (_short(record["answer"], 24), _short(record["task"], max(10, width - 54)))
+        texts = (_short(answers.get(case, "?"), 24), _short(record["task"], max(10, width - 54)))
         table.add_row(str(case), str(shown), f"{success:.2f}", *map(Text, texts))
     return table if found else None
+
+
+def _kept_answers(run: Run, records: list[dict[str, Any]]) -> dict[int, Any]:
+    """The answer of each case by its id. An agent may keep another than its own (the ground truth), which the rows
+    tell; without them only the successes' answers are known."""
+    try:
+        kept = [step.kept for step in rebuild(run.options, run.data, records)]
+    except UserError:
+        return {record["step"]: record["answer"] for record in records if record["reward"]}
+    return {case["id"]: case["answer"] for case in kept if case is not None}
 
 
 # -- confusions --------------------------------------------------------------------------------------------------------
@@ -107,19 +125,14 @@ def worst_confusions(run: Run, records: list[dict[str, Any]]) -> list[tuple[str,
 
     The truth is read from the task's rows, which must be those of the run.
     """
-    known = {spec.name for spec in dataclasses.fields(Config)}
     try:
         kind = find_env(run.env)
         if not kind.single_turn or kind.fields.get("label") not in (str, int):
             return f"the answers of {run.env} are not labels"
-        config = Config(**{name: value for name, value in run.options.items() if name in known})
-        where = run.data["path"] or config.data
-        env = make_env(run.env, where, run.seed if config.shuffle else None, config.limit, config)
+        env = open_env(run.options, run.data)
     except UserError as error:
-        return f"the rows cannot be read ({error})"
+        return str(error)
     try:
-        if terminal.describe_data(env)["sha256"] != run.data["sha256"]:
-            return f"{where} has changed since the run"
         return _confusions(env, records)
     finally:
         env.close()

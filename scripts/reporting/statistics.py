@@ -5,6 +5,7 @@ Rewards come as arrays [seeds, steps] of 0 and 1; the seeds of a setting play st
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,17 +119,32 @@ def paired_bootstrap(
     Differences of rewards are -1, 0 or 1, so a seed's resampled sum is drawn from the multinomial distribution of how
     often each distinct value comes, which is the same distribution as drawing the steps and takes no time.
     """
-    differences = np.asarray(differences)
-    if not differences.size:
+    return macro_bootstrap([differences], resamples, level, seed)
+
+
+def macro_bootstrap(
+    tasks: list[np.ndarray], resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0
+) -> Interval:
+    """The mean over tasks of their mean paired differences, every task resampled apart as in `paired_bootstrap`.
+
+    The tasks are fixed, as the seeds are: the interval tells nothing of what other tasks would bring.
+    """
+    tasks = [np.asarray(differences) for differences in tasks]
+    if not all(differences.size for differences in tasks):
         return NOTHING
     generator = np.random.default_rng(seed)
+    means = np.mean([_resampled_means(differences, resamples, generator) for differences in tasks], axis=0)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(np.mean([differences.mean() for differences in tasks])), float(low), float(high))
+
+
+def _resampled_means(differences: np.ndarray, resamples: int, generator: np.random.Generator) -> np.ndarray:
     sums = np.zeros(resamples)
     steps = differences.shape[1]
     for row in differences:
         values, counts = np.unique(row, return_counts=True)
         sums += generator.multinomial(steps, counts / steps, size=resamples) @ values
-    low, high = np.quantile(sums / differences.size, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(differences.mean()), float(low), float(high))
+    return sums / differences.size
 
 
 @dataclass(frozen=True)
@@ -155,25 +171,34 @@ def baseline_of(stream: Stream, setting: Setting) -> Setting | None:
 
 def difference(setting: Setting, baseline: Setting | None, resamples: int = RESAMPLES) -> Difference | None:
     """Success rate of `setting` minus that of `baseline` over the seeds that both have finished, or None."""
-    if baseline is None:
+    differences = paired_differences(setting, baseline)
+    if not len(differences):
         return None
-    others = {run.seed: run for run in baseline.finished}
-    pairs = [(run, others[run.seed]) for run in setting.finished if run.seed in others]
-    if not pairs:
-        return None
-    differences = np.array([run.rewards - other.rewards for run, other in pairs])
-    return Difference(paired_bootstrap(differences, resamples), len(pairs))
+    return Difference(paired_bootstrap(differences, resamples), len(differences))
+
+
+def paired_differences(setting: Setting, baseline: Setting | None) -> np.ndarray:
+    """Rewards of `setting` minus those of `baseline`, [seeds, steps], of the seeds that both have finished."""
+    others = {run.seed: run.rewards for run in baseline.finished} if baseline else {}
+    return np.array([run.rewards - others[run.seed] for run in setting.finished if run.seed in others])
 
 
 # -- over tasks --------------------------------------------------------------------------------------------------------
 
 
-def macro_average(rates: dict[str, dict[str, float]]) -> tuple[dict[str, float], list[str]]:
-    """Each method's mean over the tasks, and which tasks these are: only those that all the methods have.
+def common_tasks(methods: Iterable[Mapping[str, Setting]]) -> list[str]:
+    """The tasks, in the first method's order, that each of the `methods` (task -> setting) has a finished run of."""
+    done = [[task for task, setting in settings.items() if setting.finished] for settings in methods]
+    return [task for task in done[0] if all(task in tasks for tasks in done)] if done else []
 
-    `rates` is method -> task -> success rate.
+
+def macro_average(settings: Iterable[Setting]) -> Interval:
+    """The mean over tasks of their success rates, with the t interval over seeds where all have the same seeds.
+
+    A seed's value is the mean over the tasks, so the interval tells what other seeds would change on these tasks.
     """
-    columns = list(rates.values())
-    common = [task for task in columns[0] if all(task in column for column in columns)] if columns else []
-    averages = {method: float(np.mean([column[task] for task in common])) for method, column in rates.items() if common}
-    return averages, common
+    settings = list(settings)
+    seeds = {tuple(run.seed for run in setting.finished) for setting in settings}
+    if len(seeds) > 1:
+        return Interval(float(np.mean([success_rate(setting).mean for setting in settings])), np.nan, np.nan)
+    return t_interval(np.mean([[run.rewards.mean() for run in setting.finished] for setting in settings], axis=0))

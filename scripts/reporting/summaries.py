@@ -1,4 +1,4 @@
-"""Tables over more than one setting or task: tasks x methods, settings of one method, and the papers' figures."""
+"""Tables over several tasks or settings: tasks x methods with the macro average, and the settings of one method."""
 
 from __future__ import annotations
 
@@ -7,25 +7,21 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from . import statistics
 from .experiments import Figure, experiments
 from .naming import differing, spelled
 from .runs import Setting, Stream
-from .tables import NOT_A_MODEL, NOTHING, SAMPLE, Table, ends, notes_of, signed, slug, where, with_half_width
+from .tables import NOTHING, Table, ends, notes_of, points, slug, where, with_half_width
 
-REFERENCES = Path(__file__).resolve().parent.parent / "references.yaml"
 CHOSEN_AFTERWARDS = (
     "The best setting was chosen on the very stream that it is reported on, so its figure is too good: of several "
     "settings that are equally good the luckiest wins. A fair figure takes the winner to a stream that had no part in "
     "the choice."
 )
-MACRO_GAIN = "macro average against zero-shot"
 Rates = dict[str, dict[str, statistics.Interval]]  # method -> task -> success rate
 
 
@@ -102,9 +98,36 @@ class Summary:
         parts += [f"first {stream.limit:,} steps"] if stream.limit else []
         return f"{self.figure.title if self.figure else 'Summary'}: {', '.join(parts)}"
 
-    @property
-    def notes(self) -> list[str]:
-        return ([SAMPLE] if self.is_sample else []) + ([NOT_A_MODEL] if self.is_embedded else [])
+    # -- the macro average -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def averaged(self) -> dict[str, dict[str, Setting]]:
+        """Of `found`, the methods that have finished anything, with the tasks that may be averaged."""
+        kept = {m: {task: s for task, s in found.items() if task in self.once} for m, found in self.found.items()}
+        return {m: found for m, found in kept.items() if any(setting.finished for setting in found.values())}
+
+    @cached_property
+    def common(self) -> list[str]:
+        """The tasks of the macro average: those that all its methods have finished."""
+        return statistics.common_tasks(self.averaged.values())
+
+    @cached_property
+    def averages(self) -> dict[str, statistics.Interval]:
+        """Each method's macro average."""
+        if not self.common:
+            return {}
+        return {m: statistics.macro_average(found[task] for task in self.common) for m, found in self.averaged.items()}
+
+    @cached_property
+    def gains(self) -> dict[str, statistics.Difference]:
+        """Each method's macro average against zero-shot's, over the seeds that both have finished on every task."""
+        baseline = self.averaged.get("zero-shot")
+        gains = {}
+        for method, found in self.averaged.items() if baseline else ():
+            pairs = [statistics.paired_differences(found[task], baseline[task]) for task in self.common]
+            if found is not baseline and pairs and all(map(len, pairs)):
+                gains[method] = statistics.Difference(statistics.macro_bootstrap(pairs), min(map(len, pairs)))
+        return gains
 
 
 def summarize(streams: Iterable[Stream], figure: Figure | None = None) -> list[Summary]:
@@ -122,9 +145,8 @@ def summary_table(summary: Summary) -> Table:
     rows = [{"task": task} | {m: summary.cell(m, task) for m in methods} for task in summary.tasks.values()]
     notes = ["Success rates in per cent: mean over the finished seeds ± half of the 95 % t interval."]
     if len(rows) > 1:
-        averaged, said = _macro_rows(summary.rates, summary.once)
-        rows += averaged
-        notes.append(said)
+        rows += _macro_rows(summary)
+        notes.append(_macro_note(summary))
     if summary.twice:
         notes.append(f"Not averaged, because several versions of the rows are here: {', '.join(summary.twice)}.")
     if any(setting.method != setting.base_method for _, setting in summary.settings):
@@ -133,31 +155,33 @@ def summary_table(summary: Summary) -> Table:
     if unfinished:
         notes.append(f"{unfinished} unfinished run{'s' if unfinished > 1 else ''}, counted in no figure.")
     numbers = pd.DataFrame(_rate_row(stream, setting) for stream, setting in summary.settings)
-    return Table(slug(summary.title), summary.title, pd.DataFrame(rows), numbers, notes + summary.notes)
+    notes += notes_of(summary.streams, summary.llm)
+    return Table(slug(summary.title), summary.title, pd.DataFrame(rows), numbers, notes)
 
 
-def _macro_rows(rates: Rates, tasks: list[str]) -> tuple[list[dict[str, str]], str]:
-    """The last lines of a summary: the macro average and its difference to zero-shot; and what they are over."""
-    averages, common = macro_average_of(rates, tasks)
+def _macro_rows(summary: Summary) -> list[dict[str, str]]:
+    """The last lines of a summary: the macro average, and what it has above zero-shot's."""
+    if not summary.averages:
+        return []
+    averages = {method: with_half_width(interval) for method, interval in summary.averages.items()}
+    rows = [{"task": "macro average"} | {method: averages.get(method, NOTHING) for method in summary.found}]
+    if summary.gains:
+        gains = {method: points(gain) for method, gain in summary.gains.items()}
+        rows.append({"task": "against zero-shot"} | {method: gains.get(method, NOTHING) for method in summary.found})
+    return rows
+
+
+def _macro_note(summary: Summary) -> str:
+    common, tasks = summary.common, summary.once
     if not common:
-        return [], "No macro average: there is no task that all the methods have finished."
-    missing = [method for method in rates if method not in averages]
-    rows = [{"task": "macro average"} | {m: f"{100 * averages[m]:.1f}" if m in averages else NOTHING for m in rates}]
-    if "zero-shot" in averages and len(averages) > 1:
-        gains = {m: signed(100 * (averages[m] - averages["zero-shot"])) for m in averages if m != "zero-shot"}
-        rows.append({"task": "against zero-shot"} | {method: gains.get(method, NOTHING) for method in rates})
+        return "No macro average: there is no task that all the methods have finished."
     said = f"The macro average is over {len(common)} of {len(tasks)} tasks, those that all its methods have finished"
     said += f" ({', '.join(common)})" if len(common) < len(tasks) else ""
-    return rows, said + (f"; without {', '.join(missing)}, which finished none." if missing else ".")
-
-
-def macro_average_of(rates: Rates, tasks: list[str]) -> tuple[dict[str, float], list[str]]:
-    """The macro average over those of `tasks` that every method with any figure has."""
-    means = {
-        method: {task: found[task].mean for task in tasks if task in found and not math.isnan(found[task].mean)}
-        for method, found in rates.items()
-    }
-    return statistics.macro_average({method: found for method, found in means.items() if found})
+    missing = [method for method in summary.found if method not in summary.averages]
+    said += f"; without {', '.join(missing)}, which finished none." if missing else "."
+    if summary.gains:
+        said += " Against zero-shot in points, with the 95 % interval of a paired bootstrap over each task's stream."
+    return said
 
 
 def _rate_row(stream: Stream, setting: Setting) -> dict[str, Any]:
@@ -203,55 +227,3 @@ def _sweep(stream: Stream, settings: list[Setting]) -> Table:
 
 def _sortable(value: float) -> float:
     return -math.inf if math.isnan(value) else value
-
-
-# -- the papers' figures -----------------------------------------------------------------------------------------------
-
-
-def reference_table(streams: list[Stream]) -> Table | None:
-    """Ours and the papers' figures for the tasks that they report, or None where they report none of ours."""
-    rows = []
-    references = yaml.safe_load(REFERENCES.read_text(encoding="utf-8"))
-    for reference in references:
-        for env, figures in reference.get("tasks", {}).items():
-            ours = [_ours(stream, setting) for stream in streams if stream.env == env for setting in stream.settings]
-            theirs = [_theirs(env, method, f"{value:.2f}", reference["source"]) for method, value in figures.items()]
-            rows += ours + theirs if ours else []
-    gains = _macro_gains(streams)
-    for reference in references if gains else ():
-        for method, value in reference.get("macro_difference", {}).items():
-            theirs = _theirs(MACRO_GAIN, method, f"{value:+.1f} points", reference["source"])
-            rows += [*gains, theirs]
-    if not rows:
-        return None
-    notes = [
-        "Lines that begin with `paper:` are the papers' own figures, measured with other LLMs and maybe another order "
-        "of the stream: a sense of scale, not a comparison.",
-        *notes_of(streams),
-    ]
-    sample = " (some of ours on SAMPLE data)" if any(stream.is_sample for stream in streams) else ""
-    frame = pd.DataFrame(rows)
-    return Table("references", f"Beside the papers' figures{sample}", frame, frame, notes)
-
-
-def _ours(stream: Stream, setting: Setting) -> dict[str, str]:
-    rate = with_half_width(statistics.success_rate(setting))
-    reader = " (not a language model)" if setting.is_embedded else ""
-    of = f"ours: {setting.llm}{reader}, {stream.title}"
-    return {"task": stream.env, "method": setting.method, "success rate": rate, "whose": of}
-
-
-def _theirs(task: str, method: str, value: str, source: str) -> dict[str, str]:
-    return {"task": task, "method": f"paper: {method}", "success rate": value, "whose": f"paper: {source}"}
-
-
-def _macro_gains(streams: list[Stream]) -> list[dict[str, str]]:
-    """CASCADE's macro average minus zero-shot's, for each summary that has both."""
-    rows = []
-    for summary in summarize(streams):
-        averages, tasks = macro_average_of(summary.rates, summary.once)
-        if len(tasks) > 1 and {"CASCADE", "zero-shot"} <= averages.keys():
-            gain = f"{signed(100 * (averages['CASCADE'] - averages['zero-shot']))} points"
-            whose = f"ours: {summary.title}, {len(tasks)} tasks"
-            rows.append({"task": MACRO_GAIN, "method": "CASCADE", "success rate": gain, "whose": whose})
-    return rows

@@ -14,11 +14,20 @@ import numpy as np
 import pandas as pd
 
 from . import statistics
-from .experiments import Prices
+from .experiments import Prices, is_tuned
 from .runs import Setting, Stream
 
 NOT_A_MODEL = "The embedded reader is not a language model: its figures are not the paper's."
 SAMPLE = "SAMPLE data: invented rows, the figures are not the benchmark's."
+ROWS = {  # what has to be said of rows, by their origin
+    "sample": SAMPLE,
+    "converted": "Converted rows: made from the original release, so the stream is not the benchmark's.",
+    "user": "Rows of the user's own: not the benchmark's stream.",
+}
+TUNED = (
+    "CASCADE's learning rate and nu are the paper's for this task and LLM, which were tuned on the stream that they "
+    "are reported on: its figures are the better for it."
+)
 NOTHING = "–"
 
 
@@ -72,13 +81,13 @@ def with_half_width(interval: statistics.Interval, factor: float = 100, digits: 
     return text if math.isnan(interval.low) else f"{text} ± {factor * interval.half_width:,.{digits}f}"
 
 
-def points(difference: statistics.Difference | None, seeds: int) -> str:
-    """`+10.4 [9.1, 11.8]` in percentage points; over how many seeds, where that is not all of `seeds`."""
+def points(difference: statistics.Difference | None, seeds: int | None = None) -> str:
+    """`+10.4 [+9.1, +11.8]` in percentage points; over how many seeds, where `seeds` is given and not that number."""
     if difference is None:
         return NOTHING
     interval = difference.interval.scaled(100)
     text = f"{signed(interval.mean)} [{signed(interval.low)}, {signed(interval.high)}]"
-    return text if difference.seeds == seeds else f"{text}, {difference.seeds} of {seeds} seeds"
+    return text if seeds in (None, difference.seeds) else f"{text}, {difference.seeds} of {seeds} seeds"
 
 
 def signed(value: float) -> str:
@@ -92,17 +101,43 @@ def mean_of(setting: Setting, column: str) -> float:
     return float(np.mean([getattr(run.columns, column).sum() for run in setting.finished] or [math.nan]))
 
 
+def asked_of(setting: Setting) -> tuple[float, float] | None:
+    """cbrdiscover: how often a finished run asked for the ground truth, and the share that would have failed."""
+    asked = [run.columns.asked for run in setting.finished if run.columns.asked is not None]
+    return tuple(np.mean(asked, axis=0)) if asked else None
+
+
 def cost(setting: Setting, prices: Prices) -> float:
     """What a run's tokens cost at the given prices, answers from a cache too; nan where the LLM has no price."""
     prompt, completion = prices.get(setting.llm, (math.nan, math.nan))
     return (mean_of(setting, "prompt_tokens") * prompt + mean_of(setting, "completion_tokens") * completion) / 1e6
 
 
-def notes_of(streams: Iterable[Stream]) -> list[str]:
-    """What has to be said of the data and the LLM."""
+def notes_of(streams: Iterable[Stream], llm: str | None = None) -> list[str]:
+    """What has to be said of the data, the LLM, the seeds and the methods; of one LLM's settings where it is given."""
     streams = list(streams)
-    notes = [SAMPLE] if any(stream.is_sample for stream in streams) else []
-    return notes + ([NOT_A_MODEL] if any(stream.has_embedded for stream in streams) else [])
+    settings = [setting for stream in streams for setting in stream.settings if llm in (None, setting.llm)]
+    agents = {setting.identity["agent"] for setting in settings}
+    notes = [note for origin, note in ROWS.items() if any(stream.origin == origin for stream in streams)]
+    notes += [NOT_A_MODEL] if any(setting.is_embedded for setting in settings) else []
+    notes += _seed_notes(streams) if any(len(setting.finished) > 1 for setting in settings) else []
+    notes += [TUNED] if any(is_tuned(setting.identity) for setting in settings) else []
+    notes += ["cbrgt retains the ground truth of every query, more than one bit."] if "cbrgt" in agents else []
+    if "cbrdiscover" in agents:
+        notes.append("cbrdiscover: a step that asked for the ground truth counts as a success.")
+    return notes
+
+
+def _seed_notes(streams: list[Stream]) -> list[str]:
+    """What the runs of a setting differ in, which is what an interval over seeds is about."""
+    if all(stream.shuffle for stream in streams):
+        return ["The seeds differ in the order of the stream and in chance."]
+    if any(stream.shuffle for stream in streams):
+        return []
+    return [
+        "The seeds differ in chance alone (sampling, the policy's draws), for the stream keeps the file's order: "
+        "± 0.0 says that they gave the same, not that another order would."
+    ]
 
 
 # -- one stream --------------------------------------------------------------------------------------------------------
@@ -112,12 +147,16 @@ def stream_table(stream: Stream, prices: Prices) -> Table:
     """Every setting of a stream: what it reached, against zero-shot, what it cost."""
     rows = [_row(stream, setting, prices) for setting in stream.settings]
     shown = pd.DataFrame([row[0] for row in rows])
-    if not prices:
-        shown = shown.drop(columns="cost")
+    idle = [column for column in ("cost", "asked") if (shown[column] == NOTHING).all()]
+    shown = shown.drop(columns=idle)
     notes = [
         "Success rates in per cent: mean over the finished seeds ± half of the 95 % t interval. Against zero-shot in "
         "points, with the 95 % interval of a paired bootstrap over the stream. Tokens, cost and time are of one run."
     ]
+    if "cost" in shown:
+        notes.append("Cost at the prices given; answers from a cache cost as if they had been asked for.")
+    if "asked" in shown:
+        notes.append("Asked: the steps that asked for the ground truth, and how many of them would have failed.")
     unfinished = sum(len(setting.unfinished) for setting in stream.settings)
     if unfinished:
         notes.append(f"{unfinished} unfinished run{'s' if unfinished > 1 else ''}, counted in no figure.")
@@ -135,7 +174,7 @@ def _row(stream: Stream, setting: Setting, prices: Prices) -> tuple[dict[str, st
     tokens = {name: mean_of(setting, name) for name in ("prompt_tokens", "completion_tokens")}
     seconds = {name: mean_of(setting, name) for name in ("llm_seconds", "agent_seconds")}
     per_step = sum(seconds.values()) / stream.rows
-    price = cost(setting, prices)
+    price, asked = cost(setting, prices), asked_of(setting)
     shown = {
         "method": setting.method,
         "llm": setting.llm,
@@ -144,6 +183,7 @@ def _row(stream: Stream, setting: Setting, prices: Prices) -> tuple[dict[str, st
         "against zero-shot": points(against, n),
         "last quarter": with_half_width(last),
         "regret": with_half_width(regret, 1, 0),
+        "asked": f"{asked[0]:,.0f} ({100 * asked[1]:.0f} %)" if asked else NOTHING,
         "prompt tokens": _number(tokens["prompt_tokens"]),
         "completion tokens": _number(tokens["completion_tokens"]),
         "cost": NOTHING if math.isnan(price) else f"{price:,.2f}",
@@ -160,6 +200,7 @@ def _row(stream: Stream, setting: Setting, prices: Prices) -> tuple[dict[str, st
         "paired_seeds": against.seeds if against else 0,
         **ends("last_quarter", last),
         **ends("regret", regret),
+        **{"asked": asked[0] if asked else None, "asked_failing": asked[1] if asked else None},
         **tokens,
         "cost": price,
         **seconds,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import plots
 from .experiments import Figure, Prices
+from .page import write_page
+from .references import reference_table
 from .runs import Stream
-from .summaries import reference_table, summarize, summary_table, sweep_tables
+from .summaries import summarize, summary_table, sweep_tables
 from .tables import Table, notes_of, slug, stream_table
 
 HOW = """\
@@ -20,22 +23,22 @@ def write_report(streams: list[Stream], figure: Figure | None, prices: Prices, l
     """Write everything into `out`; files of an earlier report with other names stay."""
     title = figure.title if figure else "Report"
     parts = [f"# {title}", *notes_of(streams), HOW]
-    summaries = summarize(streams, figure)
-    for summary in summaries:
-        parts += ["## " + summary.title, _write_table(out, summary_table(summary))]
+    overviews = []
+    for summary in summarize(streams, figure):
+        overviews.append(summary_table(summary))
+        parts += ["## " + summary.title, _write_table(out, overviews[-1])]
         parts += _write_plot(out, plots.bars(summary), slug(summary.title), summary.title)
     references = reference_table(streams)
     if references is not None:
+        overviews.append(references)
         parts += ["## Beside the papers' figures", _write_table(out, references)]
     for stream in streams:
         parts += _stream_part(out, stream, prices)
     if left_out:
         parts += ["## Left out", "\n".join(f"- {line}" for line in left_out)]
     write_atomically(out / "report.md", ("\n\n".join(part.strip() for part in parts) + "\n").encode())
-    if find_spec("scripts.reporting.page") is not None:
-        from .page import write_page
-
-        write_page(out / "report.html", streams, dict(prices))
+    with replacing(out / "report.html") as page:
+        write_page(page, streams, prices, title, overviews)
 
 
 def _stream_part(out: Path, stream: Stream, prices: Prices) -> list[str]:
@@ -65,7 +68,14 @@ def _write_plot(out: Path, figure: plots.Figure | None, name: str, title: str) -
 
 
 def write_atomically(path: Path, content: bytes) -> None:
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, which takes the place of `path` once all is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".new")
-    temporary.write_bytes(content)
+    yield temporary
     temporary.replace(path)
