@@ -52,44 +52,63 @@ def test_t_interval_by_hand() -> None:
     assert np.isnan(statistics.t_interval(np.array([])).mean)
 
 
+def in_order(differences: Any) -> statistics.Paired:
+    """Seeds that answered the same rows in the same order."""
+    differences = np.array(differences)
+    return statistics.Paired(differences, np.broadcast_to(np.arange(differences.shape[1]), differences.shape))
+
+
 def test_bootstrap_is_the_normal_interval_on_long_streams() -> None:
     differences = np.random.default_rng(1).choice([-1, 0, 1], p=[0.1, 0.6, 0.3], size=(5, 3000))
-    interval = statistics.paired_bootstrap(differences)
-    deviation = np.sqrt(np.mean([row.var() for row in differences]) / differences.size)  # within seeds: these are fixed
+    interval = statistics.paired_bootstrap(in_order(differences))
+    deviation = differences.mean(axis=0).std() / np.sqrt(3000)  # of the rows' means over the seeds
     assert interval.mean == pytest.approx(differences.mean())
     assert interval.low == pytest.approx(interval.mean - 1.959964 * deviation, abs=0.04 * deviation)
     assert interval.high == pytest.approx(interval.mean + 1.959964 * deviation, abs=0.04 * deviation)
-    assert interval == statistics.paired_bootstrap(differences)
+    assert interval == statistics.paired_bootstrap(in_order(differences))
 
 
-@pytest.mark.parametrize("rows", [[[1, 0, -1, 1]], [[1, 0, 0], [-1, 1, 1]]])
-def test_bootstrap_is_the_exact_enumeration_on_tiny_streams(rows: list[list[int]]) -> None:
-    per_seed = [[sum(draw) for draw in itertools.product(row, repeat=len(row))] for row in rows]
-    values = [sum(sums) / np.size(rows) for sums in itertools.product(*per_seed)]
+ROWS = [
+    ([[1, 0, -1, 1]], [[0, 1, 2, 3]]),
+    ([[1, 0, 0], [-1, 1, 1]], [[0, 1, 2], [2, 0, 1]]),
+    ([[1, 0], [-1, 1]], [[0, 1], [1, 2]]),  # the first steps of another order: not all rows are in all seeds
+    ([[1, 0, 0, 1]], [[7, 7, 8, 9]]),  # a row that comes twice
+]
+
+
+@pytest.mark.parametrize("differences, rows", ROWS)
+def test_bootstrap_is_the_exact_enumeration_on_tiny_streams(differences: list, rows: list) -> None:
+    answers = [
+        [d for one, at in zip(differences, rows) for d, here in zip(one, at) if here == row]
+        for row in sorted({row for at in rows for row in at})
+    ]
+    values = [np.mean(sum(draw, [])) for draw in itertools.product(answers, repeat=len(answers))]
     for level in (0.5, 0.8, 0.95):
-        interval = statistics.paired_bootstrap(np.array(rows), level=level)
+        interval = statistics.paired_bootstrap(statistics.Paired(np.array(differences), np.array(rows)), level=level)
         exact = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+        assert interval.mean == pytest.approx(np.mean(differences))
         assert (interval.low, interval.high) == pytest.approx(tuple(exact))
 
 
 def test_macro_bootstrap_is_the_exact_enumeration() -> None:
-    tasks = [np.array([[1, 0, -1]]), np.array([[1, 1], [0, 1]])]
-    means = [
-        [np.mean(draw) for draw in itertools.product(*(itertools.product(row, repeat=len(row)) for row in task))]
-        for task in tasks
-    ]
+    tasks = [np.array([[1, 0, -1]]), np.array([[1, 0, 1]])]
+    means = [[np.mean(draw) for draw in itertools.product(task[0], repeat=3)] for task in tasks]
     values = [(a + b) / 2 for a, b in itertools.product(*means)]
     for level in (0.5, 0.9):
-        interval = statistics.macro_bootstrap(tasks, level=level)
+        interval = statistics.macro_bootstrap([in_order(task) for task in tasks], level=level)
         exact = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
         assert (interval.low, interval.high) == pytest.approx(tuple(exact))
-    assert interval.mean == pytest.approx((0 + 0.75) / 2)
-    assert np.isnan(statistics.macro_bootstrap([tasks[0], np.empty((0, 3))]).mean)
+    assert interval.mean == pytest.approx((0 + 2 / 3) / 2)
+    assert np.isnan(statistics.macro_bootstrap([in_order(tasks[0]), in_order(np.empty((0, 3)))]).mean)
 
 
-def test_bootstrap_resamples_within_seeds() -> None:
-    apart = np.array([[1] * 50, [-1] * 50])  # the seeds differ, the steps of each do not
-    assert statistics.paired_bootstrap(apart) == statistics.Interval(0.0, 0.0, 0.0)
+def test_seeds_are_not_more_queries() -> None:
+    """Seeds that all did the same are one seed, and the order in which they answered the rows changes nothing."""
+    one = np.random.default_rng(2).choice([-1, 0, 1], size=(1, 400))
+    alone = statistics.paired_bootstrap(in_order(one))
+    assert statistics.paired_bootstrap(in_order(np.repeat(one, 5, axis=0))) == alone
+    orders = np.array([np.random.default_rng(seed).permutation(400) for seed in range(5)])
+    assert statistics.paired_bootstrap(statistics.Paired(one[0][orders], orders)) == alone
 
 
 def test_curves_and_bands() -> None:
@@ -154,6 +173,20 @@ def test_settings_and_their_figures(tmp_path: Path) -> None:
     assert (line["prompt tokens"], line["cost"], line["s a step"]) == ("800", "0.00", "0.750")
     assert table.numbers["cost"].tolist() == pytest.approx([(800 * 2 + 80 * 10) / 1e6] * 2)
     assert "cost" not in tables.stream_table(stream, {}).shown
+
+
+def test_only_runs_of_the_same_rows_are_paired(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        plant_run(tmp_path, [1, 1, 0], *CASCADE, "--seed", seed)
+        folder = plant_run(tmp_path, [1, 0, 0], *ZERO, "--seed", seed)
+    (stream,) = streams_of(tmp_path)
+    assert statistics.difference(*reversed(stream.settings)).seeds == 2
+    steps = folder / "steps.jsonl"
+    steps.write_text(steps.read_text(encoding="utf-8").replace("task 2", "task 9"), encoding="utf-8")
+    (stream,) = streams_of(tmp_path)
+    found = statistics.difference(*reversed(stream.settings))
+    assert found.seeds == 1 and found.interval.mean == pytest.approx(1 / 3)
+    assert "1 of 2 seeds" in tables.stream_table(stream, {}).markdown()
 
 
 def test_mixed_data_is_never_averaged(tmp_path: Path) -> None:

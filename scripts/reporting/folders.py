@@ -6,6 +6,7 @@ into memory.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ class Columns:
     """What figures are made of, one entry a step; a metric that a step lacks is nan."""
 
     rewards: np.ndarray
+    rows: np.ndarray  # which row was answered: a hash of the task's text
     prompt_tokens: np.ndarray
     completion_tokens: np.ndarray
     llm_seconds: np.ndarray
@@ -172,20 +174,25 @@ def _read_records(path: Path) -> Iterable[dict[str, Any]]:
 
 
 def _read_columns(path: Path) -> Columns:
-    rows, metrics, last = [], [], {}
+    rows, tasks, metrics, last = [], [], [], {}
     for record in _read_records(path):
         try:
             usage = record["usage"]
             tokens = (usage["prompt_tokens"], usage["completion_tokens"])
             rows.append((record["reward"], *tokens, record["llm_seconds"], record["agent_seconds"]))
+            tasks.append(_hash(record["task"]))
             last = record["metrics"]
             metrics.append([last.get(name, np.nan) for name in CURVES])
         except (KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}:{len(rows) + 1}: damaged ({type(error).__name__}: {error})") from None
+            raise UserError(f"{path}:{record['step']}: damaged ({type(error).__name__}: {error})") from None
     reward, prompt, completion, llm, agent = np.array(rows, float).reshape(-1, 5).T
     curves = np.array(metrics, np.float32).reshape(-1, len(CURVES)).T
     return Columns(
-        *(column.astype(np.int64) for column in (reward, prompt, completion)),
+        reward.astype(np.int64), np.array(tasks, np.uint64), prompt.astype(np.int64), completion.astype(np.int64),
         llm, agent, {name: curve for name, curve in zip(CURVES, curves) if np.isfinite(curve).any()},
         (last["NumDiscovery"], last["DiscoverSuccessRate"]) if "NumDiscovery" in last else None,
     )  # fmt: skip
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(errors="replace"), digest_size=8).digest(), "little")

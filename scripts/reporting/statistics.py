@@ -104,47 +104,64 @@ def smoothed(curve: np.ndarray, window: int) -> np.ndarray:
 # -- differences -------------------------------------------------------------------------------------------------------
 
 
-def paired_bootstrap(
-    differences: np.ndarray, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0
-) -> Interval:
-    """The mean of paired differences with its percentile interval, resampling the steps within each seed.
+@dataclass(frozen=True)
+class Paired:
+    """Reward minus the baseline's reward of the same seed at the same step, and which row both answered there.
 
-    What is done: `differences` [seeds, steps] are reward minus baseline reward of the same seed at the same step, so
-    both answered the same row. In each resample every seed draws as many steps as it has, with replacement and apart
-    from the other seeds; the resample's value is the mean over all that was drawn. The interval's ends are the
-    percentiles of these values, 2.5 and 97.5 for 95 %. The seeds are fixed, not resampled: the interval tells how the
-    difference depends on which queries came, not on the seed, which the t interval over seeds shows. Steps are drawn
-    one by one, although a learning agent's steps depend on one another.
-
-    Differences of rewards are -1, 0 or 1, so a seed's resampled sum is drawn from the multinomial distribution of how
-    often each distinct value comes, which is the same distribution as drawing the steps and takes no time.
+    Both arrays are [seeds, steps]; `rows` holds a number for each row, the same in all seeds.
     """
-    return macro_bootstrap([differences], resamples, level, seed)
+
+    differences: np.ndarray
+    rows: np.ndarray
+
+    @property
+    def seeds(self) -> int:
+        return len(self.differences)
+
+
+def paired_bootstrap(pairs: Paired, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0) -> Interval:
+    """The mean of paired differences with its percentile interval, resampling the rows of the stream.
+
+    What is done: each resample draws as many rows as the seeds have answered, with replacement; a row brings its
+    differences of all seeds, wherever in their streams they answered it. The resample's value is the mean over all
+    that was drawn, and the interval's ends are the percentiles of these values, 2.5 and 97.5 for 95 %.
+
+    Rows are drawn, not steps of each seed apart, because the seeds answer the same rows: five seeds are not five times
+    as many queries. The seeds are fixed, not resampled: the interval tells how the difference depends on which queries
+    came, not on the seed, which the t interval over seeds shows. Rows are drawn one by one, although a learning
+    agent's answers depend on those before.
+    """
+    return macro_bootstrap([pairs], resamples, level, seed)
 
 
 def macro_bootstrap(
-    tasks: list[np.ndarray], resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0
+    tasks: list[Paired], resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0
 ) -> Interval:
     """The mean over tasks of their mean paired differences, every task resampled apart as in `paired_bootstrap`.
 
     The tasks are fixed, as the seeds are: the interval tells nothing of what other tasks would bring.
     """
-    tasks = [np.asarray(differences) for differences in tasks]
-    if not all(differences.size for differences in tasks):
+    if not tasks or not all(pairs.differences.size for pairs in tasks):
         return NOTHING
     generator = np.random.default_rng(seed)
-    means = np.mean([_resampled_means(differences, resamples, generator) for differences in tasks], axis=0)
+    means = np.mean([_resampled_means(pairs, resamples, generator) for pairs in tasks], axis=0)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(np.mean([differences.mean() for differences in tasks])), float(low), float(high))
+    return Interval(float(np.mean([pairs.differences.mean() for pairs in tasks])), float(low), float(high))
 
 
-def _resampled_means(differences: np.ndarray, resamples: int, generator: np.random.Generator) -> np.ndarray:
-    sums = np.zeros(resamples)
-    steps = differences.shape[1]
-    for row in differences:
-        values, counts = np.unique(row, return_counts=True)
-        sums += generator.multinomial(steps, counts / steps, size=resamples) @ values
-    return sums / differences.size
+def _resampled_means(pairs: Paired, resamples: int, generator: np.random.Generator) -> np.ndarray:
+    """The mean difference of each resample.
+
+    A row counts only by its sum of differences and how many these are, and few such pairs occur. So how often each
+    is drawn is taken from the multinomial distribution, which is drawing the rows one by one, in no time.
+    """
+    _, row = np.unique(pairs.rows, return_inverse=True)
+    counts = np.bincount(row.ravel())
+    sums = np.bincount(row.ravel(), weights=pairs.differences.ravel())
+    kinds, frequency = np.unique(np.stack([sums, counts], axis=1), axis=0, return_counts=True)
+    drawn = generator.multinomial(len(counts), frequency / len(counts), size=resamples)
+    total, number = (drawn @ kinds).T
+    return total / number
 
 
 @dataclass(frozen=True)
@@ -171,16 +188,17 @@ def baseline_of(stream: Stream, setting: Setting) -> Setting | None:
 
 def difference(setting: Setting, baseline: Setting | None, resamples: int = RESAMPLES) -> Difference | None:
     """Success rate of `setting` minus that of `baseline` over the seeds that both have finished, or None."""
-    differences = paired_differences(setting, baseline)
-    if not len(differences):
-        return None
-    return Difference(paired_bootstrap(differences, resamples), len(differences))
+    pairs = paired(setting, baseline)
+    return Difference(paired_bootstrap(pairs, resamples), pairs.seeds) if pairs.seeds else None
 
 
-def paired_differences(setting: Setting, baseline: Setting | None) -> np.ndarray:
-    """Rewards of `setting` minus those of `baseline`, [seeds, steps], of the seeds that both have finished."""
-    others = {run.seed: run.rewards for run in baseline.finished} if baseline else {}
-    return np.array([run.rewards - others[run.seed] for run in setting.finished if run.seed in others])
+def paired(setting: Setting, baseline: Setting | None) -> Paired:
+    """`setting` against `baseline`, over the seeds that both have finished, on the same rows in the same order."""
+    others = {run.seed: run.columns for run in baseline.finished} if baseline else {}
+    pairs = [(run.columns, others[run.seed]) for run in setting.finished if run.seed in others]
+    pairs = [(one, other) for one, other in pairs if np.array_equal(one.rows, other.rows)]
+    differences = np.array([one.rewards - other.rewards for one, other in pairs])
+    return Paired(differences, np.array([one.rows for one, _ in pairs]))
 
 
 # -- over tasks --------------------------------------------------------------------------------------------------------

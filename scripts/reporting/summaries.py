@@ -124,9 +124,10 @@ class Summary:
         baseline = self.averaged.get("zero-shot")
         gains = {}
         for method, found in self.averaged.items() if baseline else ():
-            pairs = [statistics.paired_differences(found[task], baseline[task]) for task in self.common]
-            if found is not baseline and pairs and all(map(len, pairs)):
-                gains[method] = statistics.Difference(statistics.macro_bootstrap(pairs), min(map(len, pairs)))
+            pairs = [statistics.paired(found[task], baseline[task]) for task in self.common]
+            seeds = min((pair.seeds for pair in pairs), default=0)
+            if found is not baseline and seeds:
+                gains[method] = statistics.Difference(statistics.macro_bootstrap(pairs), seeds)
         return gains
 
 

@@ -16,7 +16,8 @@ from .tables import Table, notes_of, slug, stream_table
 
 HOW = """\
 Every figure is of finished runs. The t interval is over seeds: what another seed would change. The paired bootstrap
-(10,000 resamples) draws steps anew within each seed and keeps the seeds: what other queries would change."""
+(10,000 resamples) draws the rows of the stream anew, each with its answers of all seeds: what other queries would
+change."""
 
 
 def write_report(streams: list[Stream], figure: Figure | None, prices: Prices, left_out: list[str], out: Path) -> None:
