@@ -315,12 +315,14 @@ def test_papers_figures_stand_apart_and_are_marked(tmp_path: Path) -> None:
         plant_run(tmp_path, [0, 0], *ZERO, env=env)
     streams = streams_of(tmp_path)
     table = references.reference_table(streams)
-    lines = [tuple(line) for line in table.shown.itertuples(index=False)]
-    source = "paper: StreamBench, arXiv 2406.08747: average of 3 LLMs"
-    assert ("spider", "paper: self-stream-icl", "74.63", source) in lines
-    gains = [line[2] for line in lines if line[0] == references.MACRO_GAIN]
-    assert gains == ["+75.0 [+50.0, +100.0] points", "+20.9 points"]
-    assert all(line[1].startswith("paper: ") == line[3].startswith("paper: ") for line in lines)
+    lines = {(line["task"], line["whose"]): line for _, line in table.shown.iterrows()}
+    theirs = lines["spider", "paper: StreamBench, arXiv 2406.08747: average of 3 LLMs"]
+    assert (theirs["zero-shot"], theirs["self-stream-icl"], theirs["CASCADE"]) == ("67.89", "74.63", tables.NOTHING)
+    ours = lines["spider", "ours: m, spider (2 steps)"]
+    assert (ours["zero-shot"], ours["CASCADE"], ours["cot"]) == ("0.0", "100.0", tables.NOTHING)
+    gains = [line["CASCADE"] for (task, _), line in lines.items() if task == references.MACRO_GAIN]
+    assert gains == ["+75.0 [+50.0, +100.0]", "+20.9"]
+    assert all(whose.startswith(("ours: ", "paper: ")) for _, whose in lines) and len(lines) == 6
     assert not any("paper" in cell for stream in streams for cell in tables.stream_table(stream, {}).shown["method"])
     plant_run(tmp_path / "other", [1], *ZERO, env="lfd")
     assert references.reference_table(streams_of(tmp_path / "other")) is None

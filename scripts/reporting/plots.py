@@ -58,7 +58,7 @@ def stream_curves(stream: Stream, llm: str) -> Figure | None:
         axes.set_xlim(0, stream.rows)
         if axes is left:
             _fit_to_late(axes, stream.rows, margin=2.0)
-        _label_ends(axes, [end for end in ends if end is not None])
+        _label_ends(axes, [end for end in ends if end is not None])  # of settings with steps, so there are some
     left.set_title("running success rate, %", loc="left")
     right.set_title("cumulative regret", loc="left")
     notes = ["line: mean over seeds"] if any(len(setting.finished) > 1 for setting in settings) else []
@@ -120,7 +120,8 @@ def _label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
     ordered = sorted(ends)
     gaps = 0.064 * (high - low) * np.arange(len(ordered))
     values = np.array([end[0] for end in ordered])
-    places = isotonic_regression(values - gaps).x + gaps if len(ordered) else values
+    highest = max(low, high - gaps[-1])  # of the lowest name, so that the others still fit below the top
+    places = np.clip(isotonic_regression(values - gaps).x, low, highest) + gaps
     across = axes.get_yaxis_transform()
     for place, (value, name, colour) in zip(places, ordered):
         axes.plot([1.005, 1.03], [value, place], color=colour, linewidth=0.7, transform=across, clip_on=False)
