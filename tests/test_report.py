@@ -18,7 +18,7 @@ from planted_runs import plant_run
 import main
 from config import Config
 from scripts import report
-from scripts.reporting import naming, plots, references, statistics, summaries, tables
+from scripts.reporting import naming, plots, prompts, references, statistics, summaries, tables
 from scripts.reporting.experiments import find_figure
 from scripts.reporting.runs import CURVES, Setting, Stream, group, read_runs, select
 
@@ -425,12 +425,34 @@ def test_report_of_one_run(sample_runs: Path, capsys: pytest.CaptureFixture[str]
     assert f"({run.rewards.sum()} of 24)" in text and "SAMPLE" in text and "not by a language model" in text
     cost = (run.columns.prompt_tokens.sum() + 2 * run.columns.completion_tokens.sum()) / 1e6
     assert re.search(rf"cost +{cost:.4f}", text)
+    unanswered = sum(record["answer"] is None for record in run.records)
+    assert f"{unanswered} of 24 steps ended without one" in text
     assert "The most reused cases" in text and "The worst confusions" in text
     shown = [case["id"] for record in run.records for case in record["cases"]]
     most = max(sorted(set(shown)), key=shown.count)
     assert re.search(rf"^ +{most} +{shown.count(most)} +[01]\.\d\d ", text, re.M)
     confused = text.partition("The worst confusions")[2].splitlines()[2:]
     assert sum(int(line.split()[0]) for line in confused if line.strip()) <= 24 - run.rewards.sum()
+
+
+def test_the_cases_of_a_run_are_what_its_agent_kept(
+    tmp_path: Path, text_encoder: TextEncoder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ("--env", "lfd", "--data", "sample", "--limit", "12", "--output_dir", str(tmp_path))
+    config = Config.from_args([*common, "--agent", "cbrgt", "--bandit", "Random"])
+    main.run_seed(config, functools.cache(lambda: text_encoder))
+    (run,) = read_runs(tmp_path)
+    truths = {}
+    env = prompts.open_env(run.options, run.data)
+    for env.index in range(12):
+        truths[env.index + 1] = env.get_ground_truth()
+    wrong = {record["step"] for record in run.records if not record["reward"]}
+    shown = wrong & {case["id"] for record in run.records for case in record["cases"]}
+    capsys.readouterr()
+    assert report.main([str(run.folder)]) == 0
+    text = capsys.readouterr().out
+    found = dict(re.findall(r"^ +(\d+) +\d+ +[01]\.\d\d  (.+?)  +\S", text, re.M))
+    assert shown and {case: found[str(case)] for case in shown} == {case: truths[case] for case in shown}
 
 
 def test_report_of_one_unfinished_run_without_its_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,9 +71,9 @@ def _headline(run: Run, records: list[dict[str, Any]], prices: Prices) -> list[t
 
 
 def _unanswered(records: list[dict[str, Any]]) -> str:
-    """How many outputs held no answer in the required form: the failures that any kind of task has."""
+    """How many steps ended without an answer: the failures that can be told apart for any kind of task."""
     n = sum(record["answer"] is None for record in records)
-    return f"{n} of {len(records)} outputs had none in the required form"
+    return f"{n} of {len(records)} steps ended without one in the required form"
 
 
 def _cost(llm: str, prompt: int, completion: int, prices: Prices) -> str:
