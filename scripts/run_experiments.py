@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +124,8 @@ def run(options: Namespace, plan: Plan) -> int:
     outcomes = look_up(plan.runs)
     left = sum(outcome.state == LEFT for outcome in outcomes.values())
     completed = True
-    engine = make_engine(options, left)
     if left:
-        with Board(len(outcomes), len(outcomes) - left) as board:
+        with closing(make_engine(options, left)) as engine, Board(len(outcomes), len(outcomes) - left) as board:
             completed = carry_out(outcomes, engine, board)
     print_outcomes(outcomes, plan.left_out)
     if not completed:

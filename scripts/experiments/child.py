@@ -27,7 +27,9 @@ def end_with(parent: int) -> None:
 
 if __name__ == "__main__":
     end_with(int(sys.argv[1]))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a runner in the background of a shell ignores it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it,
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # and Ray blocks it
     sys.argv = [str(ROOT / "main.py"), *sys.argv[2:]]
     sys.path[0] = str(ROOT)
     runpy.run_path(sys.argv[0], run_name="__main__")

@@ -30,6 +30,9 @@ class Engine(Protocol):
     def stop(self) -> None:
         """Interrupt what is active, so that it can be continued, and see it end."""
 
+    def close(self) -> None:
+        """Let go of what the engine holds."""
+
 
 def log_path(run: Run) -> Path:
     """Where a run's console output goes."""
@@ -101,6 +104,9 @@ class LocalEngine:
     def stop(self) -> None:
         interrupt(list(self._children.values()))
         self._children.clear()
+
+    def close(self) -> None:
+        pass
 
 
 def cores() -> int:
