@@ -13,8 +13,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from config import flag
+
+from .grid import CAVEAT, Contest, Setting
 from .local import log_path
-from .plan import LeftOut, Run
+from .plan import FIELDS, LeftOut, Run
 from .state import Watch
 
 if TYPE_CHECKING:
@@ -77,7 +80,8 @@ class Board:
 
     def _counts(self) -> str:
         done = sum(self._states.values())
-        return f"{done} of {self._total} done" + (f", {self._states['failed']} failed" if self._states["failed"] else "")
+        failed = f", {self._states['failed']} failed" if self._states["failed"] else ""
+        return f"{done} of {self._total} done{failed}"
 
     def _view(self, queued: int) -> Table:
         """One line a run; below them the whole batch."""
@@ -104,9 +108,7 @@ class Board:
 
 def print_outcomes(outcomes: dict[Run, Outcome], left_out: list[LeftOut]) -> None:
     """The table at the end, on stdout: what became of each task, LLM and method; then the failures, and why not all."""
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=WIDTH)
+    console = _stdout()
     console.print(_outcome_table(outcomes, left_out))
     counts = Counter(outcome.state for outcome in outcomes.values())
     parts = [f"{counts[state]} {state}" for state in STATES if counts[state]]
@@ -137,6 +139,35 @@ def _outcome_table(outcomes: dict[Run, Outcome], left_out: list[LeftOut]) -> Tab
         counts = [str(states[state] or "") for state in shown]
         table.add_row(*names, *counts, f"{statistics.fmean(rates):.3f}" if rates else "")
     return table
+
+
+def print_contests(contests: list[Contest]) -> None:
+    """Which setting of a grid won, and by how much; with the caveat."""
+    table = Table(show_edge=False, pad_edge=False, title="Settings: mean success rate ± standard deviation over seeds")
+    for name in ("task", "agent", "llm", "best", "next", "lowest"):
+        table.add_column(name)
+    for name in ("settings", "incomplete"):
+        table.add_column(name, justify="right")
+    for contest in sorted(contests, key=lambda contest: (contest.env, contest.agent, contest.llm)):
+        best, *others = map(_setting, contest.settings)
+        ends = (others[0], others[-1]) if others else ("", "")
+        counts = (str(len(contest.settings)), str(len(contest.incomplete) or ""))
+        table.add_row(contest.env, contest.agent, contest.llm, best, *ends, *counts)
+    console = _stdout()
+    console.print()
+    console.print(table)
+    console.print(CAVEAT, soft_wrap=True)
+
+
+def _setting(setting: Setting) -> str:
+    values = ", ".join(f"{flag(FIELDS[name])}={value}" for name, value in setting.values)
+    spread = "" if setting.deviation is None else f" ± {setting.deviation:.3f}"
+    return f"{values}: {setting.mean:.3f}{spread}"
+
+
+def _stdout() -> Console:
+    console = Console(highlight=False, markup=False)
+    return console if console.is_terminal else Console(highlight=False, markup=False, width=WIDTH)
 
 
 def _rate(watch: Watch) -> str:

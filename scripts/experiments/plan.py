@@ -189,7 +189,7 @@ def _words(name: str, value: Any) -> list[str]:
     return [spelled] * value if isinstance(value, bool) else [spelled, str(value)]
 
 
-# -- names ---------------------------------------------------------------------------------------------------------------
+# -- names -----------------------------------------------------------------------------------------------------------
 
 
 def by_field(options: dict[str, Any]) -> Options:
@@ -217,8 +217,6 @@ def _select(cells: list[Run | LeftOut], only: dict[str, set[str]]) -> list[Run |
 def _values(cell: Run | LeftOut, key: str) -> set[str]:
     """What --only may say about `cell` under `key`: a label, or an option's value; the LLM has both."""
     labels = {getattr(cell, key)} if key in ("figure", "part", "task", "method", "llm") else set()
-    name = BY_FLAG.get(key)
-    if name is None:
-        return labels
-    value = getattr(cell.config, name) if isinstance(cell, Run) else cell.options.get(name, FIELDS[name].default)
-    return labels | {str(value).lower() if isinstance(value, bool) else str(value)}
+    options = cell.config.identity() if isinstance(cell, Run) else cell.options
+    value = options.get(BY_FLAG.get(key, ""))
+    return labels if value is None else labels | {str(value).lower() if isinstance(value, bool) else str(value)}

@@ -76,5 +76,3 @@ def _ending_signals() -> list[int]:
 
 def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
-
-
