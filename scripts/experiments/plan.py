@@ -170,6 +170,8 @@ def _at_grid(
 
 
 def _make_run(where: tuple[str, ...], options: Options, typed: Options, point: Options) -> Run:
+    if options["serving_mode"] == "hf" and options.get("model_path", "") is None:
+        raise UsageError(f"{options['llm']} is closed: there are no weights that main.py could run")
     used = Config(**options).identity()
     options = options | {name: value for name, value in point.items() if name in used}
     config = Config(**options)
@@ -178,7 +180,7 @@ def _make_run(where: tuple[str, ...], options: Options, typed: Options, point: O
     words = [
         word
         for name in FIELDS
-        if name in options and (name in used or name in typed)
+        if options.get(name) is not None and (name in used or name in typed)
         for word in _words(name, options[name])
     ]
     return Run(*where, options, config, tuple(words))
