@@ -60,8 +60,8 @@ def halfway(output: Path) -> bool:
 
 
 def all_steps(output: Path) -> dict[str, list[dict[str, Any]]]:
-    """The steps of every run below `output`, without times, by run name."""
-    return {str(folder.relative_to(output)): steps(folder) for folder in run_folders(output)}
+    """The steps of every run below `output`, without times, by agent / llm / seed."""
+    return {"/".join(folder.parts[-3:]): steps(folder) for folder in run_folders(output)}
 
 
 def processes(output: Path) -> list[int]:
