@@ -110,7 +110,7 @@ def print_plan(plan: Plan) -> None:
     reasons = {(cell.figure, cell.method, cell.reason) for cell in plan.left_out}
     for figure, method, reason in sorted(reasons):
         count = sum((cell.figure, cell.method, cell.reason) == (figure, method, reason) for cell in plan.left_out)
-        print(f"figure {figure}: {count} runs of {method} left out: {reason}", file=sys.stderr)
+        print(f"figure {figure}: left out: {method} ({count}): {reason}", file=sys.stderr)
 
 
 def make_engine(options: Namespace, count: int) -> Any:
@@ -159,6 +159,8 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:  # before the first run, or again while the runs are being stopped
+        return 130
 
 
 if __name__ == "__main__":

@@ -52,16 +52,18 @@ def wait_until(true: Callable[[], Any], seconds: float = 90) -> Any:
     return value
 
 
-def halfway(output: Path) -> bool:
-    """Whether a run under way has logged a few of its steps."""
-    return any(
-        3 <= len(steps(folder)) <= SIZE // 2 for folder in run_folders(output) if (folder / "steps.jsonl").exists()
-    )
+def logged(output: Path) -> int:
+    """How many steps the runs below `output` have logged."""
+    return sum(len(steps(folder)) for folder in _begun(output))
+
+
+def _begun(output: Path) -> list[Path]:
+    return [folder for folder in run_folders(output) if (folder / "steps.jsonl").exists()]
 
 
 def all_steps(output: Path) -> dict[str, list[dict[str, Any]]]:
     """The steps of every run below `output`, without times, by agent / llm / seed."""
-    return {"/".join(folder.parts[-3:]): steps(folder) for folder in run_folders(output)}
+    return {"/".join(folder.parts[-3:]): steps(folder) for folder in _begun(output)}
 
 
 def processes(output: Path) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import signal
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 from fake_server import serving
-from figures import SIZE, all_steps, figure_argv, halfway, processes, run_figure, slowly, start_runner, wait_until
+from figures import SIZE, all_steps, figure_argv, logged, processes, run_figure, slowly, start_runner, wait_until
 from runs import lfd_stream, run_folders
 
 from config import Config
@@ -212,9 +213,31 @@ def test_a_mistake_is_one_line_before_anything_starts(
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_the_scripts_name_their_figure(script: str) -> None:
-    text = (ROOT / "scripts" / f"{script}_experiments.sh").read_text(encoding="utf-8")
-    assert f' {SCRIPTS[script]} "$@"' in text.splitlines()[-1]
+def test_a_figures_script_passes_its_options_through(script: str, tmp_path: Path) -> None:
+    """In a checkout whose environment is there already."""
+    (tmp_path / "scripts").mkdir()
+    for file in (*ROOT.glob("scripts/*.sh"), ROOT / "scripts" / "run_experiments.py"):
+        (tmp_path / "scripts" / file.name).symlink_to(file)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    (tmp_path / "requirements.txt").touch()
+    (tmp_path / ".venv" / ".installed-requirements.txt").touch()
+    command = [
+        "bash",
+        str(tmp_path / "scripts" / f"{script}_experiments.sh"),
+        "--dry-run",
+        "--seeds",
+        "2",
+        "--limit",
+        "9",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and done.stderr == f"figure {SCRIPTS[script]}: {len(lines)} runs\n", done.stderr
+    assert len(lines) == COUNTS[SCRIPTS[script]] // 5
+    assert all(" --seed 2 " in line and " --limit 9 " in line for line in lines)
 
 
 def test_a_dry_run_prints_the_command_lines(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -224,9 +247,7 @@ def test_a_dry_run_prints_the_command_lines(capsys: pytest.CaptureFixture[str], 
     printed = capsys.readouterr()
     lines = [shlex.split(line) for line in printed.out.splitlines()]
     assert len(lines) == 25 and all(Config.from_args(line[2:]).output_dir == str(output) for line in lines)
-    assert (
-        "figure 3: 25 runs\n" in printed.err and "5 runs of REINFORCE+LoRA left out: --agent reinforce" in printed.err
-    )
+    assert "figure 3: 25 runs\n" in printed.err and "left out: REINFORCE+LoRA (5): --agent reinforce" in printed.err
     assert not output.exists()
 
 
@@ -258,20 +279,21 @@ def test_a_figure_on_a_laptop(tmp_path: Path) -> None:
     assert len(run_folders(tmp_path)) == 3
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_figure_goes_on(how: signal.Signals, unharmed: dict[str, Any], tmp_path: Path) -> None:
+def test_a_figure_that_is_stopped_again_and_again_goes_on(unharmed: dict[str, Any], tmp_path: Path) -> None:
     output = tmp_path / "results"
     lfd_stream(tmp_path, SIZE)
     with serving(slowly) as server:
         argv = figure_argv(server, output, "--workers", 2)
-        runner = start_runner(*argv)
-        wait_until(lambda: halfway(output))
-        runner.send_signal(how)
-        stdout, stderr = runner.communicate(timeout=60)
-        wait_until(lambda: not processes(output), seconds=10)
-        if how != signal.SIGKILL:
-            assert runner.returncode == 130 and " left" in stdout and "the same command goes on" in stderr
-        assert all_steps(output) != unharmed
+        for how in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
+            before = logged(output)
+            runner = start_runner(*argv)
+            wait_until(lambda before=before: logged(output) >= before + 5)
+            runner.send_signal(how)
+            stdout, stderr = runner.communicate(timeout=60)
+            wait_until(lambda: not processes(output), seconds=10)
+            if how != signal.SIGKILL:
+                assert runner.returncode == 130 and " left" in stdout and "the same command goes on" in stderr
+        assert logged(output) < 6 * SIZE
         rest = run_figure(*argv)
     assert rest.returncode == 0 and "continues after step" in rest.stderr, rest.stderr
     assert all_steps(output) == unharmed
@@ -287,7 +309,7 @@ def test_a_failure_does_not_stop_the_rest(unharmed: dict[str, Any], tmp_path: Pa
         (output / damaged / "steps.jsonl").write_text("{}\n", encoding="ascii")
         finished = run_figure(*argv)
     assert finished.returncode == 1 and "5 finished, 1 failed" in finished.stdout
-    _, _, after = finished.stdout.partition(f"failed: {damaged}\n  error: ")
+    _, _, after = finished.stdout.partition("failed: lfd icrl m seed 1\n  error: ")
     error, log = after.splitlines()[:2]
     assert "has no config.yaml" in error and error in finished.stderr
     assert error in Path(log.partition("log: ")[2]).read_text(encoding="utf-8")
@@ -303,6 +325,13 @@ def test_other_data_is_not_taken_for_finished(tmp_path: Path) -> None:
         lfd_stream(tmp_path, SIZE + 1)
         finished = run_figure(*argv)
     assert finished.returncode == 1 and "holds another run (data_sha256" in finished.stdout
+
+
+def test_a_place_that_cannot_be_written_is_one_clear_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    argv = ["3", "--only", "env=lfd,method=icrl", "--serving_mode", "embedded", "--output_dir", str(tmp_path / "file")]
+    assert run_experiments.main(argv) == 1
+    assert "error: " in (error := capsys.readouterr().err) and "--output_dir chooses another place" in error
 
 
 def test_ray_that_is_missing_is_one_clear_line(

@@ -33,7 +33,9 @@ class Board:
 
     def __init__(self, total: int, already: int) -> None:
         self._console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-        self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
+        self._live = (
+            Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
+        )
         self._watches: dict[Run, Watch] = {}
         self._started: dict[Run, float] = {}
         self._states = Counter({"already finished": already})
@@ -56,16 +58,16 @@ class Board:
         self._watches[run].read()
         if not self._live:
             step = self._watches[run].step
-            self.say(f"started {run.name}" + (f", continues after step {step}" if step else ""))
+            self.say(f"started {run.title}" + (f", continues after step {step}" if step else ""))
 
     def ended(self, run: Run, state: str, error: str) -> None:
         watch, seconds = self._watches.pop(run), time.monotonic() - self._started.pop(run)
         self._states[state] += 1
         watch.read()
         if state == "failed":
-            self.say(f"failed {run.name}: {error} (log: {log_path(run)})")
+            self.say(f"failed {run.title}: {error} (log: {log_path(run)})")
         elif not self._live:
-            self.say(f"{state} {run.name}: success rate {_rate(watch)}, {_time(seconds)} ({self._counts()})")
+            self.say(f"{state} {run.title}: success rate {_rate(watch)}, {_time(seconds)} ({self._counts()})")
 
     def refresh(self, queued: int) -> None:
         """Look at the running runs' folders and show how far they are."""
@@ -76,7 +78,7 @@ class Board:
         elif time.monotonic() - self._news >= NEWS_SECONDS:
             self._news = time.monotonic()
             for run, watch in self._watches.items():
-                self.say(f"{run.name}: step {watch.step} of {watch.total or '?'}, success rate {_rate(watch)}")
+                self.say(f"{run.title}: step {watch.step} of {watch.total or '?'}, success rate {_rate(watch)}")
 
     def _counts(self) -> str:
         done = sum(self._states.values())
@@ -84,17 +86,8 @@ class Board:
         return f"{done} of {self._total} done{failed}"
 
     def _view(self, queued: int) -> Table:
-        """One line a run; below them the whole batch."""
+        """The whole batch, and a line a run under way; a low terminal cuts off runs."""
         table = Table.grid(padding=(0, 2))
-        for run, watch in self._watches.items():
-            left = watch.seconds_left
-            table.add_row(
-                Text(run.name, overflow="ellipsis", no_wrap=True),
-                ProgressBar(total=watch.total or 1, completed=watch.step, width=20),
-                f"{watch.step}/{watch.total or '?'}",
-                f"success rate {_rate(watch)}",
-                "" if left is None else f"{_time(left)} left",
-            )
         done = sum(self._states.values())
         table.add_row(
             Text(f"{self._counts()}, {len(self._watches)} running, {queued} waiting", style="bold"),
@@ -103,6 +96,15 @@ class Board:
             "",
             f"{_time(time.monotonic() - self._start)} so far",
         )
+        for run, watch in self._watches.items():
+            left = watch.seconds_left
+            table.add_row(
+                Text(run.title, overflow="ellipsis", no_wrap=True),
+                ProgressBar(total=watch.total or 1, completed=watch.step, width=20),
+                f"{watch.step}/{watch.total or '?'}",
+                f"success rate {_rate(watch)}",
+                "" if left is None else f"{_time(left)} left",
+            )
         return table
 
 
@@ -115,9 +117,9 @@ def print_outcomes(outcomes: dict[Run, Outcome], left_out: list[LeftOut]) -> Non
     console.print(", ".join(parts + ([f"{len(left_out)} left out"] if left_out else [])), soft_wrap=True)
     for run, outcome in outcomes.items():
         if outcome.state == "failed":
-            console.print(f"failed: {run.name}\n  {outcome.error}\n  log: {log_path(run)}", soft_wrap=True)
+            console.print(f"failed: {run.title}\n  {outcome.error}\n  log: {log_path(run)}", soft_wrap=True)
     for (method, reason), count in Counter((cell.method, cell.reason) for cell in left_out).items():
-        console.print(f"left out: {count} runs of {method}: {reason}", soft_wrap=True)
+        console.print(f"left out: {method} ({count}): {reason}", soft_wrap=True)
 
 
 def _outcome_table(outcomes: dict[Run, Outcome], left_out: list[LeftOut]) -> Table:

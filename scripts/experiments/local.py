@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
+
+from errors import UserError
 
 from .plan import Run
 
@@ -36,13 +38,17 @@ class Engine(Protocol):
 
 def log_path(run: Run) -> Path:
     """Where a run's console output goes."""
-    return Path(run.config.output_dir) / "logs" / f"{run.name}.log"
+    return Path(run.config.output_dir) / "logs" / f"{run.config.run_name()}.log"
 
 
-def open_log(path: Path, command: str):
+def open_log(path: Path, command: str) -> BinaryIO:
     """A run's log, for appending; a line with the command parts it from what an earlier start wrote."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    log = path.open("ab")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log = path.open("ab")
+    except OSError as error:
+        reason = f"cannot write here ({error.strerror}); --output_dir chooses another place"
+        raise UserError(f"{path}: {reason}") from None
     log.write(f"$ {command}\n".encode())
     log.flush()
     return log

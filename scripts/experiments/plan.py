@@ -45,14 +45,18 @@ class Run(Cell):
 
     config: Config
     argv: tuple[str, ...]
+    setting: str  # its point of the grid
+
+    @property
+    def title(self) -> str:
+        """What a person calls it."""
+        return " ".join(
+            filter(None, (self.task, self.method, self.config.llm, self.setting, f"seed {self.config.seed}"))
+        )
 
     @property
     def folder(self) -> Path:
         return Path(self.config.output_dir) / self.config.run_name()
-
-    @property
-    def name(self) -> str:
-        return self.config.run_name()
 
     @property
     def command(self) -> str:
@@ -173,7 +177,8 @@ def _make_run(where: tuple[str, ...], options: Options, typed: Options, point: O
     if options["serving_mode"] == "hf" and options.get("model_path", "") is None:
         raise UsageError(f"{options['llm']} is closed: there are no weights that main.py could run")
     used = Config(**options).identity()
-    options = options | {name: value for name, value in point.items() if name in used}
+    point = {name: value for name, value in point.items() if name in used}
+    options = options | point
     config = Config(**options)
     if config.serving_mode == EMBEDDED and config.web_search and not os.environ.get("SERPER_API_KEY"):
         raise UsageError("--web_search needs a key of https://serper.dev in the variable SERPER_API_KEY")
@@ -183,7 +188,8 @@ def _make_run(where: tuple[str, ...], options: Options, typed: Options, point: O
         if options.get(name) is not None and (name in used or name in typed)
         for word in _words(name, options[name])
     ]
-    return Run(*where, options, config, tuple(words))
+    setting = " ".join(f"{flag(FIELDS[name])}={value}" for name, value in point.items())
+    return Run(*where, options, config, tuple(words), setting)
 
 
 def _words(name: str, value: Any) -> list[str]:

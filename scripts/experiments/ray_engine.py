@@ -82,7 +82,8 @@ class RayEngine:
     def stop(self) -> None:
         for task in self._runs:
             self._ray.cancel(task)
-        self._ray.wait(list(self._runs), num_returns=max(1, len(self._runs)), timeout=GRACE_SECONDS + 5)
+        if self._runs:
+            self._ray.wait(list(self._runs), num_returns=len(self._runs), timeout=GRACE_SECONDS + 5)
         self._runs.clear()
 
     def close(self) -> None:

@@ -52,9 +52,9 @@ def carry_out(outcomes: dict[Run, Outcome], engine: Engine, board: Board) -> boo
         return True
     except KeyboardInterrupt:
         board.say("stopping: the runs under way are interrupted, what they have logged stays")
-        engine.stop()
         return False
     finally:
+        engine.stop()
         for number, handler in previous.items():
             signal.signal(number, handler)
 

@@ -16,6 +16,7 @@ from runlog import read_run
 
 from .plan import Run
 
+DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError)  # main.py says what to do
 TAIL = 20_000  # bytes at the end of a log in which its error is looked for
 
 
@@ -23,17 +24,17 @@ def finished_summary(run: Run) -> dict[str, Any] | None:
     """The summary of `run` where it is finished, with the same settings and data; else None, for main.py to judge."""
     try:
         recorded = read_run(run.folder)
-    except (ValueError, TypeError, yaml.YAMLError):
+        if recorded is None:
+            return None
+        settings = {key: value for key, value in recorded["identity"].items() if key != "data_sha256"}
+        same = settings == run.config.identity() and _same_data(recorded["data"], run.config.data)
+    except DAMAGED:
         return None
-    if recorded is None:
-        return None
-    settings = {key: value for key, value in recorded["identity"].items() if key != "data_sha256"}
-    return recorded["summary"] if settings == run.config.identity() and _same_data(recorded, run.config.data) else None
+    return recorded["summary"] if same else None
 
 
-def _same_data(recorded: dict[str, Any], choice: str) -> bool:
+def _same_data(data: dict[str, Any], choice: str) -> bool:
     """Whether the file that a run has read is still there as it was, and is still what `--data choice` means."""
-    data = recorded["data"]
     if data["path"] is None or not Path(data["path"]).is_file():
         return True
     path = Path(data["path"])
@@ -72,14 +73,17 @@ class Watch:
             return
         lines = new[: new.rfind(b"\n") + 1].splitlines()
         if lines:
-            last = json.loads(lines[-1])
-            self.step, self.success_rate = last["step"], last["success_rate"]
+            try:
+                last = json.loads(lines[-1])
+                self.step, self.success_rate = last["step"], last["success_rate"]
+            except DAMAGED:
+                return
             self._first = self._first or (time.monotonic(), self.step)
 
     def _rows(self) -> int | None:
         try:
             return yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))["data"]["rows"]
-        except FileNotFoundError:
+        except DAMAGED:
             return None
 
     @property
