@@ -14,6 +14,8 @@ from conftest import ROOT
 from fake_server import FakeServer, choose_option
 from runs import run_folders, steps
 
+from config import Config
+
 SIZE = 16
 METHODS = "method=zero-shot,method=icrl,method=icrl-plus"  # they need no encoder, so they start quickly
 
@@ -66,17 +68,25 @@ def all_steps(output: Path) -> dict[str, list[dict[str, Any]]]:
     return {"/".join(folder.parts[-3:]): steps(folder) for folder in _begun(output)}
 
 
-def processes(output: Path) -> list[int]:
-    """The processes that carry out runs below `output`, by /proc."""
-    found = []
+def processes(output: Path) -> dict[int, Path]:
+    """The processes that carry out runs below `output`, by /proc, each with its run's folder."""
+    found = {}
     for folder in Path("/proc").iterdir():
         try:
-            words = (folder / "cmdline").read_bytes().decode().split("\0")
+            words = (folder / "cmdline").read_bytes().decode().split("\0")[:-1]
         except (OSError, ValueError):
             continue
-        if any(word.endswith("child.py") for word in words) and str(output) in words:
-            found.append(int(folder.name))
+        if len(words) > 2 and words[1].endswith("child.py") and str(output) in words:
+            found[int(folder.name)] = output / Config.from_args(words[3:]).run_name()
     return found
+
+
+def in_the_middle(output: Path) -> int | None:
+    """A process whose run has logged a few of its steps."""
+    for process, folder in processes(output).items():
+        if folder in _begun(output) and 3 <= len(steps(folder)) <= SIZE // 2:
+            return process
+    return None
 
 
 def parent(process: int) -> int:

@@ -13,7 +13,7 @@ from figures import (
     alive,
     all_steps,
     figure_argv,
-    logged,
+    in_the_middle,
     parent,
     processes,
     run_figure,
@@ -35,8 +35,7 @@ def test_a_killed_worker_changes_nothing(tmp_path: Path) -> None:
         assert run_figure(*figure_argv(server, local, "--workers", "3")).returncode == 0
         asked = len(server.chats)
         runner = start_runner(*figure_argv(server, output, *RAY))
-        wait_until(lambda: logged(output) >= 5)
-        run = processes(output)[0]
+        run = wait_until(lambda: in_the_middle(output))
         worker = parent(run)
         assert worker != runner.pid
         os.kill(worker, signal.SIGKILL)
@@ -55,7 +54,7 @@ def test_ctrl_c_ends_ray_and_its_runs(tmp_path: Path) -> None:
     lfd_stream(tmp_path, SIZE)
     with serving(slowly) as server:
         runner = start_runner(*figure_argv(server, output, *RAY))
-        wait_until(lambda: logged(output) >= 5)
+        wait_until(lambda: in_the_middle(output))
         workers = {parent(run) for run in processes(output)}
         runner.send_signal(signal.SIGINT)
         stdout, stderr = runner.communicate(timeout=60)
