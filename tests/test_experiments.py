@@ -157,6 +157,8 @@ def test_other_llms_and_ways_to_serve_them() -> None:
     assert first("CASCADE", llm="mine").serving_mode == "vllm" and first("CASCADE", llm="mine").exploration == 0.1
     assert first("CASCADE", llm="gemini-2.0-flash").serving_mode == "openai"
     assert plan("4b", typed={"llm": "mine"}).runs[0].config.serving_mode == "openai", "as the figure's LLM"
+    assert {run.config.judge_llm for run in plan("6", typed={"llm": "mine"}).runs} == {"mine", None}
+    assert {run.config.judge_llm for run in plan("6", typed={"llm": "mine", "judge_llm": "j"}).runs} == {"j"}
     local = first("icrl", serving_mode="hf")
     assert (local.llm, local.model_path) == ("qwen3-32b", "Qwen/Qwen3-32B")
     trained = first("REINFORCE+LoRA", llm="/models/mine")

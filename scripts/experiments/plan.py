@@ -145,6 +145,8 @@ def _options(experiments: dict[str, Any], of_task: Options, llm: str, method: st
     llms, encoders = experiments["llms"], by_field(experiments["encoders"])
     name = typed.get("llm", llm)
     served = llms[name] if name in llms else {"serving_mode": llms[llm]["serving_mode"]}
+    if of_task.get("judge_llm") == llm:  # it judges itself, and so does the LLM in its place
+        of_task = of_task | {"judge_llm": name}
     options = encoders | {"llm": name} | by_field(served) | of_task | by_field(experiments["methods"][method]) | typed
     if options["serving_mode"] == EMBEDDED:  # no LLM, no judge, no download
         absent = {"llm", "model_path", "judge_llm", *encoders} - typed.keys()
