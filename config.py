@@ -180,15 +180,8 @@ class Config:
     @classmethod
     def from_args(cls, argv: list[str]) -> Config:
         """Parse a command line. Raises UsageError; prints and exits for --help."""
-        parser = _Parser(
-            prog="main.py",
-            description="Deployment-time learning: run an agent on a task's stream and log every step.",
-            allow_abbrev=False,
-            formatter_class=_Help,
-        )
-        hints = get_type_hints(cls)
-        for spec in dataclasses.fields(cls):
-            _add_argument(parser, spec, hints[spec.name])
+        parser = Parser("main.py", "Deployment-time learning: run an agent on a task's stream and log every step.")
+        add_options(parser)
         return cls(**vars(parser.parse_args(argv)))
 
     def identity(self) -> dict[str, Any]:
@@ -218,6 +211,13 @@ class Config:
                 where = "env" if spec.name in own else "llm" if served else "agent"
                 parts[where].append(flag(spec) if value is True else f"{flag(spec)}={_path_safe(value)}")
         return "/".join([*(_shorten(",".join(part)) for part in parts.values()), f"seed{self.seed}"])
+
+
+def add_options(parser: argparse._ActionsContainer) -> None:
+    """Let `parser` (or a group of it) take every option; the namespace holds only those that a command line names."""
+    hints = get_type_hints(Config)
+    for spec in dataclasses.fields(Config):
+        _add_argument(parser, spec, hints[spec.name])
 
 
 def flag(spec: dataclasses.Field) -> str:
@@ -252,20 +252,20 @@ def _check(spec: dataclasses.Field, value: Any) -> None:
         raise UsageError(f"{name} must be at most {limits['at_most']}, not {value}")
 
 
-def _add_argument(parser: argparse.ArgumentParser, spec: dataclasses.Field, hint: Any) -> None:
+def _add_argument(parser: argparse._ActionsContainer, spec: dataclasses.Field, hint: Any) -> None:
     metadata = spec.metadata
     names = [f"--{flag(spec)}"] + ([f"--{metadata['alias']}"] if "alias" in metadata else [])
     help = metadata["help"].replace("%", "%%")
     if "choices" in metadata:
         help += f" {{{', '.join(metadata['choices'])}}}"
     if hint is bool:
-        parser.add_argument(*names, dest=spec.name, action="store_true", help=help)
+        parser.add_argument(*names, dest=spec.name, action="store_true", default=argparse.SUPPRESS, help=help)
         return
     if spec.default is not None:
         help += f" (default: {spec.default})"
     kind = next(kind for kind in (int, float, str) if kind is hint or kind in getattr(hint, "__args__", ()))
     metavar = metadata.get("metavar", kind.__name__.upper())
-    parser.add_argument(*names, dest=spec.name, type=kind, default=spec.default, help=help, metavar=metavar)
+    parser.add_argument(*names, dest=spec.name, type=kind, default=argparse.SUPPRESS, help=help, metavar=metavar)
 
 
 class _Help(argparse.HelpFormatter):
@@ -273,6 +273,11 @@ class _Help(argparse.HelpFormatter):
         return textwrap.wrap(text, width, break_on_hyphens=False)  # names like zero-shot stay whole
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are UsageErrors."""
+
+    def __init__(self, prog: str, description: str) -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False, formatter_class=_Help)
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (`python {self.prog} --help` lists the options)")
