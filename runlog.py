@@ -204,12 +204,13 @@ class RunLog:
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:
-    """config.yaml of a finished run with its `summary` added, or None where there is none."""
+    """config.yaml of a finished run with its `summary` added, or None where there is none that can be read."""
     try:
         config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        return config | {"summary": json.loads((folder / "summary.json").read_text(encoding="utf-8"))}
-    except FileNotFoundError:
+        run = config | {"summary": json.loads((folder / "summary.json").read_text(encoding="utf-8"))}
+    except (FileNotFoundError, ValueError, TypeError, yaml.YAMLError):
         return None
+    return run if isinstance(run.get("identity"), dict) and isinstance(run["summary"], dict) else None
 
 
 def summarize(records: list[dict[str, Any]]) -> dict[str, Any]:

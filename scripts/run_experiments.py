@@ -14,7 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from config import Parser, add_options
+from config import Config, Parser, add_options
 from errors import UsageError, UserError, unknown_choice
 from scripts.experiments.local import LocalEngine
 from scripts.experiments.plan import BY_FLAG, EXPERIMENTS, Plan, load_experiments, make_plan
@@ -93,6 +93,8 @@ def parse_grid(texts: list[str], typed: dict[str, Any]) -> dict[str, list[Any]]:
         if BY_FLAG[key] in typed:
             raise UsageError(f"--grid {text} and --{key} contradict each other: drop one")
         parsed = [vars(parser.parse_args([f"--{key}={value}"]))[BY_FLAG[key]] for value in values.split(",")]
+        for value in parsed:
+            Config(**{BY_FLAG[key]: value})  # refuses a value out of range
         grid[BY_FLAG[key]] = list(dict.fromkeys(parsed))
     return grid
 
@@ -138,7 +140,8 @@ def run(options: Namespace, plan: Plan, swept: list[str]) -> int:
     if swept:
         print_contests(contests((run.folder for run in outcomes), swept))
     if not completed:
-        print("interrupted: the same command goes on with what is left", file=sys.stderr)
+        without = " without --overwrite" if any(run.config.overwrite for run in outcomes) else ""
+        print(f"interrupted: the same command{without} goes on with what is left", file=sys.stderr)
         return 130
     return int(any(outcome.state == FAILED for outcome in outcomes.values()))
 

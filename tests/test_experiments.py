@@ -200,6 +200,8 @@ def test_the_grid_sweeps_only_what_a_method_uses() -> None:
         ("3 --grid nu", "write OPTION=VALUE,VALUE"),
         ("3 --grid env=lfd,rca", "write OPTION=VALUE,VALUE"),
         ("3 --grid nu=0.1 --nu 0.2", "contradict"),
+        ("3 --grid nu=-1,0.1", "--nu must be at least 0"),
+        ("3 --only agent=zero-shot,bandit=NeuralLinLogUCB", "leaves no run"),
         ("3 --workers 0", "--workers must be at least 1"),
         ("3 --gpus_per_run 0.5", "--gpus_per_run needs --engine ray"),
         ("3 --serving_mode embedded --llm m", "is not an LLM"),

@@ -62,3 +62,26 @@ def test_ctrl_c_ends_ray_and_its_runs(tmp_path: Path) -> None:
     assert runner.returncode == 130 and " left" in stdout and "the same command goes on" in stderr
     logs = [path.read_text(encoding="utf-8") for path in (output / "logs").rglob("*.log")]
     assert any("interrupted: the same command continues the run" in log for log in logs)
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [(("--gpus_per_run", "1.5"), "Ray gives whole ones"), (("--gpus_per_run", "1000"), "ask for less")],
+)
+def test_what_no_machine_has_is_one_clear_line(request_: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    """Ray itself would wait for such a machine for ever."""
+    lfd_stream(tmp_path, SIZE)
+    with serving() as server:
+        finished = run_figure(*figure_argv(server, tmp_path / "results", *RAY, *request_))
+    assert finished.returncode in (1, 2) and message in finished.stderr and "Traceback" not in finished.stderr
+    assert not server.chats
+
+
+def test_our_own_ray_is_not_the_environments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """RAY_ADDRESS names a cluster that does not answer; parts of a core add up to whole ones."""
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    lfd_stream(tmp_path, SIZE)
+    with serving() as server:
+        argv = figure_argv(server, tmp_path / "results", "--engine", "ray", "--workers", "1", "--cpus_per_run", "1.3")
+        finished = run_figure(*argv)
+    assert finished.returncode == 0 and "6 finished" in finished.stdout, finished.stderr

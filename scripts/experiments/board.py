@@ -55,7 +55,8 @@ class Board:
 
     def started(self, run: Run) -> None:
         self._watches[run], self._started[run] = Watch(run.folder), time.monotonic()
-        self._watches[run].read()
+        if not run.config.overwrite:
+            self._watches[run].read()
         if not self._live:
             step = self._watches[run].step
             self.say(f"started {run.title}" + (f", continues after step {step}" if step else ""))

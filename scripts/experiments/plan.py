@@ -213,8 +213,9 @@ def task_label(options: Options) -> str:
 
 
 def _select(cells: list[Run | LeftOut], only: dict[str, set[str]]) -> list[Run | LeftOut]:
+    everything = cells
     for key, wanted in only.items():
-        there = {value for cell in cells for value in _values(cell, key)}
+        there = {value for cell in everything for value in _values(cell, key)}
         unknown = sorted(wanted - there)
         if unknown:
             raise unknown_choice(f"--only {key}", unknown[0], sorted(there))

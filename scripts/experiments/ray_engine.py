@@ -6,13 +6,14 @@ task finds the folder free and continues the run from it.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from errors import UserError
+from errors import UsageError, UserError
 
 from .child import ROOT
 from .local import GRACE_SECONDS, log_path
@@ -33,6 +34,8 @@ class RayEngine:
     """
 
     def __init__(self, workers: int | None, address: str | None, cpus: float, gpus: float) -> None:
+        if gpus > 1 and gpus != int(gpus):
+            raise UsageError(f"--gpus_per_run {gpus}: above one GPU, Ray gives whole ones")
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         try:
             import ray
@@ -49,12 +52,16 @@ class RayEngine:
         else:
             self.capacity = workers or 2
             ray.init(
-                num_cpus=max(1, round(self.capacity * cpus)),
+                address="local",  # also where RAY_ADDRESS or a Ray that is running offers another
+                num_cpus=max(1, math.ceil(self.capacity * cpus)),
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
                 _node_ip_address="127.0.0.1",
                 **quiet,
             )
+        if not any(_fits(node["Resources"], cpus, gpus) for node in ray.nodes() if node["Alive"]):
+            ray.shutdown()
+            raise UserError(f"no machine of this Ray has {cpus:g} cores and {gpus:g} GPUs: ask for less a run")
         self._task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)(_make_task())
         self._runs: dict[Any, Run] = {}
 
@@ -95,6 +102,10 @@ def _fitting(resources: dict[str, float], cpus: float, gpus: float) -> int:
     """How many runs the cluster has room for at once."""
     rooms = [resources.get(name, 0.0) / need for name, need in (("CPU", cpus), ("GPU", gpus)) if need]
     return max(1, int(min(rooms, default=1)))
+
+
+def _fits(resources: dict[str, float], cpus: float, gpus: float) -> bool:
+    return resources.get("CPU", 0.0) >= cpus and resources.get("GPU", 0.0) >= gpus
 
 
 def _make_task() -> Callable[..., int]:

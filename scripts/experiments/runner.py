@@ -54,6 +54,8 @@ def carry_out(outcomes: dict[Run, Outcome], engine: Engine, board: Board) -> boo
         board.say("stopping: the runs under way are interrupted, what they have logged stays")
         return False
     finally:
+        for number in previous:
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not cost the table at the end
         engine.stop()
         for number, handler in previous.items():
             signal.signal(number, handler)
