@@ -30,6 +30,11 @@ class LLMError(UserError):
     """The LLM did not answer: an outage, never a wrong answer. Nothing of the step is scored or learned."""
 
 
+def missing_package(error: ImportError) -> UserError:
+    """The error for a package of requirements-envs.txt that is not installed."""
+    return UserError(f"the package {error.name} is missing: `pip install -r requirements-envs.txt`")
+
+
 def unknown_choice(option: str, value: str, choices: Iterable[str]) -> UsageError:
     """The error for a name that is not among `choices`: it offers the nearest and lists them all."""
     names = list(choices)

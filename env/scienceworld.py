@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from errors import DataError, UserError
+from errors import DataError, UserError, missing_package
 
 from .game import Game, GameEnv, Row
 from .prompts import scienceworld_prompt, scienceworld_react_prompt
@@ -172,5 +172,5 @@ def _import_scienceworld() -> Any:
     try:
         from scienceworld import ScienceWorldEnv
     except ImportError as error:
-        raise UserError(f"scienceworld needs packages that are missing ({error}): pip install -r requirements-envs.txt") from None
+        raise missing_package(error) from None
     return ScienceWorldEnv

@@ -9,7 +9,7 @@ from typing import Any
 from env.game import GameEnv
 from llm import LLM, Reply
 
-NONSENSE = ["", "go to mars", "\ud800", "{}", "0", "> ", "[Action]", "think", "a" * 100_000, "I would rather not.\n\n", "\0"]
+NONSENSE = ["", "go to mars", "\ud800", "{}", "0", "> ", "[Action]", "think", "a" * 100_000, "I'd rather not.\n", "\0"]
 
 
 class Player:

@@ -77,7 +77,7 @@ def walkthrough(env: GameEnv) -> list[str]:
     return [line.removeprefix("> ") for line in env.get_ground_truth().splitlines()]
 
 
-# -- the real games ------------------------------------------------------------------------------------------------------
+# -- the real games ----------------------------------------------------------------------------------------------------
 
 
 @needs_real_games
@@ -121,7 +121,7 @@ def test_a_folder_of_games_becomes_a_stream(tmp_path: Path) -> None:
         assert prepare_data.main(["alfworld", "--from", str(out / "games"), *wrong]) == words
 
 
-# -- the sample ----------------------------------------------------------------------------------------------------------
+# -- the sample --------------------------------------------------------------------------------------------------------
 
 
 def test_the_sample_has_every_kind_of_goal_and_room(sample: AlfWorld) -> None:
@@ -140,7 +140,7 @@ def test_sample_games_can_be_won(kind: str, sample: AlfWorld) -> None:
     assert env.evaluate("") == env.evaluate("I cannot tell.") == (None, 0)
 
 
-# -- turns ---------------------------------------------------------------------------------------------------------------
+# -- turns -------------------------------------------------------------------------------------------------------------
 
 
 def test_actions_are_listed_and_others_cost_a_turn(sample: AlfWorld) -> None:
@@ -184,6 +184,7 @@ def test_a_case_follower_follows_only_its_case(sample: AlfWorld) -> None:
 
 
 ADMISSIBLE = ["go to desk 1", "take mug 1 from desk 1"]
+PIECES = ["[Action] ", "think: ", "> ", "go to desk 1", "\n", "\ud800", "]:*"]  # of replies
 
 
 @pytest.mark.parametrize(
@@ -210,16 +211,18 @@ def test_replies(reply: str, expected: tuple[str, str]) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.text() | st.lists(st.sampled_from(["[Action] ", "think: ", "> ", "go to desk 1", "\n", "\ud800", "]:*"])).map("".join))
+@given(st.text() | st.lists(st.sampled_from(PIECES)).map("".join))
 def test_no_reply_raises(reply: str) -> None:
     thought, action = read_reply(reply, ADMISSIBLE)
     assert all(isinstance(part, str) and part.encode() is not None and len(part) <= 300 for part in (thought, action))
 
 
-# -- what can be missing -------------------------------------------------------------------------------------------------
+# -- what can be missing -----------------------------------------------------------------------------------------------
 
 
-def test_missing_and_mistaken_games_are_errors(tmp_path: Path, sample: AlfWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_and_mistaken_games_are_errors(
+    tmp_path: Path, sample: AlfWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ALFWORLD_DATA", str(tmp_path))
     rows = [dict(sample.dataset[0]), dict(sample.dataset[1])]
     rows[1]["game_file"] = "json_2.1.1/valid_unseen/x/y/game.tw-pddl"
@@ -239,7 +242,9 @@ def test_missing_and_mistaken_games_are_errors(tmp_path: Path, sample: AlfWorld,
         play(env, Player(["look"]))
 
 
-def test_missing_packages_are_one_clear_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_packages_are_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "env.alfworld_engine", None)
     with pytest.raises(UserError, match="pip install -r requirements-envs.txt"):
         make_env("alfworld", "sample", config=Config(env="alfworld"))
@@ -247,7 +252,7 @@ def test_missing_packages_are_one_clear_error(monkeypatch: pytest.MonkeyPatch, c
     assert "is not a folder" in capsys.readouterr().err
 
 
-# -- runs ----------------------------------------------------------------------------------------------------------------
+# -- runs --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("agent", ["cbrdiscover", "ground-truth"])

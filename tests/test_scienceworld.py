@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,7 +119,8 @@ def test_react_replies_hold_a_thought_and_an_action(env: ScienceWorld) -> None:
     react.game = env.game
     react.dataset = [row for row in react.dataset if row["taskName"] == "find-non-living-thing"]
     actions = react.get_ground_truth().splitlines()
-    transcript, reward = play(react, Player(["[Think] Where am I?", *(f"[Think] next\n{action}" for action in actions)]))
+    replies = ["[Think] Where am I?", *(f"[Think] next\n{action}" for action in actions)]
+    transcript, reward = play(react, Player(replies))
     assert reward == 1 and [turn.get("thought") for turn in react.turns][:2] == ["Where am I?", "next"]
     assert transcript.startswith(f"[Think] Where am I?\n[Observation] OK.\n[Think] next\n{actions[0]}\n[Observation] ")
     assert react.evaluate(transcript) == (transcript, 1) and react.turn_limit == 15
@@ -134,9 +136,10 @@ def test_a_game_does_not_depend_on_those_before_it(env: ScienceWorld) -> None:
 
     fresh = LabGame()
     try:
-        assert {task: record(fresh, task) for task in tasks} == {task: record(env.game, task) for task in reversed(tasks)}
+        recorded = {task: record(fresh, task) for task in tasks}
     finally:
         fresh.close()
+    assert recorded == {task: record(env.game, task) for task in reversed(tasks)}
 
 
 def test_rows_are_compared_with_the_world_order_aside(env: ScienceWorld, tmp_path: Path) -> None:
@@ -156,12 +159,14 @@ def test_rows_are_compared_with_the_world_order_aside(env: ScienceWorld, tmp_pat
             make_env("scienceworld", str(tmp_path))
 
 
-def test_what_is_missing_is_one_clear_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_missing_is_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("PATH", "/nowhere")
         assert main.main(["--env", "scienceworld", "--data", "sample"]) == 1
     assert "needs Java" in capsys.readouterr().err
-    monkeypatch.setitem(__import__("sys").modules, "scienceworld", None)
+    monkeypatch.setitem(sys.modules, "scienceworld", None)
     with pytest.raises(UserError, match="pip install -r requirements-envs.txt"):
         make_env("scienceworld-react", "sample", config=Config(env="scienceworld-react"))
 

@@ -268,7 +268,8 @@ def test_a_judge_is_served_as_the_llm_is_or_as_it_says(mode: str, monkeypatch: p
         monkeypatch.setenv("OPENAI_API_KEY", "key")
         monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.port}/v1")
         as_llm = Config(env="2wiki", llm="agent", serving_mode=mode, port=server.port, judge_llm="m")
-        said = Config(env="2wiki", judge_llm="m", judge_serving_mode=mode, judge_server="127.0.0.1", judge_port=server.port)
+        address = {"judge_server": "127.0.0.1", "judge_port": server.port}
+        said = Config(env="2wiki", judge_llm="m", judge_serving_mode=mode, **address)
         for config in (as_llm, said):
             assert judge(make_judge(config), "Which?", ["x", "y"], "z")
         assert [body["model"] for body in server.chats] == ["m", "m"]

@@ -1,8 +1,7 @@
-"""What a step costs outside the LLM, as ratios measured side by side in one run.
+"""What a step costs outside the LLM, as ratios measured side by side in one run: `benchmark.py policies`.
 
-    python scripts/benchmark.py                        # all policies, 1,000 steps each
-    python scripts/benchmark.py --policies Pretrained NeuralLinLogUCB --data PATH
-    python scripts/benchmark.py envs                   # the multi-turn tasks instead: see benchmark_envs.py
+    python scripts/benchmark.py policies                        # all of them, 1,000 steps each
+    python scripts/benchmark.py policies --policies Pretrained NeuralLinLogUCB --data PATH
 
 For each policy a stream of banking77 queries is played with an LLM that answers at once and is right in 6 of 10 steps.
 Over the second half of the stream the mean time per step is divided by the mean time to encode one query with the
@@ -20,17 +19,13 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-import main as command_line  # noqa: E402  (the repository's main.py)
-from agent import make_agent  # noqa: E402
-from config import POLICY_OPTIONS, Config  # noqa: E402
-from env import Env, make_env  # noqa: E402
-from llm import LLM, ScriptedClient  # noqa: E402
-from runlog import RunLog  # noqa: E402
-from scripts.benchmark_envs import PLAYERS, report  # noqa: E402
-from track import NoTracker  # noqa: E402
+import main as command_line  # the repository's main.py
+from agent import make_agent
+from config import POLICY_OPTIONS, Config
+from env import Env, make_env
+from llm import LLM, ScriptedClient
+from runlog import RunLog
+from track import NoTracker
 
 ENCODE_EVERY = 5  # steps between two timings of a single query encoding
 
@@ -94,28 +89,20 @@ def measure_help() -> tuple[float, float]:
             times.append(time.perf_counter() - begin)
         return statistics.median(times)
 
-    return median_seconds(str(ROOT / "main.py"), "--help"), median_seconds("-c", "pass")
+    return median_seconds(command_line.__file__, "--help"), median_seconds("-c", "pass")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", default="policies", choices=["policies", "envs"])
-    parser.add_argument("--envs", nargs="+", default=list(PLAYERS), choices=list(PLAYERS))
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--policies", nargs="+", default=list(POLICY_OPTIONS), choices=list(POLICY_OPTIONS))
     parser.add_argument("--data", default="auto", help="banking77 rows, as main.py --data (default: auto)")
-    parser.add_argument("--steps", type=int, help="length of the stream (default: 1000; of the tasks 10)")
-    arguments = parser.parse_args()
-    if arguments.what == "envs":
-        return report(arguments.envs, arguments.steps or 10)
-    steps = arguments.steps or 1000
+    parser.add_argument("--steps", type=int, default=1000, help="length of the stream (default: %(default)s)")
+
+
+def report(arguments: argparse.Namespace) -> None:
     help_seconds, python_seconds = measure_help()
     print(f"main.py --help: {help_seconds:.2f} s (python alone {python_seconds:.2f} s)\n")
     print("| policy | ms a step outside the LLM | ms to encode one query | ratio |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for policy in arguments.policies:
-            step, encode = measure(policy, arguments.data, steps, Path(folder))
+            step, encode = measure(policy, arguments.data, arguments.steps, Path(folder))
             print(f"| {policy} | {1000 * step:.1f} | {1000 * encode:.1f} | {step / encode:.1f} |", flush=True)
-
-
-if __name__ == "__main__":
-    main()
