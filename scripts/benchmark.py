@@ -1,0 +1,37 @@
+"""Measure what runs cost, each command by a Markdown table.
+
+    python scripts/benchmark.py policies                  # a step outside the LLM, for each policy
+    python scripts/benchmark.py envs                      # the multi-turn tasks: turns a second, their share of a step
+    python scripts/benchmark.py retrieval                 # 2wiki's indexes: recall, time to build and to ask
+    python scripts/benchmark.py solutions                 # ScienceWorld's own solutions against the tasks' turn limits
+    python scripts/benchmark.py policies --help           # what a command measures, and its options
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from scripts.benchmarks import envs, policies, retrieval, solutions  # noqa: E402
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True, metavar="{policies,envs,retrieval,solutions}")
+    for module in (policies, envs, retrieval, solutions):
+        name = module.__name__.rpartition(".")[2]
+        command = commands.add_parser(
+            name, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        module.add_options(command)
+        command.set_defaults(report=module.report)
+    arguments = parser.parse_args(argv)
+    arguments.report(arguments)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
