@@ -146,7 +146,9 @@ def test_rows_are_compared_with_the_world_order_aside(env: ScienceWorld, tmp_pat
     row = dict(of_task(env, "find-animal").row)
     lines = row["task"].splitlines()
     random.Random(0).shuffle(lines)
-    env.game.start(row | {"task": "\n".join(lines)}, tmp_path)
+    env.game.start(row | {"task": "Current room:\n" + "\n".join(lines)}, tmp_path)
+    with pytest.raises(DataError, match=r"the row's text has what the simulator does not show \(thermometer\)"):
+        env.game.start(row | {"task": row["task"] + "\n\ta thermometer"}, tmp_path)
     with pytest.raises(DataError, match=f"find-animal, variation {row['variationIdx']}: the row's text lacks"):
         env.game.start(row | {"task": row["task"].replace("air", "gold")}, tmp_path)
     with pytest.raises(DataError, match="the row's text lacks"):

@@ -254,7 +254,10 @@ def test_a_judge_decides_and_is_cached_apart(tmp_path: Path, url: str) -> None:
     log = steps(run_folder(tmp_path / "out"))
     assert len(judged) == 4
     assert [step["reward"] for step in log] == [step["reward"] for step in first] == [1, 0, 1, 0]
-    assert [step["turns"][-1] for step in log[:2]] == [{"judge": "m", "verdict": v} for v in ("right", "wrong")]
+    judgements = [step["turns"][-1] for step in log[:2]]
+    usage = {"prompt_tokens": 11, "completion_tokens": 3}  # as the judge's server counts
+    assert judgements == [{"judge": "m", "verdict": verdict, "usage": usage} for verdict in ("right", "wrong")]
+    assert log[0]["usage"] != usage  # that of the agent's LLM
     assert log[0]["answer"] in judged[0] and log[0]["task"] in judged[0]
     config = yaml.safe_load((run_folder(tmp_path / "out") / "config.yaml").read_text())
     assert config["task"]["scoring"] == "judged by m"
