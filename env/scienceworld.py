@@ -45,7 +45,7 @@ TURN_LIMITS = {
     "lifespan-shortest-lived": 10,
 }
 FRAME = frozenset(  # words that a row's text may have beside what the simulator shows: those of headings
-    "task description goal room environment initial first current observation look around state inventory your".split()
+    "a the task description goal room environment initial first current observation look around inventory your".split()
 )
 NOT_UNDERSTOOD = ("No known action matches", "Unknown action")
 _WORD = re.compile(r"[\w'-]+")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 import shutil
 import sys
@@ -10,9 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_server import serving
-from players import NONSENSE, CaseFollower, Player, choose_listed, play
-from runs import run_folder, steps
+from players import NONSENSE, CaseFollower, Player, play
 
 import main
 from config import Config
@@ -68,8 +67,14 @@ def test_the_simulators_solutions_win_where_they_fit(task: str, env: ScienceWorl
         assert reward == int(turns <= TURN_LIMITS[task]), (variation, len(env.turns))
         assert len(env.turns) == min(turns, TURN_LIMITS[task])
         assert [turn["action"] for turn in env.turns] == actions[: len(env.turns)]
+
+
+def test_a_transcript_is_scored_without_the_limit(env: ScienceWorld) -> None:
+    task, variation = "grow-plant", 1
+    env.dataset[0] = {"task": env.game.begin(task, variation), "taskName": task, "variationIdx": variation}
+    env.index = 0
     truth = env.get_ground_truth()
-    assert env.evaluate(truth) == (truth, 1)  # a transcript is scored without the limit
+    assert len(truth.splitlines()) > env.turn_limit and env.evaluate(truth) == (truth, 1)
 
 
 def test_the_sample_is_of_every_task(env: ScienceWorld) -> None:
@@ -174,6 +179,8 @@ def test_what_is_missing_is_one_clear_error(
 
 
 def test_a_simulator_that_dies_is_an_error_and_close_ends_it(tmp_path: Path) -> None:
+    # What is left of a dead simulator is logged whenever it is collected; pytest's capture of that upsets Python 3.11.
+    logging.getLogger("py4j").propagate = False
     game = LabGame()
     game.begin("find-plant", 0)
     game._env._gateway.java_process.kill()
@@ -186,21 +193,3 @@ def test_a_simulator_that_dies_is_an_error_and_close_ends_it(tmp_path: Path) -> 
     game.close()
     game.close()
     assert process.wait(timeout=20) == 0
-
-
-def test_an_outage_in_the_middle_of_a_game_is_not_scored(tmp_path: Path) -> None:
-    def run(output: Path, port: int) -> int:
-        arguments = ["--env", "scienceworld-react", "--data", "sample", "--limit", 3, "--agent", "cbrgt", "--llm", "m"]
-        arguments += ["--port", port, "--max_retries", 0, "--output_dir", output]
-        return main.main([str(word) for word in arguments])
-
-    with serving(choose_listed) as server:
-        assert run(tmp_path / "whole", server.port) == 0
-        whole = steps(run_folder(tmp_path / "whole"))
-        asked = [len(step["turns"]) for step in whole]
-        server.fault = lambda number: (400, "down") if number == sum(asked) + asked[0] + 3 else None
-        assert run(tmp_path / "broken", server.port) == 1
-        folder = run_folder(tmp_path / "broken")
-        assert len(steps(folder)) == 1
-        assert run(tmp_path / "broken", server.port) == 0
-    assert steps(folder) == whole and len(whole) == 3 and whole[1]["cases"][0]["id"] == 1
