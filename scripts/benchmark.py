@@ -16,10 +16,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from errors import exit_code  # noqa: E402
 from scripts.benchmarks import envs, policies, retrieval, solutions  # noqa: E402
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="{policies,envs,retrieval,solutions}")
     for module in (policies, envs, retrieval, solutions):
@@ -30,8 +31,8 @@ def main(argv: list[str]) -> None:
         module.add_options(command)
         command.set_defaults(report=module.report)
     arguments = parser.parse_args(argv)
-    arguments.report(arguments)
+    return exit_code(lambda: arguments.report(arguments))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -11,7 +11,7 @@ from scripts.benchmarks.solutions import Solution, row
 
 def table(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[list[str]]:
     """The cells of the rows that a command prints."""
-    benchmark.main(list(arguments))
+    assert benchmark.main(list(arguments)) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
