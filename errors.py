@@ -7,7 +7,8 @@ Anything else that escapes is a bug and keeps its traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 
 
 class UserError(Exception):
@@ -28,6 +29,25 @@ class DataError(UserError):
 
 class LLMError(UserError):
     """The LLM did not answer: an outage, never a wrong answer. Nothing of the step is scored or learned."""
+
+
+def exit_code(action: Callable[[], int | None]) -> int:
+    """Carry out a script's `action`; what the user can mend becomes a line on standard error and an exit code."""
+    try:
+        return action() or 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def missing_package(error: ImportError) -> UserError:
+    """The error for a package of requirements-envs.txt that is not installed."""
+    return UserError(f"the package {error.name} is missing: `pip install -r requirements-envs.txt`")
 
 
 def unknown_choice(option: str, value: str, choices: Iterable[str]) -> UsageError:

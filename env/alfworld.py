@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from errors import DataError, UserError
+from errors import DataError, UserError, missing_package
 
 from .game import Game, GameEnv, Row
 from .prompts import alfworld_prompt, alfworld_react_prompt
@@ -43,12 +43,12 @@ class HouseholdGame(Game):
         _import_engine()
 
     def check_row(self, row: Row, folder: Path) -> str | None:
-        if self.find(row["game_file"], folder) is None:
-            return (
-                f"the game file {row['game_file']} is missing: `python scripts/prepare_data.py alfworld` gets the games; "
-                "--alfworld_path or ALFWORLD_DATA says where they are"
-            )
-        return None
+        if self.find(row["game_file"], folder) is not None:
+            return None
+        return (
+            f"the game file {row['game_file']} is missing: `python scripts/prepare_data.py alfworld` gets the games; "
+            "--alfworld_path or ALFWORLD_DATA says where they are"
+        )
 
     def find(self, name: str, folder: Path) -> Path | None:
         """The game file of that name: below the rows' folder or where the games are, from any of its folders on."""
@@ -132,5 +132,5 @@ def _import_engine() -> type[HouseholdEngine]:
     try:
         from .alfworld_engine import HouseholdEngine
     except ImportError as error:
-        raise UserError(f"alfworld needs packages that are missing ({error}): pip install -r requirements-envs.txt") from None
+        raise missing_package(error) from None
     return HouseholdEngine

@@ -1,4 +1,4 @@
-"""The TextWorld engine for ALFWorld's games, with the package's names of things. Imported only when a game is played."""
+"""The TextWorld engine for ALFWorld's games, with the package's names of things. Imported when a game is played."""
 
 from __future__ import annotations
 

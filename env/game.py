@@ -101,8 +101,7 @@ class GameEnv(Env):
         observation = prompt
         while not self.game.over and len(self.turns) < self.turn_limit:
             actions = self.game.actions()
-            listed = "\n\n<actions>\n" + "\n".join(f"- {action}" for action in actions) + "\n</actions>" if actions else ""
-            reply = ask([*history, {"role": "user", "content": observation + listed}])
+            reply = ask([*history, {"role": "user", "content": observation + _listed(actions)}])
             history += [{"role": "user", "content": observation}, {"role": "assistant", "content": reply}]
             turn = self._take_turn(reply, actions)
             self.turns.append(turn)
@@ -180,6 +179,12 @@ def read_reply(reply: str, admissible: list[str]) -> tuple[str, str]:
         if line.lower() in allowed:
             return thought, allowed[line.lower()]
     return thought, "" if thought or not untagged else untagged[0]
+
+
+def _listed(actions: list[str]) -> str:
+    """What a message says of the admissible actions."""
+    lines = "\n".join(f"- {action}" for action in actions)
+    return f"\n\n<actions>\n{lines}\n</actions>" if actions else ""
 
 
 def _clean(line: str) -> str:

@@ -52,10 +52,13 @@ class JudgeClient:
     def complete(self, request: dict[str, Any]) -> Reply:
         """Raises LLMError where no reply came, or none with a verdict."""
         inner = request["request"]
+        prompt_tokens = completion_tokens = 0
         for _ in range(TRIES):
             reply = self._client.complete(inner)
+            prompt_tokens += reply.prompt_tokens
+            completion_tokens += reply.completion_tokens
             if read_verdict(reply.text) is not None:
-                return reply
+                return Reply(reply.text, prompt_tokens, completion_tokens)
             again = [{"role": "assistant", "content": reply.text or "(empty)"}, {"role": "user", "content": AGAIN}]
             inner = inner | {"messages": [*inner["messages"], *again]}
         said = " ".join(reply.text.split())[:100]

@@ -13,6 +13,7 @@ which leaves things in the order in which they were made, and a task's first loa
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from errors import DataError, UserError
+from errors import DataError, UserError, missing_package
 
 from .game import Game, GameEnv, Row
 from .prompts import scienceworld_prompt, scienceworld_react_prompt
@@ -43,7 +44,11 @@ TURN_LIMITS = {
     "lifespan-longest-lived": 10,
     "lifespan-shortest-lived": 10,
 }
+FRAME = frozenset(  # words that a row's text may have beside what the simulator shows: those of headings
+    "a the task description goal room environment initial first current observation look around inventory your".split()
+)
 NOT_UNDERSTOOD = ("No known action matches", "Unknown action")
+_WORD = re.compile(r"[\w'-]+")
 TROUBLE = "The world could not carry that out."
 
 
@@ -65,12 +70,11 @@ class LabGame(Game):
 
     def start(self, row: Row, folder: Path) -> None:
         shown = self.begin(row["taskName"], row["variationIdx"])
-        missing = _words(shown) - _words(row["task"])
-        if missing:
-            words = ", ".join(sorted(missing)[:8])
+        difference = _difference(shown, row["task"])
+        if difference:
             raise DataError(
-                f"{row['taskName']}, variation {row['variationIdx']}: the row's text lacks what the simulator shows "
-                f"({words}): the row comes from another world, or scienceworld from another version"
+                f"{row['taskName']}, variation {row['variationIdx']}: the row's text {difference}: "
+                "the row comes from another world, or scienceworld from another version"
             )
 
     def begin(self, task: str, variation: int, gold: bool = False) -> str:
@@ -142,8 +146,18 @@ class ScienceWorldReact(GameEnv):
     turn_limit = ScienceWorld.turn_limit
 
 
+def _difference(shown: str, told: str) -> str | None:
+    """What a row's text has less or more than the simulator shows, in any order; None where they say the same."""
+    missing, added = _words(shown) - _words(told), _words(told) - _words(shown)
+    if missing:
+        return f"lacks what the simulator shows ({', '.join(sorted(missing)[:8])})"
+    named = sorted(word for word in added if word not in FRAME)
+    return f"has what the simulator does not show ({', '.join(named[:8])})" if named else None
+
+
 def _words(text: str) -> Counter[str]:
-    return Counter(text.lower().replace("task description:", " ").split())
+    """The words of a text and how often it has them, whatever stands in between."""
+    return Counter(_WORD.findall(text.lower().replace("task description:", " ")))
 
 
 @contextmanager
@@ -172,5 +186,5 @@ def _import_scienceworld() -> Any:
     try:
         from scienceworld import ScienceWorldEnv
     except ImportError as error:
-        raise UserError(f"scienceworld needs packages that are missing ({error}): pip install -r requirements-envs.txt") from None
+        raise missing_package(error) from None
     return ScienceWorldEnv

@@ -174,7 +174,15 @@ class TwoWiki(Env):
 
         right = judge(self.judge, self.row["task"], self.row["label"], answer)
         if self.turns is not None:
-            self.turns.append({"judge": self._config.judge_llm, "verdict": "right" if right else "wrong"})
+            spent = self.judge.spent  # apart from the step's usage, which is the agent's LLM
+            self.turns.append(
+                {
+                    "judge": self._config.judge_llm,
+                    "verdict": "right" if right else "wrong",
+                    "usage": {"prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens},
+                    "llm_seconds": round(spent.seconds, 6),
+                }
+            )
         return int(right)
 
     @functools.cached_property

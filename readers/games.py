@@ -1,9 +1,9 @@
 """How the embedded reader plays a game: it follows a shown transcript, else takes the action most like the goal.
 
 It knows nothing of the games. A shown action is rewritten by the words in which the two goals differ and done where it
-is possible; where it is not, the reader goes on to places where it has not been. Without a transcript to follow it takes
-the possible action most similar to the goal, less so the oftener it has done it. Where a game does not list its actions,
-the candidates are put together from the verbs of the prompt and the things that the last observation names.
+is possible; where it is not, the reader goes on to places where it has not been. Without a transcript to follow it
+takes the possible action most similar to the goal, less so the oftener it has done it. Where a game does not list its
+actions, the candidates are put together from the verbs of the prompt and the things that the last observation names.
 """
 
 from __future__ import annotations
@@ -19,12 +19,17 @@ from llm import Message
 Encode = Callable[[list[str]], np.ndarray]
 REPEATED = 0.2  # how much similarity a candidate loses each time it was done before
 IDLE = ("help", "inventory", "look", "examine")  # actions that change nothing
-NOT_THINGS = set("a an the is be located first then some two and it them in on of to with under at put find look examine heat hot cool clean".split())
+NOT_THINGS = set(
+    "a an the is be located first then some two and it them in on of to with under at "
+    "put find look examine heat hot cool clean".split()
+)
 EXPLORE = ("open", "go")
 _LISTED = re.compile(r"<actions>(.*?)</actions>", re.S)
 _GOAL = re.compile(r"[Yy]our task is to:? *(.+?)(?:\n|$)")
 _THING = re.compile(r"^[ \t]+(?:an? |the )?(?:substance called )?([a-z][\w ]*?)(?= ?[.,(]|$)", re.M)
-_TARGET = re.compile(r"\b(?:\w+ box|outside|kitchen|workshop|hallway|bedroom|greenhouse|living room|bathroom|art studio)\b")
+_TARGET = re.compile(
+    r"\b(?:\w+ box|outside|kitchen|workshop|hallway|bedroom|greenhouse|living room|bathroom|art studio)\b"
+)
 
 
 def plays(messages: list[Message]) -> bool:
@@ -33,7 +38,7 @@ def plays(messages: list[Message]) -> bool:
 
 
 def game_reply(task: str, case: tuple[str, str] | None, messages: list[Message], encode: Encode) -> str:
-    """The next action, tagged as the prompt asks. `case` is the shown task most similar to this one, with its answer."""
+    """The next action, tagged as the prompt asks. `case` is the shown task most similar to this one and its answer."""
     tag = "[Action] " if "\n[Action] " in messages[0]["content"] else "> "
     done = [message["content"].removeprefix(tag) for message in messages if message["role"] == "assistant"]
     listed = _LISTED.search(messages[-1]["content"])
@@ -90,8 +95,10 @@ def _follow(plan: list[str], done: list[str], possible: list[str], encode: Encod
     for action in done:
         if position < len(plan) and _verb(action) == _verb(plan[position]):
             position += 1
-    skippable = 2 if _verb("".join(plan[position : position + 1])) == "open" else 1  # here it may be open, or have no door
-    for step in plan[position : position + skippable]:
+    ahead = plan[position : position + 2]
+    if ahead and _verb(ahead[0]) != "open":  # what is to be opened may be open here, or have no door: then go on
+        del ahead[1:]
+    for step in ahead:
         if step in possible:
             return step
         alike = [action for action in possible if action.split()[:2] == step.split()[:2] and action not in done]
@@ -108,7 +115,7 @@ def _verb(action: str) -> str:
 
 
 def _most_like(goal: str, candidates: list[str], done: list[str], encode: Encode) -> str:
-    """The candidate most similar to the goal; nothing is done to things that the goal does not name, or at once undone."""
+    """The candidate most similar to the goal that does nothing to things it does not name nor undoes the last one."""
     words = set(re.findall(r"[\w-]+", goal.lower()))
     last = sorted(_things(done[-1])) if done else []
 
@@ -128,14 +135,16 @@ def _things(action: str) -> list[str]:
 
 
 def _candidates(task: str, observation: str, done: list[str]) -> list[str]:
-    """Actions on what the last observation names and the task asks for: focus on a thing, then bring it where it belongs."""
+    """Actions on what the last observation names and the task asks for: focus on a thing, then take it to its place."""
     targets = dict.fromkeys(_TARGET.findall(_goal(task)))
     moves = [f"teleport to {target}" for target in targets if not target.endswith("box")]
     moves = [action for action in moves if action not in done]
     focused = [action.removeprefix("focus on ") for action in done if action.startswith("focus on ")]
     if not focused:
         things = dict.fromkeys(thing.strip() for thing in _THING.findall(observation))
-        return [f"focus on {thing}" for thing in things if thing not in targets and thing != "agent"] + moves + ["look around"]
+        focuses = [f"focus on {thing}" for thing in things if thing not in targets and thing != "agent"]
+        return [*focuses, *moves, "look around"]
     if f"pick up {focused[0]}" not in done:
         return [f"pick up {focused[0]}"]
-    return moves or [f"move {focused[0]} to {target}" for target in targets if target.endswith("box")] or ["look around"]
+    boxes = [target for target in targets if target.endswith("box")]
+    return moves or [f"move {focused[0]} to {box}" for box in boxes] or ["look around"]

@@ -27,13 +27,17 @@ def write_script(task: str, tables: str, case: tuple[str, str] | None) -> str | 
 
 def exchange_values(script: str, old: str, new: str) -> str | None:
     """`script` with the words in which the question `new` differs from `old`; None where some are not in it."""
-    if old == new:
-        return script
     for gap in (0, 1):
         exchanges = _differences(old, new, gap)
+        if not exchanges:
+            return script
         if all(phrase and other and _whole(phrase).search(script) for phrase, other in exchanges.items()):
-            return _whole(*exchanges).sub(lambda match: exchanges[match[0]], script)
+            return _replace(script, exchanges)
     return None
+
+
+def _replace(script: str, exchanges: dict[str, str]) -> str:
+    return _whole(*exchanges).sub(lambda match: exchanges[match[0]], script)
 
 
 def _whole(*phrases: str) -> re.Pattern[str]:

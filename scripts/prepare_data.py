@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from env import ENV_ALIASES, ENV_DICT, find_env  # noqa: E402
 from env.data import DATA_ROOT, locate, parse_row  # noqa: E402
-from errors import DataError, UsageError, UserError, unknown_choice  # noqa: E402
+from errors import DataError, UsageError, exit_code, unknown_choice  # noqa: E402
 from scripts.prepare import downloads  # noqa: E402
 from scripts.prepare.checks import check_rows  # noqa: E402
 from scripts.prepare.conversions import convert  # noqa: E402
@@ -30,15 +30,8 @@ from scripts.prepare.installing import install, install_rows  # noqa: E402
 
 
 def main(argv: list[str]) -> int:
-    arguments = parse_arguments(argv)
-    try:
-        return prepare(arguments.task, arguments.release, arguments.split, arguments.out, arguments.check)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    options = parse_arguments(argv)
+    return exit_code(lambda: prepare(options.task, options.release, options.split, options.out, options.check))
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:

@@ -20,24 +20,14 @@ sys.path.insert(0, str(ROOT))
 from config import DEVICES, EMBEDDED  # noqa: E402
 from env.search.index import open_index  # noqa: E402
 from env.search.service import RetrievalService  # noqa: E402
-from errors import UsageError, UserError  # noqa: E402
+from errors import UsageError, exit_code  # noqa: E402
 
 INDEXES = ROOT / ".cache" / "retrieval"
 
 
 def main(argv: list[str]) -> int:
     arguments = parse_arguments(argv)
-    try:
-        serve(arguments)
-        return 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return exit_code(lambda: serve(arguments))
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:

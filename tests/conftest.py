@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
 sys.path.insert(0, str(ROOT))
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # small encodings; threads of several processes would only wait
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models here are small: threads would wait for each other
 
 

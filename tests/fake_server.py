@@ -27,6 +27,7 @@ BODIES = {  # replies that arrive with status 200 and are no answer
     "null": "null",
 }
 STATUSES = {"429": 429, "500": 500, "503": 503}
+Answer = Callable[[str], str | list[dict[str, Any]]]
 TRANSPORT = ("hang", "reset", "cut body", "html")
 FAULTS = (*BODIES, *STATUSES, *TRANSPORT)
 
@@ -39,13 +40,13 @@ def choose_option(prompt: str) -> str:
 
 
 class FakeServer(ThreadingHTTPServer):
-    """Attributes: `chats` are the bodies of the chat requests so far, `headers` their headers, `answered` how many of
-    them got an answer; `fault` says what happens to the chat request of a number from 0: a name in FAULTS, a status
-    with a message, or None for an answer."""
+    """Attributes: `answer` makes the text of a reply, or its tool calls, from the last message; `chats` are the bodies
+    of the chat requests so far, `headers` their headers, `answered` how many of them got an answer; `fault` says what
+    happens to the chat request of a number from 0: a name in FAULTS, a status with a message, or None for an answer."""
 
     daemon_threads = True
 
-    def __init__(self, answer: Callable[[str], str] = choose_option) -> None:
+    def __init__(self, answer: Answer = choose_option) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answer = answer
         self.fault: Callable[[int], str | tuple[int, str] | None] = lambda number: None
@@ -97,10 +98,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._break_off(fault)
 
     def _answer(self, body: dict[str, Any]) -> None:
-        text = self.server.answer(body["messages"][-1]["content"])
+        answer = self.server.answer(body["messages"][-1]["content"])
         with self.server.lock:
             self.server.answered += 1
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+        said = {"content": answer} if isinstance(answer, str) else {"content": None, "tool_calls": answer}
+        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", **said}}
         usage = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
         self._send(200, json.dumps({"id": "1", "object": "chat.completion", "choices": [choice], "usage": usage}))
 
@@ -127,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(answer: Callable[[str], str] = choose_option) -> Iterator[FakeServer]:
+def serving(answer: Answer = choose_option) -> Iterator[FakeServer]:
     """A server that runs while the context lasts."""
     with FakeServer(answer) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Any
 
 from env.game import GameEnv
 from llm import LLM, Reply
 
-NONSENSE = ["", "go to mars", "\ud800", "{}", "0", "> ", "[Action]", "think", "a" * 100_000, "I would rather not.\n\n", "\0"]
+NONSENSE = ["", "go to mars", "\ud800", "{}", "0", "> ", "[Action]", "think", "a" * 100_000, "I'd rather not.\n", "\0"]
 
 
 class Player:
@@ -50,9 +49,3 @@ def wins_again(env: GameEnv, transcript: str) -> bool:
     """Whether the transcript, shown as a case, is all that winning the current game takes."""
     prompt = env.get_case_based_prompt(env.observe(), [{"task": env.observe(), "answer": transcript}])
     return play(env, CaseFollower(env.prompts.ACTION), prompt)[1] == 1
-
-
-def choose_listed(message: str) -> str:
-    """One of the actions that the message lists, by a hash of the message: the same for the same message."""
-    actions = re.findall(r"^- (.*)$", message, re.M) or ["[Action] look around", "[Action] open door", "[Action] sing"]
-    return actions[hashlib.sha256(message.encode()).digest()[0] % len(actions)]

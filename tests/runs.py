@@ -49,4 +49,8 @@ def steps(folder: Path) -> list[dict[str, Any]]:
     """steps.jsonl without what may differ between equal runs, the times, and without a line that a kill has torn."""
     whole = (folder / "steps.jsonl").read_bytes().rpartition(b"\n")[0]
     lines = whole.split(b"\n") if whole else []
-    return [{key: value for key, value in json.loads(line).items() if key not in TIMES} for line in lines]
+    return [json.loads(line, object_pairs_hook=without_times) for line in lines]
+
+
+def without_times(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: value for key, value in pairs if key not in TIMES}

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import ROOT, SHARED_DATA
-from fake_server import serving
+from conftest import SHARED_DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from players import NONSENSE, CaseFollower, Player, choose_listed, play, wins_again
-from runs import run_folder, steps
+from players import NONSENSE, CaseFollower, Player, play, wins_again
 
 import main
+from agent import make_agent
 from config import Config
 from env import make_env
 from env.alfworld import NOT_ADMISSIBLE, AlfWorld
 from env.game import NO_ACTION, GameEnv, read_reply
 from errors import DataError, UserError
+from llm import LLM
 from scripts import prepare_data
+
+if TYPE_CHECKING:
+    from encoders import TextEncoder
 
 for package in ("textworld", "alfworld", "fast_downward"):
     pytest.importorskip(package, reason=f"{package} is missing: pip install -r requirements-envs.txt")
@@ -77,7 +78,7 @@ def walkthrough(env: GameEnv) -> list[str]:
     return [line.removeprefix("> ") for line in env.get_ground_truth().splitlines()]
 
 
-# -- the real games ------------------------------------------------------------------------------------------------------
+# -- the real games ----------------------------------------------------------------------------------------------------
 
 
 @needs_real_games
@@ -121,7 +122,7 @@ def test_a_folder_of_games_becomes_a_stream(tmp_path: Path) -> None:
         assert prepare_data.main(["alfworld", "--from", str(out / "games"), *wrong]) == words
 
 
-# -- the sample ----------------------------------------------------------------------------------------------------------
+# -- the sample --------------------------------------------------------------------------------------------------------
 
 
 def test_the_sample_has_every_kind_of_goal_and_room(sample: AlfWorld) -> None:
@@ -140,7 +141,7 @@ def test_sample_games_can_be_won(kind: str, sample: AlfWorld) -> None:
     assert env.evaluate("") == env.evaluate("I cannot tell.") == (None, 0)
 
 
-# -- turns ---------------------------------------------------------------------------------------------------------------
+# -- turns -------------------------------------------------------------------------------------------------------------
 
 
 def test_actions_are_listed_and_others_cost_a_turn(sample: AlfWorld) -> None:
@@ -184,6 +185,7 @@ def test_a_case_follower_follows_only_its_case(sample: AlfWorld) -> None:
 
 
 ADMISSIBLE = ["go to desk 1", "take mug 1 from desk 1"]
+PIECES = ["[Action] ", "think: ", "> ", "go to desk 1", "\n", "\ud800", "]:*"]  # of replies
 
 
 @pytest.mark.parametrize(
@@ -210,16 +212,18 @@ def test_replies(reply: str, expected: tuple[str, str]) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.text() | st.lists(st.sampled_from(["[Action] ", "think: ", "> ", "go to desk 1", "\n", "\ud800", "]:*"])).map("".join))
+@given(st.text() | st.lists(st.sampled_from(PIECES)).map("".join))
 def test_no_reply_raises(reply: str) -> None:
     thought, action = read_reply(reply, ADMISSIBLE)
     assert all(isinstance(part, str) and part.encode() is not None and len(part) <= 300 for part in (thought, action))
 
 
-# -- what can be missing -------------------------------------------------------------------------------------------------
+# -- what can be missing -----------------------------------------------------------------------------------------------
 
 
-def test_missing_and_mistaken_games_are_errors(tmp_path: Path, sample: AlfWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_and_mistaken_games_are_errors(
+    tmp_path: Path, sample: AlfWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ALFWORLD_DATA", str(tmp_path))
     rows = [dict(sample.dataset[0]), dict(sample.dataset[1])]
     rows[1]["game_file"] = "json_2.1.1/valid_unseen/x/y/game.tw-pddl"
@@ -239,7 +243,9 @@ def test_missing_and_mistaken_games_are_errors(tmp_path: Path, sample: AlfWorld,
         play(env, Player(["look"]))
 
 
-def test_missing_packages_are_one_clear_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_packages_are_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "env.alfworld_engine", None)
     with pytest.raises(UserError, match="pip install -r requirements-envs.txt"):
         make_env("alfworld", "sample", config=Config(env="alfworld"))
@@ -247,7 +253,7 @@ def test_missing_packages_are_one_clear_error(monkeypatch: pytest.MonkeyPatch, c
     assert "is not a folder" in capsys.readouterr().err
 
 
-# -- runs ----------------------------------------------------------------------------------------------------------------
+# -- runs --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("agent", ["cbrdiscover", "ground-truth"])
@@ -256,36 +262,9 @@ def test_agents_of_single_turn_tasks_refuse(agent: str, tmp_path: Path, capsys: 
     assert agent in capsys.readouterr().err
 
 
-def test_an_outage_in_the_middle_of_a_game_is_not_scored(tmp_path: Path) -> None:
-    def run(output: Path, port: int) -> int:
-        arguments = ["--env", "alfworld-react", "--data", "sample", "--limit", 2, "--agent", "cbrgt", "--llm", "m"]
-        arguments += ["--port", port, "--max_retries", 0, "--output_dir", output]
-        return main.main([str(word) for word in arguments])
-
-    with serving(choose_listed) as server:
-        assert run(tmp_path / "whole", server.port) == 0
-        server.fault = lambda number: (400, "down") if number == 2 * 35 + 50 else None
-        assert run(tmp_path / "broken", server.port) == 1
-        folder = run_folder(tmp_path / "broken")
-        assert len(steps(folder)) == 1
-        assert run(tmp_path / "broken", server.port) == 0
-    expected = steps(run_folder(tmp_path / "whole"))
-    assert steps(folder) == expected and [len(step["turns"]) for step in expected] == [35] * 2
-    assert expected[1]["cases"][0]["id"] == 1
-
-
-def test_a_killed_run_goes_on(tmp_path: Path) -> None:
-    command = [sys.executable, "main.py", "--env", "alfworld", "--data", "sample", "--limit", "3", "--agent", "cbrgt"]
-    command += ["--checkpoint_seconds", "0", "--output_dir", str(tmp_path)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 100
-    while not any(file.read_text().count("\n") >= 2 for file in tmp_path.rglob("steps.jsonl")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert main.main(command[2:]) == 0
-    killed = steps(run_folder(tmp_path))
-    whole = tmp_path / "whole"
-    assert main.main([*command[2:-1], str(whole)]) == 0
-    assert killed == steps(run_folder(whole)) and len(killed) == 3 and all(step["turns"] for step in killed)
+def test_the_makers_solution_is_retained_as_a_case_to_follow(sample: AlfWorld, text_encoder: TextEncoder) -> None:
+    sample.reset()
+    agent = make_agent(Config(env="alfworld", agent="cbrgt"), sample, LLM(Player([])), lambda: text_encoder)
+    agent.retain(sample.observe(), None, 0)
+    (case,) = agent.retrieve(sample.observe())
+    assert case["id"] == 1 and wins_again(sample, case["answer"])

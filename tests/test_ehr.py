@@ -283,7 +283,8 @@ def test_the_reader_exchanges_values_or_says_that_it_cannot() -> None:
     script = "item = find('LABEL=sodium')\nanswer = len(f'SUBJECT_ID=85508||ITEMID={item}||CHARTTIME>=2104-01-01')"
     new = "How many times was the lab test urea nitrogen done on patient 1 since 2101?"
     expected = script.replace("sodium", "urea nitrogen").replace("85508", "1").replace("2104", "2101")
-    assert exchange_values(script, old, new) == expected and exchange_values(script, old, old) == script
+    assert exchange_values(script, old, new) == expected
+    assert exchange_values(script, old, old) == exchange_values(script, old, old.replace(" ", "  ")) == script
     assert exchange_values(script, old, "How many times was patient 3 admitted to the hospital?") is None
     titles = ("Count the patients with pneumonia, organism nos.", "Count the patients with anemia, nos.")
     assert exchange_values("x = 'T=pneumonia, organism nos'", *titles) == "x = 'T=anemia, nos'"

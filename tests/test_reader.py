@@ -37,7 +37,7 @@ def test_follows_a_case_that_is_nearer_than_every_option(reader: EmbeddedReader)
 
 @pytest.mark.parametrize("task", ["mud", "cmdl", "mimic-iv-mr", "sentifin", "spider", "bird"])
 def test_writes_every_answer_format(reader: EmbeddedReader, task: str) -> None:
-    """Without a case, at least half of its answers can be read; shown a row's own case, it mostly gets the row right."""
+    """Without a case, at least half of its answers can be read; shown a row's own case, it mostly gets it right."""
     env = make_env(task, "sample", limit=10)
     read = right = 0
     for env.index in range(len(env)):

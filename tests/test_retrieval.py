@@ -22,7 +22,7 @@ from env.search.corpus import Corpus, line_starts
 from env.search.index import open_index, sha256_of
 from env.search.service import RetrievalService
 from errors import DataError, UserError
-from scripts.benchmark_retrieval import recall_at
+from scripts.benchmarks.retrieval import recall_at
 from scripts.prepare import downloads
 
 for package in ("bm25s", "faiss"):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_server import serving
-from players import NONSENSE, CaseFollower, Player, choose_listed, play
-from runs import run_folder, steps
+from players import NONSENSE, CaseFollower, Player, play
 
 import main
 from config import Config
@@ -67,8 +67,14 @@ def test_the_simulators_solutions_win_where_they_fit(task: str, env: ScienceWorl
         assert reward == int(turns <= TURN_LIMITS[task]), (variation, len(env.turns))
         assert len(env.turns) == min(turns, TURN_LIMITS[task])
         assert [turn["action"] for turn in env.turns] == actions[: len(env.turns)]
+
+
+def test_a_transcript_is_scored_without_the_limit(env: ScienceWorld) -> None:
+    task, variation = "grow-plant", 1
+    env.dataset[0] = {"task": env.game.begin(task, variation), "taskName": task, "variationIdx": variation}
+    env.index = 0
     truth = env.get_ground_truth()
-    assert env.evaluate(truth) == (truth, 1)  # a transcript is scored without the limit
+    assert len(truth.splitlines()) > env.turn_limit and env.evaluate(truth) == (truth, 1)
 
 
 def test_the_sample_is_of_every_task(env: ScienceWorld) -> None:
@@ -118,7 +124,8 @@ def test_react_replies_hold_a_thought_and_an_action(env: ScienceWorld) -> None:
     react.game = env.game
     react.dataset = [row for row in react.dataset if row["taskName"] == "find-non-living-thing"]
     actions = react.get_ground_truth().splitlines()
-    transcript, reward = play(react, Player(["[Think] Where am I?", *(f"[Think] next\n{action}" for action in actions)]))
+    replies = ["[Think] Where am I?", *(f"[Think] next\n{action}" for action in actions)]
+    transcript, reward = play(react, Player(replies))
     assert reward == 1 and [turn.get("thought") for turn in react.turns][:2] == ["Where am I?", "next"]
     assert transcript.startswith(f"[Think] Where am I?\n[Observation] OK.\n[Think] next\n{actions[0]}\n[Observation] ")
     assert react.evaluate(transcript) == (transcript, 1) and react.turn_limit == 15
@@ -134,16 +141,19 @@ def test_a_game_does_not_depend_on_those_before_it(env: ScienceWorld) -> None:
 
     fresh = LabGame()
     try:
-        assert {task: record(fresh, task) for task in tasks} == {task: record(env.game, task) for task in reversed(tasks)}
+        recorded = {task: record(fresh, task) for task in tasks}
     finally:
         fresh.close()
+    assert recorded == {task: record(env.game, task) for task in reversed(tasks)}
 
 
 def test_rows_are_compared_with_the_world_order_aside(env: ScienceWorld, tmp_path: Path) -> None:
     row = dict(of_task(env, "find-animal").row)
     lines = row["task"].splitlines()
     random.Random(0).shuffle(lines)
-    env.game.start(row | {"task": "\n".join(lines)}, tmp_path)
+    env.game.start(row | {"task": "Current room:\n" + "\n".join(lines)}, tmp_path)
+    with pytest.raises(DataError, match=r"the row's text has what the simulator does not show \(thermometer\)"):
+        env.game.start(row | {"task": row["task"] + "\n\ta thermometer"}, tmp_path)
     with pytest.raises(DataError, match=f"find-animal, variation {row['variationIdx']}: the row's text lacks"):
         env.game.start(row | {"task": row["task"].replace("air", "gold")}, tmp_path)
     with pytest.raises(DataError, match="the row's text lacks"):
@@ -156,17 +166,21 @@ def test_rows_are_compared_with_the_world_order_aside(env: ScienceWorld, tmp_pat
             make_env("scienceworld", str(tmp_path))
 
 
-def test_what_is_missing_is_one_clear_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_missing_is_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("PATH", "/nowhere")
         assert main.main(["--env", "scienceworld", "--data", "sample"]) == 1
     assert "needs Java" in capsys.readouterr().err
-    monkeypatch.setitem(__import__("sys").modules, "scienceworld", None)
+    monkeypatch.setitem(sys.modules, "scienceworld", None)
     with pytest.raises(UserError, match="pip install -r requirements-envs.txt"):
         make_env("scienceworld-react", "sample", config=Config(env="scienceworld-react"))
 
 
 def test_a_simulator_that_dies_is_an_error_and_close_ends_it(tmp_path: Path) -> None:
+    # What is left of a dead simulator is logged whenever it is collected; pytest's capture of that upsets Python 3.11.
+    logging.getLogger("py4j").propagate = False
     game = LabGame()
     game.begin("find-plant", 0)
     game._env._gateway.java_process.kill()
@@ -179,21 +193,3 @@ def test_a_simulator_that_dies_is_an_error_and_close_ends_it(tmp_path: Path) -> 
     game.close()
     game.close()
     assert process.wait(timeout=20) == 0
-
-
-def test_an_outage_in_the_middle_of_a_game_is_not_scored(tmp_path: Path) -> None:
-    def run(output: Path, port: int) -> int:
-        arguments = ["--env", "scienceworld-react", "--data", "sample", "--limit", 3, "--agent", "cbrgt", "--llm", "m"]
-        arguments += ["--port", port, "--max_retries", 0, "--output_dir", output]
-        return main.main([str(word) for word in arguments])
-
-    with serving(choose_listed) as server:
-        assert run(tmp_path / "whole", server.port) == 0
-        whole = steps(run_folder(tmp_path / "whole"))
-        asked = [len(step["turns"]) for step in whole]
-        server.fault = lambda number: (400, "down") if number == sum(asked) + asked[0] + 3 else None
-        assert run(tmp_path / "broken", server.port) == 1
-        folder = run_folder(tmp_path / "broken")
-        assert len(steps(folder)) == 1
-        assert run(tmp_path / "broken", server.port) == 0
-    assert steps(folder) == whole and len(whole) == 3 and whole[1]["cases"][0]["id"] == 1

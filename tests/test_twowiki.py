@@ -254,7 +254,10 @@ def test_a_judge_decides_and_is_cached_apart(tmp_path: Path, url: str) -> None:
     log = steps(run_folder(tmp_path / "out"))
     assert len(judged) == 4
     assert [step["reward"] for step in log] == [step["reward"] for step in first] == [1, 0, 1, 0]
-    assert [step["turns"][-1] for step in log[:2]] == [{"judge": "m", "verdict": v} for v in ("right", "wrong")]
+    judgements = [step["turns"][-1] for step in log[:2]]
+    usage = {"prompt_tokens": 11, "completion_tokens": 3}  # as the judge's server counts
+    assert judgements == [{"judge": "m", "verdict": verdict, "usage": usage} for verdict in ("right", "wrong")]
+    assert log[0]["usage"] != usage  # that of the agent's LLM
     assert log[0]["answer"] in judged[0] and log[0]["task"] in judged[0]
     config = yaml.safe_load((run_folder(tmp_path / "out") / "config.yaml").read_text())
     assert config["task"]["scoring"] == "judged by m"
@@ -268,7 +271,8 @@ def test_a_judge_is_served_as_the_llm_is_or_as_it_says(mode: str, monkeypatch: p
         monkeypatch.setenv("OPENAI_API_KEY", "key")
         monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.port}/v1")
         as_llm = Config(env="2wiki", llm="agent", serving_mode=mode, port=server.port, judge_llm="m")
-        said = Config(env="2wiki", judge_llm="m", judge_serving_mode=mode, judge_server="127.0.0.1", judge_port=server.port)
+        address = {"judge_server": "127.0.0.1", "judge_port": server.port}
+        said = Config(env="2wiki", judge_llm="m", judge_serving_mode=mode, **address)
         for config in (as_llm, said):
             assert judge(make_judge(config), "Which?", ["x", "y"], "z")
         assert [body["model"] for body in server.chats] == ["m", "m"]
@@ -390,7 +394,7 @@ def test_a_killed_run_leaves_nothing_behind_and_goes_on(tmp_path: Path) -> None:
     assert scoring == "equal to a label after normalisation (no --judge_llm)"
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 180.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

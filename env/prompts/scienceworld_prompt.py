@@ -17,11 +17,11 @@ eat X, flush X, read X, wait, wait1: the last for one moment only
 
 def layout(answer_format: str) -> tuple[str, str, str]:
     return build_prompts(
-        instruction="You are in a small simulated world of rooms, living things, substances and devices, and have one task "
-        "to carry out there, one action a turn. After every turn you are told what you observe; an action that the world "
-        "does not know does nothing and costs the turn. If it asks which of several things you mean, answer with the number "
-        "as your action. There are few turns, so take no needless ones. Name things as they are called where you see them. "
-        "These are the actions:" + ACTIONS,
+        instruction="You are in a small simulated world of rooms, living things, substances and devices, and have one "
+        "task to carry out there, one action a turn. After every turn you are told what you observe; an action that "
+        "the world does not know does nothing and costs the turn. If it asks which of several things you mean, answer "
+        "with the number as your action. There are few turns, so take no needless ones. Name things as they are called "
+        "where you see them. These are the actions:" + ACTIONS,
         answer_format=answer_format,
     )
 

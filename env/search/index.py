@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from config import EMBEDDED
-from errors import UserError
+from errors import UserError, missing_package
 
 from .corpus import Corpus
 
@@ -189,5 +189,5 @@ def _stamp(path: Path, model: str, ready_made: Path | None) -> str:
 def _import(package: str) -> Any:
     try:
         return importlib.import_module(package)
-    except ImportError:
-        raise UserError(f"the package {package} is missing: `pip install -r requirements-envs.txt`") from None
+    except ImportError as error:
+        raise missing_package(error) from None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from errors import UserError
+from errors import UserError, missing_package
 
 CALL_SECONDS = 120.0
 
@@ -42,8 +42,8 @@ class MCPToolServer:
                 from exceptiongroup import ExceptionGroup  # what anyio raises there
             else:
                 from builtins import ExceptionGroup
-        except ImportError:
-            raise UserError("the package mcp is missing: `pip install -r requirements-envs.txt`") from None
+        except ImportError as error:
+            raise missing_package(error) from None
         self._failures = (mcp.MCPError, anyio.ClosedResourceError, anyio.BrokenResourceError, OSError)
         self._stack = ExitStack()
         self._messages = self._stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))

@@ -24,7 +24,8 @@ def find_games(release: Path, split: str | None) -> tuple[Path, dict[str, Path]]
     folders = [release / below / name for name in wanted for below in ("json_2.1.1", "")]
     root = next((folder for folder in folders if folder.is_dir()), None)
     if root is None:
-        raise DataError(f"{release} has no folder {' or '.join(wanted)}: --from takes the folder that ALFWORLD_DATA names")
+        split_folders = " or ".join(wanted)
+        raise DataError(f"{release} has no folder {split_folders}: --from takes the folder that ALFWORLD_DATA names")
     files = {f"{GAMES}/{file.relative_to(root.parent).as_posix()}": file for file in sorted(root.rglob("game.tw-pddl"))}
     if not files:
         raise DataError(f"{root} has no game.tw-pddl")
@@ -45,15 +46,15 @@ def game_rows(files: dict[str, Path]) -> list[dict[str, Any]]:
 
 
 def fetch_games(folder: Path) -> None:
-    """Run `alfworld-download` where the games are not there yet. Raises DataError that says what to do where it fails."""
+    """Run `alfworld-download` where there are no games yet. Raises DataError that says what to do where it fails."""
     data = Path(os.environ.get("ALFWORLD_DATA") or "~/.cache/alfworld").expanduser()
     if any(data.glob("json_2.1.1/*/*/*/game.tw-pddl")):
         print(f"the games are in {data}")
         return
     script = Path(sys.executable).with_name("alfworld-download")
     by_hand = (
-        "run `alfworld-download` of the package alfworld where there is a network, and name its folder with ALFWORLD_DATA "
-        "or --alfworld_path; --data sample works without it"
+        "run `alfworld-download` of the package alfworld where there is a network, and name its folder with "
+        "ALFWORLD_DATA or --alfworld_path; --data sample works without it"
     )
     if not script.is_file():
         raise DataError(f"the rows are there, but {script} is not: pip install -r requirements-envs.txt, or {by_hand}")

@@ -193,4 +193,5 @@ def problem(house: House, condition: str) -> str:
     here = {place.kind for place in house.receptacles}
     for kind in sorted({thing.kind for thing in house.places} & set(facts.OBJECTS)):
         init += [f"(canContain {holder}Type {kind}Type)" for holder in facts.OBJECTS[kind][1].split() if holder in here]
-    return "\n".join(["(define (problem sample)", "(:domain alfred)", "(:objects", *objects, ")", "(:init", *init, ")", condition])
+    head = ["(define (problem sample)", "(:domain alfred)", "(:objects"]
+    return "\n".join([*head, *objects, ")", "(:init", *init, ")", condition])

@@ -1,7 +1,7 @@
-"""How well and how fast the retrieval service's indexes search.
+"""How well and how fast the retrieval service's indexes search: `benchmark.py retrieval`.
 
-    python scripts/benchmark_retrieval.py                       # recall on the 2wiki sample, times at 100,000 passages
-    python scripts/benchmark_retrieval.py --passages 1000000 --methods bm25
+    python scripts/benchmark.py retrieval                       # recall on the 2wiki sample, times at 100,000 passages
+    python scripts/benchmark.py retrieval --passages 1000000 --methods bm25
 
 Recall at 3 is the share of the passages a question needs that the question itself finds. The synthetic passages have
 60 words each, as frequent as in a language (Zipf). Encoding a passage costs the same however many there are, so for
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,14 +21,12 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from config import EMBEDDED
+from env.data import DATA_ROOT
+from env.search.corpus import Corpus
+from env.search.index import DenseIndex, Index, PassageEncoder, open_index
 
-from config import EMBEDDED  # noqa: E402
-from env.search.corpus import Corpus  # noqa: E402
-from env.search.index import DenseIndex, Index, PassageEncoder, open_index  # noqa: E402
-
-SAMPLE = ROOT / "data" / "2wiki" / "sample"
+SAMPLE = DATA_ROOT / "2wiki" / "sample"
 WORDS, VOCABULARY, EXPONENT = 60, 50_000, 1.1  # of a synthetic passage
 QUERY_WORDS, QUERIES, TOPK, ENCODED = 10, 50, 3, 128
 
@@ -94,11 +91,12 @@ def median_query(index: Index, queries: list[str]) -> float:
     return statistics.median(timed(lambda query=query: index.search([query], TOPK))[0] for query in queries)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", nargs="+", default=["bm25", "dense"], choices=["bm25", "dense"])
     parser.add_argument("--passages", type=int, default=100_000, help="(default: %(default)s)")
-    arguments = parser.parse_args()
+
+
+def report(arguments: argparse.Namespace) -> None:
     rows = [json.loads(line) for line in (SAMPLE / "2wiki.jsonl").read_text(encoding="utf-8").splitlines()]
     print("| sample | recall at 3 | first passage at 3 |\n|---|---|---|")
     for method in arguments.methods:
@@ -113,7 +111,3 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             build, query, remark = {"bm25": time_bm25, "dense": time_dense}[method](texts, queries, Path(folder))
         print(f"| {method} | {build:.1f} | {1000 * query:.1f} | {remark} |", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""What the models cost on a GPU: answers generated in process, and the retrieval policy with the paper's encoders.
+"""What local models cost: answers generated in process, the retrieval policy with a cross-encoder: `benchmark.py gpu`.
 
     python scripts/benchmark.py gpu            # on a GPU, in the sizes of Qwen3-0.6B and gte-reranker-modernbert-base
     python scripts/benchmark.py gpu --tiny     # anywhere, in sizes that show only that it runs
@@ -9,28 +9,21 @@ sizes alone. Texts are random words; a pair of B tokens is a query and a case of
 
 from __future__ import annotations
 
+import argparse
 import random
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from transformers import (
-    AutoTokenizer,
-    ModernBertConfig,
-    ModernBertForSequenceClassification,
-    Qwen3Config,
-    Qwen3ForCausalLM,
-)
-
-from bandit import NeuralLinLogUCB
-from config import Config
-from encoders import embedded_model_folder, quiet_transformers, resolve_device
+from config import DEVICES, Config
+from errors import UsageError
 from llm import make_llm
-from pair_encoders import CrossEncoder
+
+if TYPE_CHECKING:
+    import torch
 
 BATCH = 32
 PAIR_TOKENS = {False: (256, 1024, 2048), True: (32,)}  # by whether the sizes are tiny
@@ -43,13 +36,22 @@ TINY_MODERNBERT = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layer
 TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}"
 
 
-def report_gpu(device_name: str, tiny: bool) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", choices=DEVICES, help="where (default: %(default)s)")
+    parser.add_argument("--tiny", action="store_true", help="in tiny sizes, which a CPU is enough for")
+
+
+def report(arguments: argparse.Namespace) -> None:
     """Print both tables for `--device`; without a GPU only tiny sizes are measured."""
+    import torch
+
+    from encoders import quiet_transformers, resolve_device
+
     quiet_transformers()
-    device = resolve_device(device_name)
+    device, tiny = resolve_device(arguments.device), arguments.tiny
     on_gpu = device.type == "cuda"
     if not (on_gpu or tiny):
-        raise SystemExit("no GPU here: `python scripts/benchmark.py gpu --tiny` shows that it runs, in tiny sizes")
+        raise UsageError("no GPU here: `python scripts/benchmark.py gpu --tiny` shows that it runs, in tiny sizes")
     name = torch.cuda.get_device_name(device) if on_gpu else "CPU, no GPU: times in tiny sizes, no memory"
     print(f"{name}; torch {torch.__version__}{'; TINY models' if tiny else ''}\n")
     with tempfile.TemporaryDirectory() as folder:
@@ -58,6 +60,8 @@ def report_gpu(device_name: str, tiny: bool) -> None:
 
 
 def report_generation(folder: Path, device: torch.device, tiny: bool) -> None:
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
     new_tokens = 16 if tiny else 128
     no_end = {"eos_token_id": None, "bos_token_id": None, "pad_token_id": 0}
     save(Qwen3ForCausalLM(Qwen3Config(**(TINY_QWEN3 if tiny else QWEN3_06B), **no_end)), folder)
@@ -74,6 +78,11 @@ def report_generation(folder: Path, device: torch.device, tiny: bool) -> None:
 
 
 def report_policy(folder: Path, device: torch.device, tiny: bool) -> None:
+    from transformers import ModernBertConfig, ModernBertForSequenceClassification
+
+    from bandit import NeuralLinLogUCB
+    from pair_encoders import CrossEncoder
+
     sizes = TINY_MODERNBERT if tiny else MODERNBERT_BASE
     config = ModernBertConfig(**sizes, num_labels=1, classifier_pooling="mean")
     save(ModernBertForSequenceClassification(config), folder)
@@ -93,6 +102,10 @@ def report_policy(folder: Path, device: torch.device, tiny: bool) -> None:
 
 def save(model: Any, folder: Path) -> None:
     """`model` with random weights and the embedded encoder's tokenizer, as a folder that loads."""
+    from transformers import AutoTokenizer
+
+    from encoders import embedded_model_folder
+
     model.save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(embedded_model_folder())
     tokenizer.model_max_length, tokenizer.chat_template = 8192, TEMPLATE
@@ -107,6 +120,8 @@ def words(count: int, seed: int) -> str:
 
 def timed(device: torch.device, work: Callable[[], Any], repeats: int = 3) -> tuple[float, str]:
     """(median seconds, peak GPU memory while working) of `work`, which runs once more before where it is repeated."""
+
+    import torch
 
     def once() -> float:
         begin = time.perf_counter()

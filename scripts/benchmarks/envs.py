@@ -8,6 +8,7 @@ and the log. A game whose own solution is longer than the task's turns is not wo
 
 from __future__ import annotations
 
+import argparse
 import json
 import tempfile
 import time
@@ -72,10 +73,9 @@ class Costs:
     in_all: float
 
     def row(self, task: str) -> str:
-        return (
-            f"| {task} | {self.steps} | {self.won} | {self.turns / self.in_env:.1f} | {1000 * self.in_env / self.turns:.0f} | "
-            f"{1000 * self.in_env / self.steps:.0f} | {1000 * self.in_all / self.steps:.0f} | {self.in_env / self.in_all:.0%} |"
-        )
+        turn, step, whole = self.in_env / self.turns, self.in_env / self.steps, self.in_all / self.steps
+        times = f"{1000 * turn:.0f} | {1000 * step:.0f} | {1000 * whole:.0f}"
+        return f"| {task} | {self.steps} | {self.won} | {1 / turn:.1f} | {times} | {step / whole:.0%} |"
 
 
 class Stopwatch:
@@ -135,9 +135,14 @@ def measure(task: str, steps: int, folder: Path) -> Costs:
     )
 
 
-def report(tasks: list[str], steps: int) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--envs", nargs="+", default=list(PLAYERS), choices=list(PLAYERS))
+    parser.add_argument("--steps", type=int, default=10, help="of each task (default: %(default)s)")
+
+
+def report(arguments: argparse.Namespace) -> None:
     print("| task | steps | won | turns a second | ms a turn | ms of a step in the task | ms a step, no LLM | share |")
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        for task in tasks:
-            print(measure(task, steps, Path(folder)).row(task), flush=True)
+        for task in arguments.envs:
+            print(measure(task, arguments.steps, Path(folder)).row(task), flush=True)

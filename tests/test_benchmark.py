@@ -1,0 +1,55 @@
+"""scripts/benchmark.py: each command prints its table, whatever the figures."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripts import benchmark
+from scripts.benchmarks import policies
+from scripts.benchmarks.solutions import Solution, row
+
+
+def table(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[list[str]]:
+    """The cells of the rows that a command prints."""
+    assert benchmark.main(list(arguments)) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_policies(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policies, "measure_help", lambda: (0.2, 0.1))  # starts Python ten times
+    (_, cells) = table(capsys, "policies", "--policies", "Random", "--data", "sample", "--steps", "20")
+    assert cells[0] == "Random" and all(float(cell) > 0 for cell in cells[1:])
+
+
+def test_envs(capsys: pytest.CaptureFixture[str]) -> None:
+    (head, cells) = table(capsys, "envs", "--envs", "ehr", "--steps", "3")
+    figures = dict(zip(head, cells))
+    assert figures["task"] == "ehr" and figures["steps"] == figures["won"] == "3"
+    assert float(figures["turns a second"]) > 0 and 0 < int(figures["share"].removesuffix("%")) <= 100
+
+
+def test_solutions_fit_or_not() -> None:
+    def solutions(*turns: int | None) -> list[Solution]:
+        return [Solution([], number) for number in turns]
+
+    assert row("grow-plant", solutions(29, 32)) == "| grow-plant | 30 | 29, 32 | 1 of 2 |"
+    assert row("find-plant", solutions(15, 1)).endswith("| 15, 1 | yes |")
+    assert row("find-plant", solutions(16, None)).endswith("| 16, never | no |")
+
+
+def test_a_command_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        benchmark.main([])
+    assert stop.value.code == 2 and "envs" in capsys.readouterr().err
+
+
+def test_gpu_in_tiny_sizes(capsys: pytest.CaptureFixture[str]) -> None:
+    (_, *generation, _, policy) = table(capsys, "gpu", "--tiny", "--device", "cpu")
+    assert [size for size, _, _ in generation] == ["1", "8", "32"] and all(float(cells[1]) > 0 for cells in generation)
+    assert policy[0] == "32" and float(policy[2]) > 0
+
+
+def test_gpu_without_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert benchmark.main(["gpu", "--device", "cpu"]) == 2
+    assert "--tiny" in capsys.readouterr().err
