@@ -13,6 +13,7 @@ import hashlib
 import math
 import textwrap
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
 from env import ENV_ALIASES, ENV_DICT
@@ -27,7 +28,8 @@ POLICY_OPTIONS: dict[str, tuple[str, ...]] = {
     "Pretrained": (),
     "Random": (),
 }
-_CBR = ("bandit", "comk", "recall_size", "embedding_model_path", "reranker_model_path")
+ENCODERS = ("embedding_model_path", "reranker_model_path")  # shown by the last part of their path
+_CBR = ("bandit", "comk", "recall_size", *ENCODERS)
 _DISCOVER = ("discover_strategy", "budget_ratio", "queue_size", "skip_steps")
 AGENT_OPTIONS: dict[str, tuple[str, ...]] = {
     "zero-shot": (),
@@ -190,6 +192,8 @@ class Config:
         if "bandit" in names:
             names += POLICY_OPTIONS[self.bandit]
         names += SERVING_OPTIONS[self.serving_mode]
+        if "generate_batch" in names and self.agent != "zero-shot":
+            names.remove("generate_batch")  # the others learn from each answer before the next
         names += ENV_OPTIONS.get(self.env, ())
         return {name: getattr(self, name) for name in names}
 
@@ -209,7 +213,8 @@ class Config:
             if value != self._default(spec):
                 served = spec.name in SERVING_OPTIONS[self.serving_mode]
                 where = "env" if spec.name in own else "llm" if served else "agent"
-                parts[where].append(flag(spec) if value is True else f"{flag(spec)}={_path_safe(value)}")
+                shown = Path(value).name if spec.name in ENCODERS else _path_safe(value)
+                parts[where].append(flag(spec) if value is True else f"{flag(spec)}={shown}")
         return "/".join([*(_shorten(",".join(part)) for part in parts.values()), f"seed{self.seed}"])
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from encoders import TextEncoder
 
 Message = dict[str, Any]
+TOO_LONG = "where the prompt is too long, serve the model with a longer context or lower --max_new_tokens or --comk"
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,8 @@ class ServerClient:
             except (openai.RateLimitError, openai.InternalServerError, openai.APIConnectionError) as error:
                 raise LLMError(self._outage(error)) from error
             except openai.APIStatusError as error:
-                raise LLMError(f"{self._address} refused the request: {_brief(error)}") from error
+                advice = f": {TOO_LONG}" if "context" in str(error) else ""
+                raise LLMError(f"{self._address} refused the request: {_brief(error)}{advice}") from error
             except (openai.APIError, ValueError, TypeError, AttributeError, LookupError) as error:
                 if attempt == self._retries:
                     raise LLMError(self._outage(error)) from error

@@ -15,6 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from config import Config, Parser, add_options
+from env import ENV_ALIASES
 from errors import UsageError, UserError, unknown_choice
 from scripts.experiments.local import LocalEngine
 from scripts.experiments.plan import BY_FLAG, EXPERIMENTS, Plan, load_experiments, make_plan
@@ -52,6 +53,8 @@ def parse(argv: list[str]) -> tuple[Namespace, dict[str, Any]]:
     for name in ("ray_address", "gpus_per_run", "cpus_per_run"):
         if runner.engine == "local" and getattr(runner, name) is not None:
             raise UsageError(f"--{name} needs --engine ray")
+    if named.get("env") in ENV_ALIASES:
+        named["env"] = ENV_ALIASES[named["env"]]
     if "seed" in named:
         raise UsageError("--seed is main.py's; here --seeds says which, such as --seeds 0-1")
     return runner, named

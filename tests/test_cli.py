@@ -170,6 +170,11 @@ def test_run_name_is_readable_and_fits_a_file_system() -> None:
     local = {"agent": "reinforce", "serving_mode": "hf", "llm": "m"}
     assert Config(**local, model_path="org/m").run_name() == "ddxplus/reinforce/m/seed0"
     assert Config(**local, learning_rate=2e-5).run_name() == "ddxplus/reinforce,learning_rate=2e-05/m/seed0"
+    assert Config(**local, generate_batch=2).run_name() == "ddxplus/reinforce/m/seed0"
+    assert Config(**local | {"agent": "zero-shot"}, generate_batch=2).run_name().endswith("m,generate_batch=2/seed0")
+    encoders = {"embedding_model_path": "org/gte-modernbert-base", "reranker_model_path": "/models/gte-reranker/"}
+    named = "cbr-NeuralLinLogUCB,embedding_model_path=gte-modernbert-base,reranker_model_path=gte-reranker"
+    assert Config(**encoders).run_name() == f"ddxplus/{named}/embedded-reader/seed0"
     paths = {"embedding_model_path": "/models/" + "e" * 150, "reranker_model_path": "/models/" + "r" * 150}
     names = {Config(**paths).run_name(), Config(**paths | {"reranker_model_path": "/models/" + "r" * 151}).run_name()}
     assert len(names) == 2

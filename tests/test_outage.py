@@ -146,6 +146,7 @@ def refused_port() -> int:
         ((401, "bad key"), "openai", "rejected the API key: check OPENAI_API_KEY"),
         ((404, "no such model"), "openai", "does not know the model 'm'"),
         ((400, "the prompt is too long"), "vllm", "refused the request: Error code: 400"),
+        ((400, "maximum context length is 9 tokens"), "vllm", ": where the prompt is too long, serve"),
         ((403, "not in your country"), "openai", "refused the request: Error code: 403"),
         ("429", "openai", "check the network, OPENAI_BASE_URL and your quota"),
     ],

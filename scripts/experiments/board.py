@@ -124,23 +124,25 @@ def print_outcomes(outcomes: dict[Run, Outcome], left_out: list[LeftOut]) -> Non
 
 
 def _outcome_table(outcomes: dict[Run, Outcome], left_out: list[LeftOut]) -> Table:
-    rows: dict[tuple[str, str, str], tuple[Counter, list[float]]] = {}
+    rows: dict[tuple[str, ...], tuple[Counter, list[float]]] = {}
     for run, outcome in outcomes.items():
-        states, rates = rows.setdefault((run.task, run.config.llm, run.method), (Counter(), []))
+        states, rates = rows.setdefault((run.task, run.config.llm, run.method, run.setting), (Counter(), []))
         states[outcome.state] += 1
         if outcome.summary:
             rates.append(outcome.summary["success_rate"])
     for cell in left_out:
-        rows.setdefault((cell.task, cell.options.get("llm", "-"), cell.method), (Counter(), []))[0]["left out"] += 1
+        names = (cell.task, cell.options.get("llm", "-"), cell.method, "")
+        rows.setdefault(names, (Counter(), []))[0]["left out"] += 1
+    swept = any(setting for *_, setting in rows)
     table = Table(show_edge=False, pad_edge=False)
-    for name in ("task", "llm", "method"):
+    for name in ("task", "llm", "method", *(["setting"] if swept else [])):
         table.add_column(name)
     shown = [state for state in (*STATES, "left out") if any(states[state] for states, _ in rows.values())]
     for name in (*shown, "success rate"):
         table.add_column(name, justify="right")
-    for names, (states, rates) in sorted(rows.items()):
+    for (*names, setting), (states, rates) in sorted(rows.items()):
         counts = [str(states[state] or "") for state in shown]
-        table.add_row(*names, *counts, f"{statistics.fmean(rates):.3f}" if rates else "")
+        table.add_row(*names, *([setting] if swept else []), *counts, f"{statistics.fmean(rates):.3f}" if rates else "")
     return table
 
 
