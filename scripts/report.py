@@ -23,6 +23,9 @@ from scripts.reporting.experiments import Figure, Prices, find_figure  # noqa: E
 from scripts.reporting.runs import group, read_run_folder, read_runs, select  # noqa: E402
 from terminal import say  # noqa: E402
 
+STEPS = ("one", "all", "none")
+STEPS_HELP = "what the page lets you open: one seed of each setting (default), all runs, or none, for a small page"
+
 
 def main(argv: list[str]) -> int:
     arguments = parse_arguments(argv)
@@ -37,14 +40,14 @@ def main(argv: list[str]) -> int:
 
             print_run(run, prices)
         else:
-            report(arguments.results, figure, prices, arguments.out)
+            report(arguments.results, figure, prices, arguments.steps, arguments.out)
         return 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
 
 
-def report(root: Path, figure: Figure | None, prices: Prices, out: Path) -> None:
+def report(root: Path, figure: Figure | None, prices: Prices, steps: str, out: Path) -> None:
     """Read the runs below `root` and write the report into `out`. Raises UserError where there is nothing to report."""
     from scripts.reporting.writing import write_report
 
@@ -59,7 +62,7 @@ def report(root: Path, figure: Figure | None, prices: Prices, out: Path) -> None
         if not streams:
             raise UserError(f"{root}: no runs of {figure.title} ({', '.join(figure.methods)})")
     try:
-        write_report(streams, figure, prices, left_out, out)
+        write_report(streams, figure, prices, left_out, out, steps)
     except OSError as error:
         raise UserError(f"{out}: cannot write here ({error.strerror}); --out chooses another place") from None
     say(f"report: {', '.join(str(path) for path in sorted(out.glob('report.*')))}")
@@ -85,6 +88,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--figure", metavar="N", help="only this figure of the paper: 3, 4a, 4b, 5, 6 or supplement")
     parser.add_argument("--out", type=Path, default=Path("report"), metavar="FOLDER", help="default: report")
     parser.add_argument("--prices", nargs="+", default=[], metavar="NAME=PROMPT,COMPLETION", help="of an LLM's tokens")
+    parser.add_argument("--steps", choices=STEPS, default="one", help=STEPS_HELP)
     return parser.parse_args(argv)
 
 

@@ -391,7 +391,7 @@ def test_report_of_sample_runs(sample_runs: Path, tmp_path: Path, capsys: pytest
     assert report.main([str(sample_runs), "--out", str(tmp_path), "--prices", "embedded-reader=1,2"]) == 0
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert all((tmp_path / link).is_file() for link in re.findall(r"\]\(([^)]+)\)", text))
-    titles = re.findall(r"^\*\*(.*)\*\*$", text, re.M)
+    titles = re.findall(r"^## (.*)$", text, re.M)
     assert len(titles) == 2 and all("SAMPLE" in title for title in titles)
     assert text.count("not a language model") >= 3 and "| CASCADE | embedded-reader | 2 |" in text
     names = {kind: sorted((tmp_path / kind).iterdir()) for kind in ("tables", "plots")}
@@ -410,7 +410,9 @@ def test_report_of_sample_runs(sample_runs: Path, tmp_path: Path, capsys: pytest
             assert path.read_bytes().startswith(b"\x89PNG")
     assert not list(tmp_path.rglob("*.new"))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.svg")}
-    assert report.main([str(sample_runs), "--out", str(tmp_path), "--figure", "3"]) == 0
+    assert "gzip+base64\" id" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert report.main([str(sample_runs), "--out", str(tmp_path), "--figure", "3", "--steps", "none"]) == 0
+    assert "gzip+base64\" id" not in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert (tmp_path / "report.md").read_text(encoding="utf-8").startswith("# Figure 3: Single-turn tasks\n")
     capsys.readouterr()
     assert all(path.read_bytes() == content for path, content in before.items())

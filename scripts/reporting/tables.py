@@ -45,7 +45,7 @@ class Table:
         cells = [list(self.shown.columns), *self.shown.astype(str).values.tolist()]
         lines = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in cells]
         lines.insert(1, "|" + "---|" * len(self.shown.columns))
-        return "\n\n".join([f"**{self.title}**", "\n".join(lines), *self.notes]) + "\n"
+        return "\n\n".join([f"## {self.title}", "\n".join(lines), *self.notes]) + "\n"
 
     def latex(self) -> str:
         shown = self.shown.astype(str).map(escape_latex)

@@ -20,30 +20,32 @@ Every figure is of finished runs. The t interval is over seeds: what another see
 change."""
 
 
-def write_report(streams: list[Stream], figure: Figure | None, prices: Prices, left_out: list[str], out: Path) -> None:
-    """Write everything into `out`; files of an earlier report with other names stay."""
+def write_report(
+    streams: list[Stream], figure: Figure | None, prices: Prices, left_out: list[str], out: Path, steps: str = "one"
+) -> None:
+    """Write everything into `out`, with these `steps` in the page; files of an earlier report with other names stay."""
     title = figure.title if figure else "Report"
     parts = [f"# {title}", *notes_of(streams), HOW]
     overviews = []
     for summary in summarize(streams, figure):
         overviews.append(summary_table(summary))
-        parts += ["## " + summary.title, _write_table(out, overviews[-1])]
+        parts += [_write_table(out, overviews[-1])]
         parts += _write_plot(out, plots.bars(summary), slug(summary.title), summary.title)
     references = reference_table(streams)
     if references is not None:
         overviews.append(references)
-        parts += ["## Beside the papers' figures", _write_table(out, references)]
+        parts += [_write_table(out, references)]
     for stream in streams:
         parts += _stream_part(out, stream, prices)
     if left_out:
         parts += ["## Left out", "\n".join(f"- {line}" for line in left_out)]
     write_atomically(out / "report.md", ("\n\n".join(part.strip() for part in parts) + "\n").encode())
     with replacing(out / "report.html") as page:
-        write_page(page, streams, prices, title, overviews)
+        write_page(page, streams, prices, title, overviews, steps)
 
 
 def _stream_part(out: Path, stream: Stream, prices: Prices) -> list[str]:
-    parts = ["## " + stream.title, _write_table(out, stream_table(stream, prices))]
+    parts = [_write_table(out, stream_table(stream, prices))]
     for llm in dict.fromkeys(setting.llm for setting in stream.settings):
         what = f"{stream.title}, {llm}"
         curves, terms = plots.stream_curves(stream, llm), plots.stream_terms(stream, llm)
