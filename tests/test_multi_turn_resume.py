@@ -75,14 +75,16 @@ def turn_of(chat: dict[str, Any]) -> int:
 
 @pytest.mark.parametrize("agent", ["zero-shot", "cbr"])
 @pytest.mark.parametrize("task", ENVS)
-def test_a_broken_run_goes_on_as_one_that_was_not(task: str, agent: str, tmp_path: Path, url: str) -> None:
+def test_a_broken_run_goes_on_as_one_that_was_not(
+    task: str, agent: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     package = PACKAGES.get(task.removesuffix("-react"))
     if package and importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} is missing: pip install -r requirements-envs.txt")
     if task.startswith("scienceworld") and shutil.which("java") is None:
         pytest.skip("the simulator needs Java")
     arguments = ["--env", task, "--agent", agent, "--data", "sample", "--limit", STEPS, "--checkpoint_seconds", 0]
-    arguments += ["--retrieval_url", url] if task == "2wiki" else []
+    arguments += ["--retrieval_url", request.getfixturevalue("url")] if task == "2wiki" else []
     with serving() as server:
         server.answer = lambda prompt: solve(server, task)
         arguments += ["--llm", "m", "--port", server.port, "--max_retries", 0]
