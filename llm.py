@@ -12,7 +12,8 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -90,7 +91,7 @@ class LLM:
 
     def details(self) -> dict[str, Any]:
         """What config.yaml should say of how the LLM is run, as plain values."""
-        return {}
+        return getattr(self._client, "details", dict)()
 
     def __call__(self, prompt: str | list[Message]) -> str:
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
@@ -131,25 +132,36 @@ class LLM:
 
 
 class AnswerCache:
-    """Answers in a SQLite file that several runs may share. Only answers are kept, never failures."""
+    """Answers in a SQLite file that several runs may share. Only answers are kept, never failures.
+
+    Raises UsageError where the file is no such cache or can be read or written no longer.
+    """
 
     def __init__(self, path: str) -> None:
-        try:
+        self._path = path
+        with self._usable():
             Path(path).expanduser().parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(Path(path).expanduser(), timeout=60)
             self._db.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, request TEXT, reply TEXT)")
+            self._db.execute("SELECT key, request, reply FROM answers LIMIT 0")  # another program's table has others
             self._db.commit()
-        except (sqlite3.Error, OSError) as error:
-            raise UsageError(f"--cache {path}: not a usable SQLite file ({error})") from error
 
     def get(self, key: str) -> Reply | None:
-        row = self._db.execute("SELECT reply FROM answers WHERE key = ?", (key,)).fetchone()
-        return None if row is None else Reply(**json.loads(row[0]))
+        with self._usable():
+            row = self._db.execute("SELECT reply FROM answers WHERE key = ?", (key,)).fetchone()
+            return None if row is None else Reply(**json.loads(row[0]))
 
     def put(self, key: str, request: dict[str, Any], reply: Reply) -> None:
         values = (key, json.dumps(request, ensure_ascii=False), json.dumps(asdict(reply), ensure_ascii=False))
-        with self._db:
+        with self._usable(), self._db:
             self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", values)
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError, ValueError, TypeError) as error:
+            raise UsageError(f"--cache {self._path}: not a usable SQLite file ({error})") from error
 
 
 class ServerClient:
@@ -170,9 +182,9 @@ class ServerClient:
         self._is_vllm = config.serving_mode == "vllm"
         if self._is_vllm:
             base_url = config.server if "://" in config.server else f"http://{config.server}:{config.port}/v1"
-            key = os.environ.get("VLLM_API_KEY", "EMPTY")
+            key = _read_key("VLLM_API_KEY") or "EMPTY"
         else:
-            base_url, key = os.environ.get("OPENAI_BASE_URL") or None, os.environ.get("OPENAI_API_KEY")
+            base_url, key = os.environ.get("OPENAI_BASE_URL") or None, _read_key("OPENAI_API_KEY")
             if not key:
                 raise LLMError("no API key: set OPENAI_API_KEY (and OPENAI_BASE_URL for another provider than OpenAI)")
         if base_url is not None and not _is_address(base_url):
@@ -181,7 +193,7 @@ class ServerClient:
         self._client = openai.OpenAI(
             base_url=base_url, api_key=key, timeout=config.timeout, max_retries=config.max_retries
         )
-        self._address = str(self._client.base_url)
+        self._address = _without_secrets(str(self._client.base_url))
         self._sampling = self._sampling_of(config)
         self._not_sent = {"address": self._address, "run_seed": config.seed}  # in the cache's key alone
 
@@ -197,6 +209,10 @@ class ServerClient:
             sampling["presence_penalty"] = 1.5
             sampling["extra_body"] = {"top_k": 20, "chat_template_kwargs": {"enable_thinking": False}}
         return sampling
+
+    def details(self) -> dict[str, Any]:
+        """Which server, and how it is asked to sample."""
+        return {"address": self._address, **self._sampling}
 
     def check(self) -> None:
         """Ask a vLLM server for its models, so that a wrong address or name stops the run before it starts."""
@@ -246,12 +262,26 @@ class ServerClient:
         return f"no answer from {self._address} after {self._retries} retries ({_brief(error)}): {advice}"
 
 
+def _read_key(variable: str) -> str:
+    """The key in an environment variable, without the line's end that a file may have given it; "" for none."""
+    key = os.environ.get(variable, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise LLMError(f"{variable} holds characters that a key cannot have: copy the key again")
+    return key
+
+
 def _is_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # the port is no number, or the brackets of an IPv6 address do not match
         return False
+
+
+def _without_secrets(url: str) -> str:
+    """`url` without user, password and query, as messages, the record and the cache may show it."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 
 def _read_reply(completion: Any) -> Reply:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import terminal
 from config import Config
 from env import Env, make_env
-from errors import UserError
+from errors import LLMError, UserError
 from runlog import RunLog
 
 if TYPE_CHECKING:
@@ -136,7 +136,11 @@ def run_seed(config: Config, text_encoder: Any) -> dict[str, Any]:
                 terminal.say_details(details)
                 served = llm.details()
                 log.begin({"options": asdict(config), "data": data, "task": details, "llm": served, "device": device})
-                run(env, agent, llm, log, tracker)
+                try:
+                    run(env, agent, llm, log, tracker)
+                except LLMError as error:
+                    step = len(log.records) + 1
+                    raise LLMError(f"{error}. Then the same command goes on from step {step}") from error
             log.finish({"bank_size": len(agent.retrieval.bank)})
         terminal.print_summary(config, data, log)
         return log.summary

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from errors import unknown_choice
+from errors import DataError, unknown_choice
 
 from .base import Env
 
@@ -74,5 +74,7 @@ def make_env(
         env.prepare(config)
     if not env.dataset:
         env.init_env()
+    if not len(env):
+        raise DataError(f"the task {name} has no rows: its init_env() has to put them into self.dataset")
     env.arrange(shuffle_seed, limit)
     return env

@@ -20,6 +20,7 @@ from errors import DataError
 from .data import DataFile, locate, read_rows
 from .labels import LabelSet
 from .parsing import last_boxed
+from .prompts.layout import ALL_RIGHT, WITH_FEEDBACK
 
 if TYPE_CHECKING:
     from config import Config
@@ -140,6 +141,8 @@ class Env:
 
     def get_ground_truth(self) -> Any:
         """The right answer of the current row, in the form that `extraction` returns."""
+        if "label" not in self.row:
+            raise DataError(f"row {self.index + 1} of {self.name} has no label, which this agent needs")
         return self.row["label"]
 
     def format_answer(self, answer: Any) -> str:
@@ -160,12 +163,13 @@ class Env:
         return self._template("ZERO_SHOT_PROMPT").format(task=problem, **self.prompt_context())
 
     def get_case_based_prompt(self, problem: str, cases: list[Case]) -> str:
-        return self._with_cases(problem, [self._render_case(case) for case in cases])
+        return self._with_cases(self._template("CBR_PROMPT"), problem, [self._render_case(case) for case in cases])
 
     def get_case_based_prompt_reflexion(self, problem: str, cases: list[Case]) -> str:
         """As get_case_based_prompt, with each case followed by its feedback (`case["reward"]`, 1 or 0)."""
         notes = {1: "Feedback: this answer was correct.", 0: "Feedback: this answer was wrong."}
-        return self._with_cases(problem, [f"{self._render_case(case)}\n{notes[case['reward']]}" for case in cases])
+        rendered = [f"{self._render_case(case)}\n{notes[case['reward']]}" for case in cases]
+        return self._with_cases(self._template("CBR_PROMPT").replace(ALL_RIGHT, WITH_FEEDBACK), problem, rendered)
 
     def prompt_context(self) -> dict[str, str]:
         """What the prompt templates take beside {task} and {case_prompt}; nothing by default."""
@@ -179,8 +183,7 @@ class Env:
         """What stands for {answer} in CASE_PROMPT: the answer as the prompt asks for it."""
         return self.format_answer(answer)
 
-    def _with_cases(self, problem: str, rendered: list[str]) -> str:
-        template = self._template("CBR_PROMPT")
+    def _with_cases(self, template: str, problem: str, rendered: list[str]) -> str:
         return template.format(case_prompt="\n\n".join(rendered), task=problem, **self.prompt_context())
 
     def _template(self, name: str) -> str:

@@ -14,7 +14,7 @@ from errors import LLMError
 from llm import LLM, AnswerCache, Client, Message, Reply, ServerClient
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 TRIES = 3
 PROMPT = """Decide whether an answer to a question is right.
@@ -54,7 +54,7 @@ class JudgeClient:
         inner = request["request"]
         prompt_tokens = completion_tokens = 0
         for _ in range(TRIES):
-            reply = self._client.complete(inner)
+            reply = _as_judge(self._client.complete, inner)
             prompt_tokens += reply.prompt_tokens
             completion_tokens += reply.completion_tokens
             if read_verdict(reply.text) is not None:
@@ -73,7 +73,9 @@ def judge(llm: LLM, question: str, labels: Sequence[str], answer: str) -> bool:
 
 
 def read_verdict(text: str) -> bool | None:
-    """True for right, False for wrong, None where the text says neither or both."""
+    """True for right, False for wrong, None where the text says neither or both, or denies one ("not quite right")."""
+    if re.search(r"(?:\bnot|n['’]t)\s+(?:\w+\s+)?(?:right|wrong)\b", text, re.IGNORECASE):
+        return None
     found = {word.lower() for word in re.findall(r"\b(?:right|wrong)\b", text, re.IGNORECASE)}
     return found.pop() == "right" if len(found) == 1 else None
 
@@ -89,6 +91,15 @@ def make_judge(config: Config) -> LLM:
         port=config.judge_port or config.port,
         temperature=0.0,
     )
-    client = ServerClient(settings)
-    client.check()
+    client = _as_judge(ServerClient, settings)
+    _as_judge(client.check)
     return LLM(JudgeClient(client), AnswerCache(config.cache) if config.cache else None)
+
+
+def _as_judge(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Do `work(*arguments)`; an LLMError of it says that it is the judge's and which options are."""
+    try:
+        return work(*arguments)
+    except LLMError as error:
+        message = str(error).removeprefix("--llm ")
+        raise LLMError(f"the judge (--judge_llm, --judge_server, --judge_port): {message}") from error

@@ -88,5 +88,8 @@ class SQLEnv(Env):
             try:
                 self._gold = key, self.runner.run(self.database(db_id), sql, seconds=GOLD_SECONDS)
             except QueryFailed as error:
-                raise DataError(f"{self.data_file.path}: the gold query {sql!r} on {db_id} fails: {error}") from None
+                raise DataError(
+                    f"{self.data_file.path}: the gold query {sql!r} on {db_id} fails: {error}; correct the row of "
+                    f"{self.row['task']!r} or take it out"
+                ) from None
         return self._gold[1]

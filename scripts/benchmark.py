@@ -1,6 +1,6 @@
 """Measure what runs cost, each command by a Markdown table.
 
-    python scripts/benchmark.py policies                  # a step outside the LLM, for each policy
+    python scripts/benchmark.py                           # as `policies`: a step outside the LLM, for each policy
     python scripts/benchmark.py envs                      # the multi-turn tasks: turns a second, their share of a step
     python scripts/benchmark.py retrieval                 # 2wiki's indexes: recall, time to build and to ask
     python scripts/benchmark.py solutions                 # ScienceWorld's own solutions against the tasks' turn limits
@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
         )
         module.add_options(command)
         command.set_defaults(report=module.report)
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(argv or ["policies"])
     return exit_code(lambda: arguments.report(arguments))
 
 

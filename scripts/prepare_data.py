@@ -47,12 +47,11 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 def prepare(task: str, release: Path | None, split: str | None, out: Path | None, check: bool) -> int:
     """Do what the command line says and return the exit code."""
     task = ENV_ALIASES.get(task, task)
-    if task not in ENV_DICT and task not in downloads.BY_HAND:
-        raise unknown_choice("task", task, dict.fromkeys([*ENV_DICT, *downloads.BY_HAND]))
+    if task not in ENV_DICT:
+        raise unknown_choice("task", task, ENV_DICT)
     if split is not None and release is None:
         raise UsageError("--split chooses among the splits of a release: it needs --from FOLDER")
-    if task in ENV_DICT:
-        task = find_env(task).stream or task
+    task = find_env(task).stream or task
     folder = out or DATA_ROOT / task
     if release is not None:
         install_release(task, release, split, folder)
@@ -104,8 +103,6 @@ def download(task: str, folder: Path) -> None:
 
 def report_check(task: str, where: str) -> int:
     """Print every bad row by file and line; the exit code is 1 if there are any."""
-    if task not in ENV_DICT:
-        raise UsageError(f"there is no task {task} to check yet")
     data_file = locate(task, where)
     problems = list(check_rows(task, data_file))
     bad = [(number, problem) for number, problem in problems if problem]

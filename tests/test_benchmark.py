@@ -38,9 +38,16 @@ def test_solutions_fit_or_not() -> None:
     assert row("find-plant", solutions(16, None)).endswith("| 16, never | no |")
 
 
-def test_a_command_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_policies_are_measured_where_no_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(policies, "report", asked.append)
+    assert benchmark.main([]) == 0
+    assert asked[0].policies and asked[0].steps == 1000
+
+
+def test_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        benchmark.main([])
+        benchmark.main(["polices"])
     assert stop.value.code == 2 and "envs" in capsys.readouterr().err
 
 

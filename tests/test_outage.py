@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import run_cli
 from fake_server import FAULTS, FakeServer, choose_option, serving
 from runs import lfd_stream, run_folder, steps
@@ -124,6 +127,9 @@ def test_outage_then_continued_is_the_same_run(server: FakeServer, tmp_path: Pat
         assert stopped.returncode == 1
         assert "Traceback" not in stopped.stderr
         assert last_line(stopped.stderr).startswith("error: no answer from")
+        assert last_line(stopped.stderr).endswith(
+            f"Then the same command goes on from step {len(steps(run_folder(tmp_path / 'run'))) + 1}"
+        )
         assert server.answered == len(steps(run_folder(tmp_path / "run")))
     server.fault = lambda number: None
     assert main.main(argv(tmp_path, server, *more)) == 0
@@ -176,6 +182,19 @@ def steps_or_none(tmp_path: Path) -> list[dict[str, Any]]:
     return [step for path in (tmp_path / "run").rglob("steps.jsonl") for step in steps(path.parent)]
 
 
+def test_keys_as_they_come_out_of_files(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use_openai(monkeypatch, server)
+    monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\n")
+    assert main.main(argv(tmp_path, server, "--limit", 1, mode="openai")) == 0
+    assert server.headers[0]["authorization"] == f"Bearer {KEY}"
+    monkeypatch.setenv("OPENAI_API_KEY", "“sk-quoted”")
+    assert main.main(argv(tmp_path, server, "--limit", 1, "--overwrite", mode="openai")) == 1
+    error = last_line(capsys.readouterr().err)
+    assert "OPENAI_API_KEY holds characters that a key cannot have" in error and "quoted" not in error
+
+
 def test_unknown_model_and_unreachable_server_leave_nothing(
     server: FakeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -226,6 +245,22 @@ def test_vllm_request_is_the_papers(server: FakeServer, tmp_path: Path) -> None:
     }
     (step,) = steps(run_folder(tmp_path / "run"))
     assert step["usage"] == {"prompt_tokens": 11, "completion_tokens": 3}
+    served = yaml.safe_load((run_folder(tmp_path / "run") / "config.yaml").read_text())["llm"]
+    assert served.pop("address") == f"http://127.0.0.1:{server.port}/v1/"
+    assert served | served.pop("extra_body") | {"model": "m"} == chat  # the record says what was sent
+
+
+def test_a_password_in_an_address_is_not_written_down(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_openai(monkeypatch, server)
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://me:{KEY}@127.0.0.1:{server.port}/v1")
+    more = ("--limit", 1, "--cache", tmp_path / "answers.sqlite")
+    assert main.main(argv(tmp_path, server, *more, mode="openai")) == 0
+    served = yaml.safe_load((run_folder(tmp_path / "run") / "config.yaml").read_text())["llm"]
+    assert served["address"].startswith(f"http://127.0.0.1:{server.port}/v1")
+    assert served["temperature"] == 0.05 and served["top_p"] == 0.8
+    assert not any(KEY.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
 def test_openai_request_and_its_key(server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,14 +337,34 @@ def test_a_repeat_in_a_step_is_a_new_sample(server: FakeServer, tmp_path: Path) 
     assert heard == [("a", "b", "c", False, 3)] + [("a", "b", "c", True, 3)] * 3
 
 
-@pytest.mark.parametrize("kind", ["not a database", "a folder", "below a file"])
+@pytest.mark.parametrize("kind", ["not a database", "a folder", "below a file", "another table"])
 def test_unusable_cache(kind: str, server: FakeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "cache"
     if kind == "a folder":
         path.mkdir()
+    elif kind == "another table":
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("CREATE TABLE answers (question TEXT)")
     else:
         path.write_text(json.dumps(["not a database"] * 200))
     path = path / "x.sqlite" if kind == "below a file" else path
     assert main.main(argv(tmp_path, server, "--cache", path)) == 2
     assert f"--cache {path}: not a usable SQLite file" in last_line(capsys.readouterr().err)
     assert server.chats == []
+
+
+def test_cache_that_breaks_during_a_run_is_one_clear_line(
+    server: FakeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "answers.sqlite"
+    assert main.main(argv(tmp_path, server, "--limit", 2, "--cache", path)) == 0
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE answers SET reply = '{'")
+    assert main.main(argv(tmp_path, server, "--limit", 2, "--overwrite", "--cache", path)) == 2
+    assert last_line(capsys.readouterr().err).startswith(f"error: --cache {path}: not a usable SQLite file")
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("DELETE FROM answers")
+        database.execute("CREATE TRIGGER full BEFORE INSERT ON answers BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    assert main.main(argv(tmp_path, server, "--limit", 2, "--cache", path)) == 2
+    assert "(disk is full)" in last_line(capsys.readouterr().err)
+    assert steps_or_none(tmp_path) == []

@@ -114,6 +114,8 @@ def test_cases_are_written_in_the_format_of_answers(env: Env) -> None:
     right, wrong = {"answer": truth, "reward": 1}, {"answer": None, "reward": 0}
     cases = [{"task": "an earlier {task}", **right}, {"task": "another", **wrong}]
     prompt = env.get_case_based_prompt_reflexion(env.observe(), cases)
+    assert "answered correctly" not in prompt and "come with feedback" in prompt
+    assert "answered correctly" in env.get_case_based_prompt(env.observe(), cases)
     assert env.format_answer(truth) in prompt
     assert "an earlier {task}" in prompt and "no answer" in prompt
     assert prompt.count("this answer was correct") == 1 and prompt.count("this answer was wrong") == 1

@@ -237,6 +237,14 @@ def test_every_bad_row_is_reported_by_line(tmp_path: Path) -> None:
     assert "10 rows (user), 7 bad" in result.stdout
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    row = '\ufeff{"task": "Where is my card?", "label": "card arrival"}\n'
+    (tmp_path / "banking77.jsonl").write_text(row, encoding="utf-8")
+    assert len(make_env("banking77", str(tmp_path))) == 1
+    result = prepare("banking77", "--check", "--out", tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_gold_queries_are_run(bird_release: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert prepare("bird", "--from", bird_release, "--out", out).returncode == 0
@@ -272,11 +280,21 @@ def test_no_hub_is_one_clear_line_and_nothing_written(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("task", ["mimic-iv-mr", "mimic-iv-msr", "mimic-iv-tlp", "ehr"])
+@pytest.mark.parametrize("task", ["mimic-iv-mr", "mimic-iv-msr", "mimic-iv-tlp"])
 def test_what_has_to_be_fetched_by_hand(task: str, tmp_path: Path) -> None:
-    source = "drive.google.com" if task == "ehr" else "physionet.org"
-    refuses(prepare(task, "--out", tmp_path / "out"), source, f"{tmp_path}/out/{task}.jsonl")
+    refuses(prepare(task, "--out", tmp_path / "out"), "physionet.org", f"{tmp_path}/out/{task}.jsonl")
     assert not (tmp_path / "out").exists()
+
+
+def test_ehr_rows_arrive_and_the_tables_are_asked_for(tmp_path: Path) -> None:
+    row = {"task": "How many patients are there?", "label": "1"}
+    with serve(hub("ehr/ehr.jsonl", json.dumps(row).encode())) as address:
+        result = prepare("ehr", "--out", tmp_path, endpoint=address)
+        refuses(result, "drive.google.com", f"{tmp_path}/source", "--check")
+        assert json.loads((tmp_path / "ehr.jsonl").read_text()) == row
+        (tmp_path / "source").mkdir()
+        (tmp_path / "source" / "PATIENTS.csv").write_text("ROW_ID,SUBJECT_ID\n")
+        refuses(prepare("ehr", "--out", tmp_path, endpoint=address), "lacks 16 of the 17 tables")
 
 
 def test_official_rows_are_downloaded_checked_and_noted(tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ from conftest import ROOT
 from fake_server import serving
 from runs import run_folder, run_folders, steps
 
+from env import ENV_DICT, Env, make_env
+from errors import DataError
+
 PROMPTS = '''
 ZERO_SHOT_PROMPT = "Is the number even or odd? Answer with \\\\boxed{{even}} or \\\\boxed{{odd}}.\\nNumber: {task}"
 CASE_PROMPT = "Number: {task}\\nAnswer: \\\\boxed{{{answer}}}\\n"
@@ -154,3 +157,21 @@ def test_readme_example_runs(tmp_path: Path) -> None:
     rates = [summary["success_rate"] for summary in summaries]
     assert len(rates) == len(agents)
     assert max(rates) == 1.0 and min(rates) > 0
+
+
+class Bare(Env):
+    """A task of rows without labels, or of none."""
+
+    rows: list[dict[str, str]] = []
+
+    def init_env(self) -> None:
+        self.dataset = list(self.rows)
+
+
+def test_a_task_without_rows_or_labels_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENV_DICT, "bare", Bare)
+    with pytest.raises(DataError, match="the task bare has no rows"):
+        make_env("bare")
+    monkeypatch.setattr(Bare, "rows", [{"task": "a question"}])
+    with pytest.raises(DataError, match="row 1 of bare has no label"):
+        make_env("bare").get_ground_truth()

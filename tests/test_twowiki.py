@@ -225,7 +225,8 @@ def test_any_alias_counts_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("text, verdict", [
     ("right", True), ("Wrong.", False), ("**Right**", True), ("It is right, quite right", True), ("", None),
-    ("yes", None), ("right or wrong?", None), ("righteous", None),
+    ("yes", None), ("right or wrong?", None), ("righteous", None), ("Not right.", None), ("It isn't wrong", None),
+    ("Wrong: the answer does not name the river.", False),
 ])  # fmt: skip
 def test_verdicts(text: str, verdict: bool | None) -> None:
     assert read_verdict(text) is verdict
@@ -297,7 +298,11 @@ def test_a_judge_that_is_not_there_stops_the_run_before_it_starts(
     tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tmp_path, "--retrieval_url", url, "--judge_llm", "m", "--judge_port", 9) == 1
-    assert "no answer from http://127.0.0.1:9" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "the judge (--judge_llm, --judge_server, --judge_port): no answer from http://127.0.0.1:9" in error
+    with serving() as server:
+        assert run(tmp_path, "--retrieval_url", url, "--judge_llm", "n", "--judge_port", server.port) == 1
+    assert "--judge_port): n: http://127.0.0.1:" in capsys.readouterr().err
     assert not list((tmp_path / "out").rglob("steps.jsonl"))
 
 

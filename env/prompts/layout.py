@@ -8,6 +8,9 @@ the published recipe may lay its prompts out as it likes.
 from __future__ import annotations
 
 TASK = "<task>\n{task}\n</task>"
+GUIDE = "Let them guide you where they resemble the new one."
+ALL_RIGHT = f"These earlier tasks were answered correctly. {GUIDE}"
+WITH_FEEDBACK = f"These earlier answers come with feedback. {GUIDE}"  # instead, where wrong ones may be among them
 
 
 def build_prompts(
@@ -26,10 +29,9 @@ def build_prompts(
         head.append("<options>\n" + "\n".join(f"- {_literal(option)}" for option in options) + "\n</options>")
     head.append(_literal(answer_format))
     tail = [context, TASK] if context else [TASK]
-    cases = "These earlier tasks were answered correctly. Let them guide you where they resemble the new one."
     zero_shot_prompt = "\n\n".join([*head, *tail])
     case_prompt = f"<case>\n{TASK}\n<answer>\n{{answer}}\n</answer>\n</case>"
-    cbr_prompt = "\n\n".join([*head, cases, "{case_prompt}", *tail])
+    cbr_prompt = "\n\n".join([*head, ALL_RIGHT, "{case_prompt}", *tail])
     return zero_shot_prompt, case_prompt, cbr_prompt
 
 

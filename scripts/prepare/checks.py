@@ -32,7 +32,7 @@ def _check_lines(env: Env, data_file: DataFile) -> Iterator[tuple[int, str | Non
 def _problem(env: Env, line: bytes) -> str | None:
     """Raises DataError too, for what reading the row or running its gold query finds."""
     try:
-        row = parse_row(str(env.data_file.path), line.decode("utf-8"), env.fields)
+        row = parse_row(str(env.data_file.path), line.decode("utf-8-sig"), env.fields)
     except UnicodeDecodeError as error:
         return f"not UTF-8 ({error.reason})"
     if not row["task"].strip():

@@ -174,7 +174,7 @@ def bird_rows(path: Path) -> list[Row]:
 def _json_items(path: Path, *fields: str) -> list[dict[str, str]]:
     """The objects of a JSON list, each with at least the string `fields`."""
     try:
-        items = json.loads(path.read_text(encoding="utf-8"))
+        items = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from None
     except (ValueError, RecursionError) as error:  # not UTF-8, a number too long, brackets too deep

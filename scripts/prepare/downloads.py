@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+from env.ehr_tables import find_tables
 from errors import DataError
 
 from .alfworld_games import fetch_games
@@ -39,8 +40,6 @@ BY_HAND = {
     "mimic-iv-mr": f"{_MIMIC}task: the record, label: the list of drug classes{_THEN_CHECK}",
     "mimic-iv-msr": f"{_MIMIC}task: the record, label: the list of specialties{_THEN_CHECK}",
     "mimic-iv-tlp": f"{_MIMIC}task: the record, label: the ESI level, 1 to 5{_THEN_CHECK}",
-    "ehr": f"take its rows from https://huggingface.co/datasets/{HUB_DATASET} and put them in {{folder}}/ehr.jsonl; "
-    f"take its tables in a browser from {EHR_URL} and unpack them into {{folder}}/source",
 }
 
 
@@ -122,6 +121,17 @@ def ask_for_spider_databases(missing: list[str], root: Path) -> None:
     )
 
 
+def ask_for_ehr_tables(folder: Path) -> None:
+    """Google Drive shows programs a page instead of a large file: the person's browser has to fetch the tables."""
+    source = folder / "source"
+    if not any(path.suffix.lower() == ".csv" for path in source.rglob("*")):
+        raise DataError(
+            f"the rows are there, but the hospital's tables are not: download {EHR_URL} in a browser, unpack it into "
+            f"{source}, then run this command again with --check"
+        )
+    find_tables(source)
+
+
 def fetch_wiki_corpus(folder: Path) -> None:
     """Download what 2wiki searches: Wikipedia's 21 million passages and their E5 vectors. What is there is kept.
 
@@ -179,7 +189,11 @@ def _need_room(folder: Path, room: int, what: str) -> None:
 
 
 # What a task needs beside its rows, by name: fetched after them, into its data folder or where its package looks.
-CORPORA: dict[str, Callable[[Path], None]] = {"2wiki": fetch_wiki_corpus, "alfworld": fetch_games}
+CORPORA: dict[str, Callable[[Path], None]] = {
+    "2wiki": fetch_wiki_corpus,
+    "alfworld": fetch_games,
+    "ehr": ask_for_ehr_tables,
+}
 DATABASES: dict[str, Callable[[list[str], Path], None]] = {
     "bird": fetch_bird_databases,
     "spider": ask_for_spider_databases,
