@@ -5,7 +5,8 @@
     python scripts/report.py results/ --prices qwen3-32b=0.1,0.3
     python scripts/report.py results/ddxplus/cbr-NeuralLinLogUCB/qwen3-8b/seed0
 
-Prices are of a million prompt and completion tokens. Exit code: 0, 1 where there is nothing to report, 2 for usage.
+Prices are of a million prompt and completion tokens. Exit code: 0, 1 where there is nothing to report, 2 for usage,
+130 for Ctrl-C.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from errors import UsageError, UserError  # noqa: E402
+from errors import UsageError, UserError, exit_code  # noqa: E402
 from scripts.reporting.experiments import Figure, Prices, find_figure  # noqa: E402
 from scripts.reporting.runs import group, read_run_folder, read_runs, select  # noqa: E402
 from terminal import say  # noqa: E402
@@ -29,22 +30,22 @@ STEPS_HELP = "what the page lets you open: one seed of each setting (default), a
 
 def main(argv: list[str]) -> int:
     arguments = parse_arguments(argv)
-    try:
-        prices = dict(read_prices(text) for text in arguments.prices)
-        figure = find_figure(arguments.figure) if arguments.figure else None
-        run = read_run_folder(arguments.results) if arguments.results.is_dir() else None
-        if run is not None and figure is not None:
-            raise UsageError(f"--figure is for a folder of runs; {arguments.results} is one run")
-        if run is not None:
-            from scripts.reporting.single import print_run
+    return exit_code(lambda: run(arguments))
 
-            print_run(run, prices)
-        else:
-            report(arguments.results, figure, prices, arguments.steps, arguments.out)
-        return 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+
+def run(arguments: argparse.Namespace) -> None:
+    """Do what the command line asks for. Raises UserError."""
+    prices = dict(read_prices(text) for text in arguments.prices)
+    figure = find_figure(arguments.figure) if arguments.figure else None
+    one = read_run_folder(arguments.results) if arguments.results.is_dir() else None
+    if one is not None and figure is not None:
+        raise UsageError(f"--figure is for a folder of runs; {arguments.results} is one run")
+    if one is not None:
+        from scripts.reporting.single import print_run
+
+        print_run(one, prices)
+    else:
+        report(arguments.results, figure, prices, arguments.steps, arguments.out)
 
 
 def report(root: Path, figure: Figure | None, prices: Prices, steps: str, out: Path) -> None:
@@ -61,6 +62,9 @@ def report(root: Path, figure: Figure | None, prices: Prices, steps: str, out: P
         streams = select(streams, figure)
         if not streams:
             raise UserError(f"{root}: no runs of {figure.title} ({', '.join(figure.methods)})")
+    llms = dict.fromkeys(setting.llm for stream in streams for setting in stream.settings)
+    for name in prices.keys() - llms:
+        say(f"--prices {name}: no run of this LLM here; there are runs of {', '.join(llms)}")
     try:
         write_report(streams, figure, prices, left_out, out, steps)
     except OSError as error:

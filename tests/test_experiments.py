@@ -21,7 +21,8 @@ from config import Config
 from errors import UsageError
 from scripts import run_experiments
 from scripts.experiments.grid import contests
-from scripts.experiments.plan import Plan, load_experiments, make_plan
+from scripts.experiments.plan import EXPERIMENTS, Plan, load_experiments, make_plan
+from scripts.experiments.state import error_line
 
 LAPTOP = {"serving_mode": "embedded", "data": "sample", "limit": 40}
 COUNTS = {"3": 360, "4a": 720, "4b": 135, "5": 60, "6": 45, "supplement": 840}
@@ -201,6 +202,7 @@ def test_the_grid_sweeps_only_what_a_method_uses() -> None:
         ("3 --grid env=lfd,rca", "write OPTION=VALUE,VALUE"),
         ("3 --grid nu=0.1 --nu 0.2", "contradict"),
         ("3 --grid nu=-1,0.1", "--nu must be at least 0"),
+        ("4b --grid kl_coef=0.1,0.2", "--grid kl_coef: it changes none of these runs"),
         ("3 --only agent=zero-shot,bandit=NeuralLinLogUCB", "leaves no run"),
         ("3 --workers 0", "--workers must be at least 1"),
         ("3 --gpus_per_run 0.5", "--gpus_per_run needs --engine ray"),
@@ -214,6 +216,29 @@ def test_a_mistake_is_one_line_before_anything_starts(
     assert run_experiments.main([*argv.split(), "--output_dir", str(tmp_path / "results")]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1 and not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seeds: [", "seeds: ]", "cannot be read"),
+        ("tuned:", "tunes:", "it has no tuned"),
+        ("methods: [zero-shot, icrl,", "methods: [zeroshot, icrl,", "Did you mean 'zero-shot'"),
+        ("llms: [gemini-2.0-flash]", "llms: [gemini]", "unknown llm of figure 4b 'gemini'"),
+        ("comk: 2", "komk: 2", "Did you mean 'comk'"),
+    ],
+)
+def test_another_description_with_a_mistake_is_one_clear_line(
+    old: str, new: str, message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = EXPERIMENTS.read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
+    argv = [*COUNTS, "--dry-run", "--experiments", str(tmp_path / "mine.yaml")]
+    assert old in text and run_experiments.main(argv) in (1, 2)
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert run_experiments.main([*argv[:-1], str(tmp_path / "none.yaml")]) == 1
+    assert "cannot be read (No such file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -276,10 +301,12 @@ def test_a_figure_on_a_laptop(tmp_path: Path) -> None:
     argv += ["--data", "sample", "--seeds", "0", "--workers", 2, "--output_dir", tmp_path]
     first = run_figure(*argv)
     assert first.returncode == 0 and "2 finished" in first.stdout, first.stderr
+    alone = run_figure(*argv, "--grid", "nu=0.1")
+    assert alone.returncode == 0 and "no winner yet" in alone.stdout and "chosen on" not in alone.stdout
     swept = run_figure(*argv, "--grid", "nu=0.1,0.8")
     assert swept.returncode == 0 and "1 finished, 2 already finished" in swept.stdout, swept.stderr
     assert "zero-shot" not in swept.stderr, "nothing is started for a finished run"
-    assert "nu=0.1: " in swept.stdout and "nu=0.8: " in swept.stdout and "chosen on the stream" in swept.stdout
+    assert "nu=0.1: " in swept.stdout and "nu=0.8: " in swept.stdout and "chosen on the very stream" in swept.stdout
     assert len(run_folders(tmp_path)) == 3
 
 
@@ -318,6 +345,10 @@ def test_a_failure_does_not_stop_the_rest(unharmed: dict[str, Any], tmp_path: Pa
     assert "has no config.yaml" in error and error in finished.stderr
     assert error in Path(log.partition("log: ")[2]).read_text(encoding="utf-8")
     assert all_steps(output) == {name: rows for name, rows in unharmed.items() if not damaged.endswith(name)}
+
+
+def test_a_log_that_is_gone_is_no_reason_to_stop(tmp_path: Path) -> None:
+    assert error_line(tmp_path / "gone.log", 1) == "exit code 1, and its log cannot be read (No such file or directory)"
 
 
 def test_other_data_is_not_taken_for_finished(tmp_path: Path) -> None:

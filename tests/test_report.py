@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from planted_runs import plant_run
 
 import main
@@ -279,6 +280,10 @@ def test_the_settings_of_a_sweep_are_compared(tmp_path: Path) -> None:
     (table,) = summaries.sweep_tables(stream)
     assert table.shown["nu"].tolist() == ["0.2", "0.1", "0.4"] and table.shown[""].tolist() == ["best", "", ""]
     assert "chosen on the very stream" in table.markdown()
+    plant_run(tmp_path, [1, 1], *CASCADE, "--nu", 0.8)
+    (table,) = summaries.sweep_tables(*streams_of(tmp_path))
+    assert table.shown[""].tolist() == ["best", "best", "", ""], "a tie has no single winner"
+    shutil.rmtree(next(tmp_path.glob("**/*nu=0.8*")))
     plant_run(tmp_path, [1, 0], *CASCADE, "--nu", 0.1, "--seed", 1)
     (stream,) = streams_of(tmp_path)
     (table,) = summaries.sweep_tables(stream)  # the luckiest has fewer seeds
@@ -300,6 +305,23 @@ def test_figure_filter(tmp_path: Path) -> None:
     (summary,) = summaries.summarize(chosen, find_figure("3"))
     assert summaries.summary_table(summary).title == "Figure 3: Single-turn tasks: m, official rows"
     assert list(summary.rates) == ["zero-shot", "CASCADE"]
+
+
+@pytest.mark.parametrize("others", [(0.1,), (0.2,), (0.1, 0.2, 0.9)])
+def test_a_figure_shows_its_own_setting_of_a_sweep(others: tuple[float, ...], tmp_path: Path) -> None:
+    """The paper's nu for banking77 and qwen3-32b is 0.3; 0.1 is main.py's default."""
+    llm, encoders = ("--llm", "qwen3-32b"), ("--embedding_model_path", "Alibaba-NLP/gte-modernbert-base")
+    encoders += ("--reranker_model_path", "Alibaba-NLP/gte-reranker-modernbert-base")
+    plant_run(tmp_path, [0, 0, 0, 1], *ZERO, *llm, env="banking77")
+    plant_run(tmp_path, [1, 1, 1, 0], *CASCADE, *llm, *encoders, "--nu", 0.3, env="banking77")
+    plant_run(tmp_path, [1, 1, 0, 0], *NP_CBR, *llm, *encoders, env="banking77")
+    plant_run(tmp_path, [0, 0, 0, 0], *NP_CBR, *llm, env="banking77")  # with the embedded encoders
+    for nu in others:
+        plant_run(tmp_path, [0, 0, 0, 0], *CASCADE, *llm, *encoders, "--nu", nu, env="banking77")
+    (summary,) = summaries.summarize(select(streams_of(tmp_path), find_figure("3")), find_figure("3"))
+    rates = {method: rates["banking77"].mean for method, rates in summary.rates.items()}
+    assert rates == {"zero-shot": 0.25, "NP-CBR": 0.5, "CASCADE": 0.75}
+    assert "the one of the paper's figure" in summaries.summary_table(summary).markdown()
 
 
 def test_figure_variants_of_a_task(tmp_path: Path) -> None:
@@ -472,6 +494,20 @@ def test_report_of_one_unfinished_run_without_its_data(tmp_path: Path, capsys: p
     assert "the answers of spider are not labels" in text and "No case was shown" in text
 
 
+def test_the_names_of_many_curves_stay_on_the_plot(tmp_path: Path) -> None:
+    for i in range(24):
+        plant_run(tmp_path, [int(step % 25 > i) for step in range(50)], *CASCADE, "--nu", i / 10)
+    (stream,) = streams_of(tmp_path)
+    figure = plots.stream_curves(stream, "m")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    for axes in figure.axes:
+        boxes = sorted((text.get_window_extent(renderer) for text in axes.texts), key=lambda box: box.y0)
+        assert len(boxes) == 24 and boxes[0].y0 >= 0 and boxes[-1].y1 <= axes.get_window_extent(renderer).y1 + 20
+        assert all(upper.y0 > lower.y0 + 0.8 * lower.height for lower, upper in zip(boxes, boxes[1:]))
+
+
 def test_terms_are_drawn_where_a_policy_explores(tmp_path: Path) -> None:
     metrics = [{}] + [{CURVES[0]: 0.5 + i / 100, CURVES[1]: 1 / i} for i in range(1, 40)]
     plant_run(tmp_path, [1] * 40, *CASCADE, metrics=metrics)
@@ -506,6 +542,21 @@ def test_errors(
     assert report.main([argument.format(root=tmp_path) for argument in arguments]) == code
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and words in line
+
+
+def test_a_price_of_no_run_is_told_and_ctrl_c_leaves_no_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant_run(tmp_path / "results", [1, 0], *ZERO)
+    argv = [str(tmp_path / "results"), "--out", str(tmp_path / "out"), "--prices", "mm=1,2"]
+    assert report.main(argv) == 0
+    assert "--prices mm: no run of this LLM here; there are runs of m\n" in capsys.readouterr().err
+
+    def interrupt(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "read_runs", interrupt)
+    assert report.main(argv) == 130 and capsys.readouterr().err == ""
 
 
 def test_records_are_those_of_the_log(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from fake_server import choose_option, serving
+from planted_runs import plant_run
 from runs import lfd_stream, run_folders, steps
 
 import main
@@ -148,6 +149,7 @@ def test_picking_a_task_and_an_agent(opened: Watched, results: Path) -> None:
     opened.tab.select_option("#task", stream_title(opened, "SAMPLE"))
     assert len(opened.texts("#summary tbody tr")) == 2
     assert opened.texts("#h-summary .badge") == ["SAMPLE", "not a language model"]
+    assert opened.texts("#h-summary")[0].startswith(f"Summary: {stream_title(opened, 'SAMPLE')}, embedded-reader")
     captions = opened.texts(".chart figcaption")
     assert len(captions) == 4 and all("SAMPLE" in caption and "UNFINISHED" in caption for caption in captions)
     lines = opened.tab.locator(".chart[data-measure=rate] .line")
@@ -175,6 +177,21 @@ def test_picking_a_task_and_an_agent(opened: Watched, results: Path) -> None:
         chip.click()
     assert opened.texts("#summary tbody tr") == ["No run matches the filters."]
     assert opened.texts("#charts") == ["No curve matches the filters."]
+
+
+def test_a_sweep_and_what_has_to_be_said(browser: Browser, tmp_path: Path) -> None:
+    for env in ("lfd", "rca"):
+        for nu in (0.1, 0.2) if env == "lfd" else (0.1,):
+            plant_run(tmp_path, [1, int(nu > 0.1)], "--agent", "cbrgt", "--nu", nu, env=env, origin="converted")
+    watched = Watched(browser, make_page(tmp_path, tmp_path / "report.html"))
+    (legend,) = watched.texts("#legend")
+    assert "Converted rows" in legend and "retains the ground truth" in legend
+    sweep = watched.tab.locator("details.extra", has_text="Settings of cbrgt")
+    assert "chosen on the very stream" in sweep.text_content()
+    for word, shown in (("lfd", True), ("rca", False)):
+        watched.tab.select_option("#task", stream_title(watched, word))
+        assert sweep.is_visible() == shown and not watched.tab.get_by_text("macro average").first.is_visible()
+    watched.close()
 
 
 def test_sorting(opened: Watched) -> None:

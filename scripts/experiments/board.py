@@ -160,8 +160,11 @@ def print_contests(contests: list[Contest]) -> None:
         table.add_row(contest.env, contest.agent, contest.llm, best, *ends, *counts)
     console = _stdout()
     console.print()
-    console.print(table)
-    console.print(CAVEAT, soft_wrap=True)
+    if contests:
+        console.print(table)
+        console.print(CAVEAT, soft_wrap=True)
+    else:
+        console.print("settings: no two of the same task and method have finished, so there is no winner yet")
 
 
 def _setting(setting: Setting) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 from runlog import read_run
 
 CAVEAT = (
-    "The winners were chosen on the stream that they are scored on, so their success rates flatter: the best of "
-    "several noisy figures is too high. Fix the setting on other data or seeds before comparing it with anything."
+    "The best setting was chosen on the very stream that it is scored on, so its success rate flatters: of several "
+    "settings that are equally good the luckiest wins. Take the winner to other data before comparing it with anything."
 )
 
 

@@ -12,6 +12,7 @@ import dataclasses
 import itertools
 import os
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from typing import Any
 import yaml
 
 from config import EMBEDDED, Config, flag
-from errors import UsageError, unknown_choice
+from errors import UsageError, UserError, unknown_choice
 
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments.yaml"
 FIELDS = {spec.name: spec for spec in dataclasses.fields(Config)}
 BY_FLAG = {flag(spec): name for name, spec in FIELDS.items()}
+PARTS = ("seeds", "methods", "llms", "encoders", "figures", "tuned", "reinforce_learning_rate")
 Options = dict[str, Any]  # values of Config fields, by the field's name
 
 
@@ -81,8 +83,16 @@ class Plan:
 
 
 def load_experiments(path: Path = EXPERIMENTS) -> dict[str, Any]:
-    """The description of all experiments, as plain data."""
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    """The description of all experiments, as plain data. Raises UserError where it cannot be read or lacks a part."""
+    try:
+        experiments = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        raise UserError(f"--experiments {path}: cannot be read ({reason})") from None
+    missing = [name for name in PARTS if not isinstance(experiments, dict) or name not in experiments]
+    if missing:
+        raise UserError(f"--experiments {path}: it has no {missing[0]}; scripts/experiments.yaml shows what is needed")
+    return experiments
 
 
 def make_plan(
@@ -125,6 +135,9 @@ def make_plan(
         folders |= {cell.folder, (cell.figure, cell.folder)}
     if not plan.runs:
         raise UsageError(plan.left_out[0].reason)
+    for name in grid or ():
+        if not any(name in run.config.identity() for run in plan.runs):
+            raise UsageError(f"--grid {flag(FIELDS[name])}: it changes none of these runs")
     return plan
 
 
@@ -135,6 +148,9 @@ def _cells(
     title = part.get("title", experiments["figures"][figure]["title"])
     cells = []
     for task, llm, method in itertools.product(part["tasks"], part["llms"], part["methods"]):
+        for what, name in (("llms", llm), ("methods", method)):
+            if name not in experiments[what]:
+                raise unknown_choice(f"{what[:-1]} of figure {figure}", name, experiments[what])
         own = by_field({"env": task} if isinstance(task, str) else task)
         options = _options(experiments, by_field(part.get("options", {})) | own, llm, method, typed)
         cells.append(((figure, title, task_label(own), method, llm), options))
@@ -204,10 +220,13 @@ def _words(name: str, value: Any) -> list[str]:
 
 def by_field(options: dict[str, Any]) -> Options:
     """Options as experiments.yaml spells them (nu) under the names of Config's fields (exploration)."""
+    for name in options:
+        if name not in BY_FLAG:
+            raise unknown_choice("option in the description of experiments", name, BY_FLAG)
     return {BY_FLAG[name]: value for name, value in options.items()}
 
 
-def task_label(options: Options) -> str:
+def task_label(options: Mapping[str, Any]) -> str:
     """A task's name in tables: its env, and web_search where it searches the web."""
     return options["env"] + (" web_search" if options.get("web_search") else "")
 

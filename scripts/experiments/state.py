@@ -98,9 +98,12 @@ def error_line(log: Path, exit_code: int) -> str:
     """Why a run failed: the last error in its log since its last start, else its last line, else the exit code."""
     if exit_code < 0:
         return f"killed by {signal.Signals(-exit_code).name}"
-    with log.open("rb") as file:
-        file.seek(max(0, file.seek(0, 2) - TAIL))
-        text = file.read().decode(errors="replace")
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - TAIL))
+            text = file.read().decode(errors="replace")
+    except OSError as error:
+        return f"exit code {exit_code}, and its log cannot be read ({error.strerror})"
     lines = [line.strip() for line in text.rpartition("$ python main.py")[2].splitlines()[1:] if line.strip()]
     errors = [line for line in lines if line.startswith("error: ")]
     return (errors or lines or [f"exit code {exit_code}"])[-1]

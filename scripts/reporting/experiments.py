@@ -5,23 +5,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from config import EMBEDDED_READER
 from errors import unknown_choice
+from scripts.experiments.plan import load_experiments, task_label
 
 Prices = Mapping[str, tuple[float, float]]  # LLM -> prices of a million prompt and completion tokens
-
-EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments.yaml"
 
 
 @functools.cache
 def experiments() -> dict[str, Any]:
     """The whole file."""
-    return yaml.safe_load(EXPERIMENTS.read_text(encoding="utf-8"))
+    return load_experiments()
 
 
 def paper_method(identity: Mapping[str, Any]) -> tuple[str, set[str]] | None:
@@ -36,10 +32,23 @@ def paper_method(identity: Mapping[str, Any]) -> tuple[str, set[str]] | None:
 
 def is_tuned(identity: Mapping[str, Any]) -> bool:
     """Whether the policy's settings are those that the paper tuned for the task and LLM."""
-    task = f"{identity['env']} web_search" if identity.get("web_search") else identity["env"]
-    pair = experiments()["tuned"].get(task, {}).get(identity["llm"])
     is_cascade = identity.get("bandit") == "NeuralLinLogUCB"
-    return is_cascade and pair == [identity.get("learning_rate"), identity.get("exploration")]
+    return is_cascade and _tuned(identity) == [identity.get("learning_rate"), identity.get("exploration")]
+
+
+def is_figures_own(identity: Mapping[str, Any]) -> bool:
+    """Whether the encoders, learning rate and nu are those that a figure's run of this task, LLM and agent has."""
+    wanted: dict[str, Any] = {} if identity["llm"] == EMBEDDED_READER else dict(experiments()["encoders"])
+    if identity["agent"] == "reinforce":
+        rates = experiments()["reinforce_learning_rate"]
+        wanted["learning_rate"] = rates.get(identity["env"], rates["default"])
+    else:
+        wanted |= zip(("learning_rate", "exploration"), _tuned(identity) or ())
+    return all(identity[option] == value for option, value in wanted.items() if option in identity)
+
+
+def _tuned(identity: Mapping[str, Any]) -> list[float] | None:
+    return experiments()["tuned"].get(task_label(identity), {}).get(identity["llm"])
 
 
 def method_rank(name: str) -> int:

@@ -84,10 +84,6 @@ class Run:
     def steps(self) -> int:
         return len(self.rewards)
 
-    @property
-    def is_sample(self) -> bool:
-        return self.data.get("origin") == "sample"
-
 
 def setting_key(identity: dict[str, Any]) -> str:
     """All that two runs of a setting share. Which rows were answered is said by their hash, not by --data."""

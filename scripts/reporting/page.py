@@ -29,7 +29,8 @@ from .folders import Run
 from .plots import BAND_SEEDS
 from .prompts import Rebuilt, rebuild
 from .runs import Setting, Stream
-from .tables import Table, cost, mean_of
+from .summaries import sweep_tables
+from .tables import Table, cost, mean_of, notes_of
 
 WEB = Path(__file__).resolve().parent / "web"
 SCRIPTS = ("base.js", "chart.js", "table.js", "steps.js", "start.js")
@@ -80,9 +81,10 @@ def write_page(
     report = {
         "title": title,
         "about": _about(streams),
-        "legend": LEGEND,
+        "legend": " ".join([LEGEND, *notes_of(streams)]),
         "steps_note": STEPS[steps],
-        "tables": [_table(table) for table in summaries],
+        "tables": [_table(table) for table in summaries]
+        + [_table(table) | {"stream": stream.title} for stream in streams for table in sweep_tables(stream)],
         "settings": settings,
     }
     path.write_text(_fill_in(title, report, packed), encoding="utf-8")

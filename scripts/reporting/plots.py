@@ -33,6 +33,7 @@ SPARE = ("#117733", "#882255", "#44aa99", "#999933", "#88ccee", "#661100")
 BAND_SEEDS = 3
 BAND_NOTE = "band: 95 % t interval, from three seeds on"
 POINTS = 250  # of a curve, enough for its width on a page
+NAME_HEIGHT = 0.22  # inches of a curve's name
 STYLE = {
     **{"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True},
     **{"grid.color": "#e6e6e6", "axes.axisbelow": True, "axes.titlesize": 12},
@@ -47,7 +48,7 @@ def stream_curves(stream: Stream, llm: str) -> Figure | None:
     settings = [setting for setting in stream.settings if setting.llm == llm and any(run.steps for run in setting.runs)]
     if not settings:
         return None
-    figure, (left, right) = _figure(1, 2, 11.5, 4.6)
+    figure, (left, right) = _figure(1, 2, 11.5, max(4.6, NAME_HEIGHT * len(settings) + 1.8))
     colours = _colours(settings)
     for axes, curve_of, scale in (
         (left, statistics.running_success_rate, 100),
@@ -118,7 +119,8 @@ def _label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
 
     low, high = axes.get_ylim()
     ordered = sorted(ends)
-    gaps = 0.064 * (high - low) * np.arange(len(ordered))
+    room = axes.get_figure().get_figheight() - 1.2  # title, axis and notes take the rest
+    gaps = NAME_HEIGHT / room * (high - low) * np.arange(len(ordered))
     values = np.array([end[0] for end in ordered])
     highest = max(low, high - gaps[-1])  # of the lowest name, so that the others still fit below the top
     places = np.clip(isotonic_regression(values - gaps).x, low, highest) + gaps

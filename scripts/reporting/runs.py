@@ -88,10 +88,6 @@ class Stream:
         return self.origin == "sample"
 
     @property
-    def has_embedded(self) -> bool:
-        return any(setting.is_embedded for setting in self.settings)
-
-    @property
     def name(self) -> str:
         """The task with its options."""
         return with_options(self.env, off_default(dict(self.options)))

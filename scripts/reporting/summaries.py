@@ -11,17 +11,14 @@ from typing import Any
 
 import pandas as pd
 
+from scripts.experiments.grid import CAVEAT
+
 from . import statistics
-from .experiments import Figure, experiments
+from .experiments import Figure, experiments, is_figures_own
 from .naming import differing, spelled
 from .runs import Setting, Stream
 from .tables import NOTHING, Table, ends, notes_of, points, slug, where, with_half_width
 
-CHOSEN_AFTERWARDS = (
-    "The best setting was chosen on the very stream that it is reported on, so its figure is too good: of several "
-    "settings that are equally good the luckiest wins. A fair figure takes the winner to a stream that had no part in "
-    "the choice."
-)
 Rates = dict[str, dict[str, statistics.Interval]]  # method -> task -> success rate
 
 
@@ -66,11 +63,19 @@ class Summary:
 
     @cached_property
     def found(self) -> dict[str, dict[str, Setting]]:
-        """method -> task -> setting, methods in the figure's order. A sweep's further settings have their own table."""
-        found: dict[str, dict[str, Setting]] = defaultdict(dict)
+        """method -> task -> setting, methods in the figure's order.
+
+        Of a sweep's settings, which share a method's name, it is the one that the paper's figure has, else the default.
+        """
+        namesakes: dict[tuple[str, Stream], list[Setting]] = defaultdict(list)
         for stream, setting in self.settings:
-            if setting.method == setting.base_method:
-                found[setting.method][self.tasks[stream]] = setting
+            namesakes[setting.base_method, stream].append(setting)
+        found: dict[str, dict[str, Setting]] = defaultdict(dict)
+        for (method, stream), members in namesakes.items():
+            members = [s for s in members if is_figures_own(s.identity)] or members
+            shown = [s for s in members if s.method == method] or members
+            if len(shown) == 1:
+                found[method][self.tasks[stream]] = shown[0]
         order = {method: i for i, method in enumerate(self.figure.methods if self.figure else experiments()["methods"])}
         return dict(sorted(found.items(), key=lambda item: order.get(item[0], len(order))))
 
@@ -151,7 +156,10 @@ def summary_table(summary: Summary) -> Table:
     if summary.twice:
         notes.append(f"Not averaged, because several versions of the rows are here: {', '.join(summary.twice)}.")
     if any(setting.method != setting.base_method for _, setting in summary.settings):
-        notes.append("Settings that share a method's name are in the task's own table.")
+        notes.append(
+            "Of settings that share a method's name, this has the one of the paper's figure, else the default; the "
+            "others are in the task's own table."
+        )
     unfinished = sum(len(setting.unfinished) for _, setting in summary.settings)
     if unfinished:
         notes.append(f"{unfinished} unfinished run{'s' if unfinished > 1 else ''}, counted in no figure.")
@@ -205,11 +213,12 @@ def _sweep(stream: Stream, settings: list[Setting]) -> Table:
     ranked = sorted(settings, key=lambda setting: -_sortable(statistics.success_rate(setting).mean))
     options = differing([setting.identity for setting in settings])
     most = max(len(setting.finished) for setting in settings)
-    best = next((setting for setting in ranked if most and len(setting.finished) == most), None)
+    whole = [setting for setting in ranked if most and len(setting.finished) == most]
+    best = [s for s in whole if statistics.success_rate(s).mean == statistics.success_rate(whole[0]).mean]
     rows = [
         {spelled(option): str(setting.identity.get(option, NOTHING)) for option in options}
         | {"seeds": setting.seeds, "success rate": with_half_width(statistics.success_rate(setting))}
-        | {"last quarter": with_half_width(statistics.last_quarter(setting)), "": "best" if setting is best else ""}
+        | {"last quarter": with_half_width(statistics.last_quarter(setting)), "": "best" if setting in best else ""}
         for setting in ranked
     ]
     numbers = [
@@ -219,7 +228,7 @@ def _sweep(stream: Stream, settings: list[Setting]) -> Table:
     identity = settings[0].identity
     method = "-".join(filter(None, (identity["agent"], identity.get("bandit"))))
     title = f"Settings of {method} compared: {settings[0].llm}, {stream.title}"
-    notes = [CHOSEN_AFTERWARDS]
+    notes = [CAVEAT]
     if any(len(setting.finished) < most for setting in settings):
         notes.append("Settings with fewer finished seeds than others cannot be the best: their seeds may be easier.")
     notes += notes_of([stream])

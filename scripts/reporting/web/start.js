@@ -1,10 +1,10 @@
 // Put the report on the page and listen.
 "use strict";
 
-function extraTable({ title, columns, rows, note }) {
+function extraTable({ title, columns, rows, note, stream }) {
   const head = el("tr", {}, columns.map((name, i) => el("th", { scope: "col", class: i === 0 && "text" }, name)));
   const body = rows.map((row) => el("tr", {}, row.map((value, i) => el("td", { class: i === 0 && "text" }, value ?? ""))));
-  return el("details", { class: "extra", open: unique("stream").length > 1 && "" }, el("summary", {}, title), el("div", { class: "scroll" }, el("table", {}, el("thead", {}, head), el("tbody", {}, body))),
+  return el("details", { class: "extra", "data-stream": stream, open: unique("stream").length > 1 !== Boolean(stream) && "" }, el("summary", {}, title), el("div", { class: "scroll" }, el("table", {}, el("thead", {}, head), el("tbody", {}, body))),
     note ? el("p", { class: "muted small" }, note) : "");
 }
 

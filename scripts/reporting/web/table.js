@@ -42,7 +42,8 @@ function showSummary() {
   const settings = chosen();
   const columns = COLUMNS.filter(({ when }) => !when || when(settings));
   const { sample, reader } = common(settings); // said once, above, where it is true of every row
-  $("h-summary").replaceChildren("Summary", ...badges({ sample, reader }));
+  const of = [...groupBy(settings, ({ stream, llm }) => `${stream}, ${llm}`).keys()];
+  $("h-summary").replaceChildren(of.length === 1 ? `Summary: ${of[0]}` : "Summary", ...badges({ sample, reader }));
   const inRows = { ...(sample ? { sample: false } : {}), ...(reader ? { reader: false } : {}) };
   const column = COLUMNS.find((candidate) => candidate.key === key);
   if (column) settings.sort((a, b) => compare(column.value(a), column.value(b), direction === "up" ? 1 : -1));
@@ -134,7 +135,7 @@ function toggle(method) {
 function update() {
   writeAddress();
   for (const key of ["task", "llm", "measure"]) $(key).value = state[key];
-  $("extra").hidden = Boolean(state.task); // these tables are about all tasks
+  for (const table of $("extra").children) table.hidden = Boolean(state.task) && table.dataset.stream !== state.task; // of all tasks, or of one
   showMethods();
   showSummary();
   showCharts();
