@@ -22,7 +22,13 @@ METHODS = "method=zero-shot,method=icrl,method=icrl-plus"  # they need no encode
 
 def slowly(prompt: str) -> str:
     """An answer that leaves a test the time to kill what asked."""
-    time.sleep(0.1)
+    time.sleep(0.2)
+    return choose_option(prompt)
+
+
+def very_slowly(prompt: str) -> str:
+    """An answer that leaves a runner the time to stop what asked, however busy the machine is."""
+    time.sleep(1)
     return choose_option(prompt)
 
 

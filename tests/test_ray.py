@@ -19,6 +19,7 @@ from figures import (
     run_figure,
     slowly,
     start_runner,
+    very_slowly,
     wait_until,
 )
 from runs import lfd_stream
@@ -52,7 +53,7 @@ def test_a_killed_worker_changes_nothing(tmp_path: Path) -> None:
 def test_ctrl_c_ends_ray_and_its_runs(tmp_path: Path) -> None:
     output = tmp_path / "results"
     lfd_stream(tmp_path, SIZE)
-    with serving(slowly) as server:
+    with serving(very_slowly) as server:
         runner = start_runner(*figure_argv(server, output, *RAY))
         wait_until(lambda: in_the_middle(output))
         workers = {parent(run) for run in processes(output)}

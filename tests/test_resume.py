@@ -208,7 +208,8 @@ def heed_interrupts() -> None:
 
 
 def slowly(prompt: str) -> str:
-    time.sleep(0.02)
+    """An answer that leaves the time to kill what asked before it is done, also on a busy machine."""
+    time.sleep(0.1)
     return choose_option(prompt)
 
 
@@ -219,8 +220,8 @@ def test_a_process_killed_at_random_moments_continues(checkpoint_seconds: int, t
     with serving(slowly) as server:
         more = ("--agent", "icrl", "--comk", 3, "--checkpoint_seconds", checkpoint_seconds)
         assert main.main(argv(server, tmp_path / "unharmed", *more)) == 0
-        for lines in (3, 16):
-            killed = kill_after(lines, argv(server, tmp_path / "killed", *more), signal.SIGKILL, rng.random() / 20)
+        for lines in (3, 12):
+            killed = kill_after(lines, argv(server, tmp_path / "killed", *more), signal.SIGKILL, rng.random() / 5)
             assert killed.returncode == -signal.SIGKILL
         assert (run_folder(tmp_path / "killed") / "checkpoint").exists() == (checkpoint_seconds == 0)
         assert main.main(argv(server, tmp_path / "killed", *more)) == 0
@@ -230,7 +231,7 @@ def test_a_process_killed_at_random_moments_continues(checkpoint_seconds: int, t
 
 
 def test_a_process_that_trains_its_policy_continues_after_a_kill(tmp_path: Path) -> None:
-    lfd_stream(tmp_path, 7)
+    lfd_stream(tmp_path, 9)
     more = ("--batch_size", 3, "--learning_rate", 1e-3, "--agent", "cbrgt")
     assert main.main(argv(None, tmp_path / "unharmed", *more)) == 0
     unharmed = steps(run_folder(tmp_path / "unharmed"))
@@ -240,7 +241,7 @@ def test_a_process_that_trains_its_policy_continues_after_a_kill(tmp_path: Path)
         output = tmp_path / f"killed-{seconds}"
         killed = kill_after(5, argv(None, output, *more, "--checkpoint_seconds", seconds), signal.SIGKILL, 0.02)
         assert killed.returncode == -signal.SIGKILL
-        assert 5 <= len(steps(run_folder(output))) < 7
+        assert 5 <= len(steps(run_folder(output))) < 9
         assert main.main(argv(None, output, *more)) == 0
         assert steps(run_folder(output)) == unharmed
 
