@@ -6,3 +6,5 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 setup requirements.txt
 "$python" main.py --env ddxplus --agent zero-shot --seed 0 "$@"
 "$python" main.py --env ddxplus --agent cbr --seed 0 "$@"
+echo
+echo "  from here on       source .venv/bin/activate; python main.py --help"
