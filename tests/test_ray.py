@@ -50,11 +50,16 @@ def test_a_killed_worker_changes_nothing(tmp_path: Path) -> None:
     assert sum(log.count("$ python main.py") for log in logs) == 7 and any("continuing at step" in log for log in logs)
 
 
+def ignore_interrupts() -> None:
+    """What a shell does to the jobs in its background."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def test_ctrl_c_ends_ray_and_its_runs(tmp_path: Path) -> None:
     output = tmp_path / "results"
     lfd_stream(tmp_path, SIZE)
     with serving(very_slowly) as server:
-        runner = start_runner(*figure_argv(server, output, *RAY))
+        runner = start_runner(*figure_argv(server, output, *RAY), preexec_fn=ignore_interrupts)
         wait_until(lambda: in_the_middle(output))
         workers = {parent(run) for run in processes(output)}
         runner.send_signal(signal.SIGINT)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -119,6 +120,7 @@ def _make_task() -> Callable[..., int]:
         from scripts.experiments.local import interrupt, start_child
         from scripts.experiments.ray_engine import wait_until_free
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # how Ray cancels; a shell's background job ignores it
         wait_until_free(Path(run_folder))
         child = start_child(argv, command, Path(log), dict(os.environ))
         try:
