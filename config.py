@@ -158,7 +158,7 @@ class Config:
         for spec in dataclasses.fields(self):
             _check(spec, getattr(self, spec.name))
         if self.learning_rate is None:
-            object.__setattr__(self, "learning_rate", LEARNING_RATES.get(self.agent, LEARNING_RATE))
+            object.__setattr__(self, "learning_rate", self._default_learning_rate)
         if self.serving_mode is None:
             object.__setattr__(self, "serving_mode", "vllm" if self.llm else EMBEDDED)
         if self.serving_mode == EMBEDDED:
@@ -197,8 +197,12 @@ class Config:
         names += ENV_OPTIONS.get(self.env, ())
         return {name: getattr(self, name) for name in names}
 
+    @property
+    def _default_learning_rate(self) -> float:
+        return LEARNING_RATES.get(self.agent, LEARNING_RATE)
+
     def _default(self, spec: dataclasses.Field) -> Any:
-        return LEARNING_RATES.get(self.agent, LEARNING_RATE) if spec.name == "learning_rate" else spec.default
+        return self._default_learning_rate if spec.name == "learning_rate" else spec.default
 
     def run_name(self) -> str:
         """The run's folder below --output_dir: env / agent-and-bandit / llm / seed, settings off their default too."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,14 @@ def resolve_device(name: str) -> torch.device:
     if not available[name]:
         raise UsageError(f"--device {name}: torch finds no such device here; use --device auto")
     return torch.device(name)
+
+
+@contextmanager
+def seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Torch's randomness drawn from `seed` alone; the process's random state is left as it was."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def embedded_model_folder() -> Path:

@@ -217,9 +217,6 @@ class LocalLLM(LLM):
         company = hashlib.sha256(json.dumps(self._batch, sort_keys=True).encode()).hexdigest()
         self._batch = [request | {"company": company, "place": i} for i, request in enumerate(self._batch)]
 
-    def details(self) -> dict[str, Any]:
-        return self.client.details()
-
     def _request(self, messages: list[Message], tools: list[dict[str, Any]] | None) -> dict[str, Any]:
         request = self.client.drawn(super()._request(messages, tools), self._step, self.spent.calls)
         expected = self._expected()

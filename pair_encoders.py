@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -26,6 +24,7 @@ from encoders import (
     check_tokenizer,
     encode_sentences,
     quiet_transformers,
+    seeded,
 )
 from errors import UserError
 
@@ -79,7 +78,7 @@ class PairEncoder(ABC):
         n_pairs = sum(len(pairs) for pairs, _ in chunks)
         total = 0.0
         module.train()
-        with self._seeded_dropout():
+        with seeded(self.device, self._seed * 1_000_003 + self.version):  # dropout
             for pairs, rewards in chunks:
                 logits = self.head(self._features(pairs))[:, 0]
                 share = criterion(logits, rewards.to(logits), reduction="sum") / n_pairs
@@ -96,13 +95,6 @@ class PairEncoder(ABC):
             parameters = [p for p in self._trainable().parameters() if p is not self.head.weight] + [self.head.weight]
             self._optimizer = torch.optim.AdamW(parameters, lr=self._learning_rate, weight_decay=self._weight_decay)
         return self._optimizer
-
-    @contextmanager
-    def _seeded_dropout(self) -> Iterator[None]:
-        """Dropout drawn from (seed, version) alone, the process's random state left as it was."""
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(self._seed * 1_000_003 + self.version)
-            yield
 
     def state_dict(self) -> dict[str, Any]:
         """What training has changed; empty before the first training step."""

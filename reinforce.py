@@ -22,6 +22,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from agent import Agent, Metrics, asks_once
 from casebank import Case
 from config import Config
+from encoders import seeded
 from errors import LLMError, UsageError, UserError
 from local_llm import LocalClient, is_out_of_memory
 
@@ -132,9 +133,8 @@ def add_lora(client: LocalClient, seed: int, checkpointing: bool) -> Any:
             "trains; Qwen, Llama, Mistral and Gemma models have them"
         )
     settings = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=list(TARGETS), lora_dropout=0.0, bias="none")
-    with torch.random.fork_rng([client.device] if client.device.type == "cuda" else []), warnings.catch_warnings():
+    with seeded(client.device, seed), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of names that the next transformers changes
-        torch.manual_seed(seed)
         model = get_peft_model(client.model, settings).eval()
         if checkpointing:
             client.model.gradient_checkpointing_enable({"use_reentrant": False})

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from config import Config, Parser, add_options
 from env import ENV_ALIASES
-from errors import UsageError, UserError, unknown_choice
+from errors import UsageError, exit_code, unknown_choice
 from scripts.experiments.local import LocalEngine
 from scripts.experiments.plan import BY_FLAG, EXPERIMENTS, Plan, load_experiments, make_plan
 
@@ -151,22 +151,21 @@ def run(options: Namespace, plan: Plan, swept: list[str]) -> int:
 
 def main(argv: list[str]) -> int:
     """The command line; returns the exit code: 0, 1 where a run failed, 2 for usage, 130 for Ctrl-C."""
-    try:
-        options, typed = parse(argv)
-        grid = parse_grid(options.grid, typed)
-        seeds = parse_seeds(options.seeds) if options.seeds else None
-        plan = make_plan(
-            load_experiments(options.experiments), options.figures, typed, parse_only(options.only), seeds, grid
-        )
-        if options.dry_run:
-            print_plan(plan)
-            return 0
-        return run(options, plan, list(grid))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:  # before the first run, or again while the runs are being stopped
-        return 130
+    return exit_code(lambda: plan_and_run(argv))
+
+
+def plan_and_run(argv: list[str]) -> int:
+    """Do what the command line asks for. Raises UserError."""
+    options, typed = parse(argv)
+    grid = parse_grid(options.grid, typed)
+    seeds = parse_seeds(options.seeds) if options.seeds else None
+    plan = make_plan(
+        load_experiments(options.experiments), options.figures, typed, parse_only(options.only), seeds, grid
+    )
+    if options.dry_run:
+        print_plan(plan)
+        return 0
+    return run(options, plan, list(grid))
 
 
 if __name__ == "__main__":
