@@ -75,9 +75,7 @@ class Config:
     env: str = option("ddxplus", "the task", choices=tuple(ENV_DICT))
     agent: str = option("cbr", "the agent", choices=tuple(AGENT_OPTIONS))
     bandit: str = option("NeuralLinLogUCB", "the policy that ranks recalled cases", choices=tuple(POLICY_OPTIONS))
-    seed: int = option(
-        0, "seed of everything random; -1 makes five runs, seeds 0 to 4", at_least=-1, at_most=2**32 - 1
-    )
+    seed: int = option(0, "seed of everything random; -1 makes five runs, seeds 0 to 4", at_least=-1, at_most=2**32 - 1)
     shuffle: bool = option(False, "order the stream by the seed (default: the file's order)")
     limit: int | None = option(None, "only the first N steps of the stream", at_least=1, metavar="N")
     data: str = option("auto", "the rows: auto, official, sample, or a folder or .jsonl file", metavar="WHICH")

@@ -165,8 +165,11 @@ class BiEncoder(PairEncoder):
     def _features(self, pairs: list[Pair]) -> Tensor:
         texts = list(dict.fromkeys(text for pair in pairs for text in pair))
         row = {text: i for i, text in enumerate(texts)}
-        inputs = {name: value.to(self.device) for name, value in self._own.preprocess(texts).items()
-                  if isinstance(value, Tensor)}
+        inputs = {
+            name: value.to(self.device)
+            for name, value in self._own.preprocess(texts).items()
+            if isinstance(value, Tensor)
+        }
         embeddings = nn.functional.normalize(self._own(inputs)["sentence_embedding"], dim=1)
         u, v = (embeddings[[row[pair[side]] for pair in pairs]] for side in (0, 1))
         return _combine(u, v)

@@ -1,11 +1,11 @@
 """Measure what runs cost, each command by a Markdown table.
 
-    python scripts/benchmark.py                           # as `policies`: a step outside the LLM, for each policy
-    python scripts/benchmark.py envs                      # the multi-turn tasks: turns a second, their share of a step
-    python scripts/benchmark.py retrieval                 # 2wiki's indexes: recall, time to build and to ask
-    python scripts/benchmark.py solutions                 # ScienceWorld's own solutions against the tasks' turn limits
-    python scripts/benchmark.py gpu                       # local models: answers generated, retrieval trained
-    python scripts/benchmark.py policies --help           # what a command measures, and its options
+python scripts/benchmark.py                           # as `policies`: a step outside the LLM, for each policy
+python scripts/benchmark.py envs                      # the multi-turn tasks: turns a second, their share of a step
+python scripts/benchmark.py retrieval                 # 2wiki's indexes: recall, time to build and to ask
+python scripts/benchmark.py solutions                 # ScienceWorld's own solutions against the tasks' turn limits
+python scripts/benchmark.py gpu                       # local models: answers generated, retrieval trained
+python scripts/benchmark.py policies --help           # what a command measures, and its options
 """
 
 from __future__ import annotations

@@ -18,13 +18,13 @@ from runs import run_folder, run_folders, steps
 from env import ENV_DICT, Env, make_env
 from errors import DataError
 
-PROMPTS = '''
+PROMPTS = """
 ZERO_SHOT_PROMPT = "Is the number even or odd? Answer with \\\\boxed{{even}} or \\\\boxed{{odd}}.\\nNumber: {task}"
 CASE_PROMPT = "Number: {task}\\nAnswer: \\\\boxed{{{answer}}}\\n"
 CBR_PROMPT = "Is the number even or odd?\\nSolved before:\\n{case_prompt}\\nNumber: {task}"
-'''
+"""
 
-TASK = '''
+TASK = """
 import re
 
 from .base import Env
@@ -65,7 +65,7 @@ class Parity(Env):
     def get_case_based_prompt(self, problem, cases):
         case_prompt = "".join(self.CASE_PROMPT.format(task=case["task"], answer=case["answer"]) for case in cases)
         return self.CBR_PROMPT.format(case_prompt=case_prompt, task=problem)
-'''
+"""
 
 LOWER_CASE = {name: name.lower() for name in ("ZERO_SHOT_PROMPT", "CASE_PROMPT", "CBR_PROMPT")}
 AGENTS = ("zero-shot", "icrl", "icrl-plus", "cbr", "cbrgt", "cbrdiscover", "ground-truth")

@@ -432,9 +432,9 @@ def test_report_of_sample_runs(sample_runs: Path, tmp_path: Path, capsys: pytest
             assert path.read_bytes().startswith(b"\x89PNG")
     assert not list(tmp_path.rglob("*.new"))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.svg")}
-    assert "gzip+base64\" id" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert 'gzip+base64" id' in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert report.main([str(sample_runs), "--out", str(tmp_path), "--figure", "3", "--steps", "none"]) == 0
-    assert "gzip+base64\" id" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert 'gzip+base64" id' not in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert (tmp_path / "report.md").read_text(encoding="utf-8").startswith("# Figure 3: Single-turn tasks\n")
     capsys.readouterr()
     assert all(path.read_bytes() == content for path, content in before.items())

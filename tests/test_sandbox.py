@@ -225,14 +225,15 @@ def test_hostile_scripts(env: EHR, kind: str, tmp_path: Path) -> None:
 
     if not kind.startswith("cheat"):
         assert outcome.error and outcome.answer is None
-    for secret in (CANARY, LABEL, "root:", "ehr.jsonl\"", "patients.csv\""):
+    for secret in (CANARY, LABEL, "root:", 'ehr.jsonl"', 'patients.csv"'):
         assert secret not in str(outcome)
     assert len(str(outcome)) < 100_000
     assert not list(tmp_path.iterdir())
     assert contents(folder) == before
     assert none_but(there)
     assert env.sandbox.run("answer = len(LoadDB('patients')), SQLInterpreter('SELECT count(*) FROM cost')").answer == [
-        100, [[sum(1 for _ in (folder / "source" / "COST.csv").open()) - 1]],
+        100,
+        [[sum(1 for _ in (folder / "source" / "COST.csv").open()) - 1]],
     ]
     assert not {name for name in set(os.listdir(tempfile.gettempdir())) - temporary if name.startswith("scripts-")}
 

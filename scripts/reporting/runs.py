@@ -115,8 +115,7 @@ def group(runs: Iterable[Run]) -> list[Stream]:
     streams = [Stream(*key, settings=_settings(members)) for key, members in by_stream.items()]
     titles = [stream.title for stream in streams]
     versioned = [
-        replace(stream, version=stream.sha256[:8]) if titles.count(stream.title) > 1 else stream
-        for stream in streams
+        replace(stream, version=stream.sha256[:8]) if titles.count(stream.title) > 1 else stream for stream in streams
     ]
     return sorted(versioned, key=lambda stream: stream.title)
 

@@ -134,9 +134,7 @@ def paired_bootstrap(pairs: Paired, resamples: int = RESAMPLES, level: float = L
     return macro_bootstrap([pairs], resamples, level, seed)
 
 
-def macro_bootstrap(
-    tasks: list[Paired], resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0
-) -> Interval:
+def macro_bootstrap(tasks: list[Paired], resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0) -> Interval:
     """The mean over tasks of their mean paired differences, every task resampled apart as in `paired_bootstrap`.
 
     The tasks are fixed, as the seeds are: the interval tells nothing of what other tasks would bring.

@@ -5,8 +5,15 @@ from __future__ import annotations
 # room -> its receptacles and how many of each
 ROOMS: dict[str, dict[str, int]] = {
     "kitchen": {
-        "Cabinet": 4, "Drawer": 2, "CounterTop": 2, "Fridge": 1, "Microwave": 1, "SinkBasin": 1, "StoveBurner": 2,
-        "DiningTable": 1, "GarbageCan": 1,
+        "Cabinet": 4,
+        "Drawer": 2,
+        "CounterTop": 2,
+        "Fridge": 1,
+        "Microwave": 1,
+        "SinkBasin": 1,
+        "StoveBurner": 2,
+        "DiningTable": 1,
+        "GarbageCan": 1,
     },
     "bedroom": {"Bed": 1, "Desk": 2, "Drawer": 3, "Shelf": 2, "Safe": 1, "GarbageCan": 1, "Dresser": 1},
     "living room": {"Sofa": 1, "ArmChair": 1, "CoffeeTable": 1, "SideTable": 2, "Shelf": 2, "Cabinet": 2, "TVStand": 1},

@@ -139,10 +139,12 @@ def own_words(case: Presentation, rng: random.Random) -> str:
         also, pain, no = f"{patient.pronoun.title()} also has", "The pain", f"{patient.pronoun.title()} has had no"
         history = f"What else I can say about {'her' if patient.sex == 'F' else 'him'}"
     else:
-        opening = rng.choice((
-            f"I am {patient.description} and I have {case.complaint}, which began {case.began}.",
-            f"I came in because of {case.complaint}, which began {case.began}. I am {patient.description}.",
-        ))
+        opening = rng.choice(
+            (
+                f"I am {patient.description} and I have {case.complaint}, which began {case.began}.",
+                f"I came in because of {case.complaint}, which began {case.began}. I am {patient.description}.",
+            )
+        )
         also = rng.choice(("I also have", "I have noticed", "On top of that I have"))
         pain, no = "My pain", "I have had no"
         history = rng.choice(("As for my background", "What may matter about me"))
@@ -185,8 +187,10 @@ def letter(case: Presentation, rng: random.Random) -> str:
     background = rng.choice(("Of note in the history", "Relevant background", "The history includes"))
     colon = "" if background.endswith("includes") else ":"
     parts = [
-        sentence(f"{patient.description} {rng.choice(('presents with', 'is seen for', 'comes in with'))} "
-                 f"{case.complaint}, which began {case.began}"),
+        sentence(
+            f"{patient.description} {rng.choice(('presents with', 'is seen for', 'comes in with'))} "
+            f"{case.complaint}, which began {case.began}"
+        ),
         f"{subject} {rng.choice(also)} {listing(case.symptoms)}.",
     ]
     if case.pain:

@@ -20,14 +20,20 @@ IMPRESSIONS: dict[str, tuple[str, ...]] = {
     "Acute laryngitis": ("irritated vocal cords", "an inflamed larynx", "overused and swollen vocal cords"),
     "Acute otitis media": ("an infected middle ear", "pus behind the eardrum", "an infection behind the eardrum"),
     "Acute pulmonary edema": (
-        "acute fluid overload of the lungs", "acute pulmonary congestion", "acute pulmonary fluid from a failing heart",
+        "acute fluid overload of the lungs",
+        "acute pulmonary congestion",
+        "acute pulmonary fluid from a failing heart",
     ),
     "Acute rhinosinusitis": (
-        "an acute rhinitis with infected sinuses", "acute inflammation of nose and sinuses", "acute rhinitis with pus",
+        "an acute rhinitis with infected sinuses",
+        "acute inflammation of nose and sinuses",
+        "acute rhinitis with pus",
     ),
     "Allergic sinusitis": ("an allergy of the nose and sinuses", "sinuses irritated by pollen", "an allergic nose"),
     "Anaphylaxis": (
-        "an anaphylactoid reaction, epinephrine needed", "a severe, anaphylactoid allergy", "an allergic shock",
+        "an anaphylactoid reaction, epinephrine needed",
+        "a severe, anaphylactoid allergy",
+        "an allergic shock",
     ),
     "Anemia": ("iron deficiency", "too few red blood cells", "a low hemoglobin from lack of iron"),
     "Atrial fibrillation": (
@@ -37,12 +43,16 @@ IMPRESSIONS: dict[str, tuple[str, ...]] = {
     ),
     "Boerhaave": ("a torn gullet", "a rupture of the esophagus after vomiting", "a hole in the esophagus"),
     "Bronchiectasis": (
-        "ectasia of the bronchi", "dilated bronchi, bronchial ectasia", "cystic ectasia and scars of the bronchi",
+        "ectasia of the bronchi",
+        "dilated bronchi, bronchial ectasia",
+        "cystic ectasia and scars of the bronchi",
     ),
     "Bronchiolitis": ("a bronchiolar RSV infection", "RSV in the bronchioles", "inflamed bronchioles"),
     "Bronchitis": ("inflamed bronchi", "an infection of the bronchial tubes", "irritated bronchial airways"),
     "Bronchospasm / acute asthma exacerbation": (
-        "asthmatic airways in spasm", "spasm of the bronchi in an asthmatic", "a flare of asthma",
+        "asthmatic airways in spasm",
+        "spasm of the bronchi in an asthmatic",
+        "a flare of asthma",
     ),
     "Chagas": (
         "a South American parasite, Trypanosoma cruzi",
@@ -50,10 +60,14 @@ IMPRESSIONS: dict[str, tuple[str, ...]] = {
         "a tropical parasite from Bolivia",
     ),
     "Chronic rhinosinusitis": (
-        "chronic rhinitis with polyps", "chronic rhinitis and blocked sinuses", "chronically inflamed nose and sinuses",
+        "chronic rhinitis with polyps",
+        "chronic rhinitis and blocked sinuses",
+        "chronically inflamed nose and sinuses",
     ),
     "Cluster headache": (
-        "one-sided headaches that come in groups", "a trigeminal headache in bouts", "a headache in series of attacks",
+        "one-sided headaches that come in groups",
+        "a trigeminal headache in bouts",
+        "a headache in series of attacks",
     ),
     "Croup": (
         "a swollen windpipe below the vocal cords",
@@ -79,17 +93,25 @@ IMPRESSIONS: dict[str, tuple[str, ...]] = {
     ),
     "Influenza": ("a flu-like illness", "a seasonal winter virus, flu-like", "the flu-like virus that is going round"),
     "Inguinal hernia": (
-        "a rupture in the groin", "a weak spot of the inguinal canal", "bowel pushing through the inguinal canal",
+        "a rupture in the groin",
+        "a weak spot of the inguinal canal",
+        "bowel pushing through the inguinal canal",
     ),
     "Larygospasm": ("a spasm of the vocal cords", "cramped vocal cords", "a throat that shuts in a spasm"),
     "Localized edema": (
-        "fluid retention in the tissues", "edema from too much fluid", "local edema of one part of the body",
+        "fluid retention in the tissues",
+        "edema from too much fluid",
+        "local edema of one part of the body",
     ),
     "Myasthenia gravis": (
-        "a myasthenic weakness", "an autoimmune weakness of the muscles", "myasthenia-like muscle weakness",
+        "a myasthenic weakness",
+        "an autoimmune weakness of the muscles",
+        "myasthenia-like muscle weakness",
     ),
     "Myocarditis": (
-        "inflamed heart muscle", "a virus in the heart muscle", "inflammation of the heart muscle after a virus",
+        "inflamed heart muscle",
+        "a virus in the heart muscle",
+        "inflammation of the heart muscle after a virus",
     ),
     "PSVT": (
         "a short circuit in the heart's wiring",
@@ -97,21 +119,31 @@ IMPRESSIONS: dict[str, tuple[str, ...]] = {
         "a heart rhythm that races in attacks",
     ),
     "Pancreatic neoplasm": (
-        "a pancreatic mass", "a growth in the head of the pancreas", "a malignant growth of the pancreas",
+        "a pancreatic mass",
+        "a growth in the head of the pancreas",
+        "a malignant growth of the pancreas",
     ),
     "Panic attack": ("an attack of acute anxiety", "sudden anxiety and fear", "panicky hyperventilation"),
     "Pericarditis": ("a pericardial rub", "an inflamed pericardium with effusion", "a pericardial effusion"),
     "Pneumonia": (
-        "a pneumococcal infection", "a bacterial lung infection, pneumococcus", "a lobar infiltrate of the lung",
+        "a pneumococcal infection",
+        "a bacterial lung infection, pneumococcus",
+        "a lobar infiltrate of the lung",
     ),
     "Possible NSTEMI / STEMI": (
-        "possible ST elevation", "a possible infarct with ST elevation", "an infarction, ST segments to be read",
+        "possible ST elevation",
+        "a possible infarct with ST elevation",
+        "an infarction, ST segments to be read",
     ),
     "Pulmonary embolism": (
-        "a clot that travelled to the lungs", "a blood clot in the pulmonary artery", "a pulmonary thrombus",
+        "a clot that travelled to the lungs",
+        "a blood clot in the pulmonary artery",
+        "a pulmonary thrombus",
     ),
     "Pulmonary neoplasm": (
-        "a pulmonary mass", "a pulmonary growth, perhaps malignant", "a malignant growth in the lung",
+        "a pulmonary mass",
+        "a pulmonary growth, perhaps malignant",
+        "a malignant growth in the lung",
     ),
     "SLE": (
         "an autoimmune disease of skin and joints",
@@ -120,21 +152,31 @@ IMPRESSIONS: dict[str, tuple[str, ...]] = {
     ),
     "Sarcoidosis": ("sarcoid-like granulomas", "granulomas in lungs and skin", "a granulomatous, sarcoid-like disease"),
     "Scombroid food poisoning": (
-        "histamine from spoiled fish", "food poisoning from badly stored fish", "poisoning by bad tuna",
+        "histamine from spoiled fish",
+        "food poisoning from badly stored fish",
+        "poisoning by bad tuna",
     ),
     "Spontaneous pneumothorax": (
-        "a spontaneous leak of air into the pleura", "air in the thorax, spontaneous", "a spontaneously collapsed lung",
+        "a spontaneous leak of air into the pleura",
+        "air in the thorax, spontaneous",
+        "a spontaneously collapsed lung",
     ),
     "Spontaneous rib fracture": ("a broken rib without a fall", "a cracked rib", "a rib broken by coughing"),
     "Stable angina": (
-        "stable coronary disease", "anginal tightness, stable", "coronary pain on effort, unchanged and stable",
+        "stable coronary disease",
+        "anginal tightness, stable",
+        "coronary pain on effort, unchanged and stable",
     ),
     "Tuberculosis": (
-        "a mycobacterial infection of the lung", "mycobacteria in the sputum", "an infection with tubercle bacilli",
+        "a mycobacterial infection of the lung",
+        "mycobacteria in the sputum",
+        "an infection with tubercle bacilli",
     ),
     "URTI": ("a common cold", "a viral infection of the upper airways", "an upper respiratory infection"),
     "Unstable angina": (
-        "anginal pain that has become unstable", "coronary pain that is no longer stable", "unstable coronary arteries",
+        "anginal pain that has become unstable",
+        "coronary pain that is no longer stable",
+        "unstable coronary arteries",
     ),
     "Viral pharyngitis": ("a viral throat infection", "a virus of the pharynx", "an inflamed pharynx from a virus"),
     "Whooping cough": (

@@ -26,8 +26,10 @@ PATIENT_LAB = "SELECT DISTINCT SUBJECT_ID AS patient, LABEL AS lab FROM labevent
 PATIENT_DRUG = "SELECT DISTINCT SUBJECT_ID AS patient, DRUG AS drug FROM prescriptions"
 ITEM_EVENT = "SELECT DISTINCT SUBJECT_ID AS patient, LABEL AS item FROM {} JOIN d_items USING (ITEMID)"
 DIAGNOSIS = "SELECT LONG_TITLE AS diagnosis FROM d_icd_diagnoses"
-FIRST_OR_LAST = "SELECT SUBJECT_ID AS patient, which, extreme FROM {} CROSS JOIN " \
+FIRST_OR_LAST = (
+    "SELECT SUBJECT_ID AS patient, which, extreme FROM {} CROSS JOIN "
     "(SELECT 'first' AS which, 'min' AS extreme UNION SELECT 'last', 'max')"
+)
 LAB_ITEM = "item = GetValue(FilterDB(LoadDB('d_labitems'), 'LABEL={lab}'), 'ITEMID')\n"
 ITEM = "item = GetValue(FilterDB(LoadDB('d_items'), 'LABEL={item}'), 'ITEMID')\n"
 DIAGNOSIS_CODE = "code = GetValue(FilterDB(LoadDB('d_icd_diagnoses'), 'LONG_TITLE={diagnosis}'), 'ICD9_CODE')\n"
@@ -273,8 +275,7 @@ KINDS = (
             "events",
             "(SELECT * FROM chartevents JOIN d_items USING (ITEMID) WHERE SUBJECT_ID = {patient} AND LABEL = '{item}')",
         ),
-        ITEM
-        + "charted = FilterDB(LoadDB('chartevents'), f'SUBJECT_ID={patient}||ITEMID={{item}}')"
+        ITEM + "charted = FilterDB(LoadDB('chartevents'), f'SUBJECT_ID={patient}||ITEMID={{item}}')"
         ".sort_values('CHARTTIME')\n"
         "values = GetValue(charted, 'VALUENUM, list')\n"
         "answer = values[-1] > values[0]",

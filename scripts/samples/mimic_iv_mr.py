@@ -63,8 +63,13 @@ def describe(rng: random.Random, patient: Patient, conditions: list[Condition]) 
         if findings:
             lines.append(f"Findings: {'; '.join(findings)}")
         return "\n".join(lines)
-    admission = rng.choice(("was admitted as an emergency", "came in through the emergency department",
-                            "was transferred from another hospital"))
+    admission = rng.choice(
+        (
+            "was admitted as an emergency",
+            "came in through the emergency department",
+            "was transferred from another hospital",
+        )
+    )
     parts = [
         sentence(f"{patient.description} {admission}"),
         f"Principal diagnosis: {diagnoses[0]}.",

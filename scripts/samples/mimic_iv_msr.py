@@ -9,8 +9,15 @@ from .mimic_iv_msr_facts import PRESENTATIONS, SPECIALTIES, Presentation
 from .patients import bare, draw_patient, listing, sentence
 
 ROWS = 200
-REMARKS = ("No known drug allergies.", "Lives with family.", "Lives alone.", "Takes vitamin D.",
-           "Sleeps poorly.", "Vaccinations up to date.", "An appendectomy in childhood.")
+REMARKS = (
+    "No known drug allergies.",
+    "Lives with family.",
+    "Lives alone.",
+    "Takes vitamin D.",
+    "Sleeps poorly.",
+    "Vaccinations up to date.",
+    "An appendectomy in childhood.",
+)
 
 
 def rows(rng: random.Random, folder: Path) -> list[dict]:
@@ -35,22 +42,26 @@ def describe(rng: random.Random, case: Presentation) -> str:
     remark = rng.choice(REMARKS)
     style = rng.randrange(3)
     if style == 0:
-        return "\n".join((
-            f"Patient: {patient.age} {patient.noun}",
-            f"Reason for visit: {bare(complaint)}",
-            f"Also reports: {'; '.join(bare(item) for item in symptoms)}",
-            f"History: {'; '.join(bare(item) for item in history)}. {remark}",
-            f"Findings: {'; '.join(findings)}",
-        ))
+        return "\n".join(
+            (
+                f"Patient: {patient.age} {patient.noun}",
+                f"Reason for visit: {bare(complaint)}",
+                f"Also reports: {'; '.join(bare(item) for item in symptoms)}",
+                f"History: {'; '.join(bare(item) for item in history)}. {remark}",
+                f"Findings: {'; '.join(findings)}",
+            )
+        )
     if style == 1:
         return (
             f"{sentence(f'{patient.description} comes to the clinic with {complaint}')} "
             f"{patient.pronoun.title()} also reports {listing(symptoms)}. Relevant history: {listing(history)}. "
             f"{remark} Examination and tests: {'; '.join(findings)}."
         )
-    return " ".join((
-        f"{patient.years}{patient.sex} with {bare(complaint)}.",
-        f"Associated: {', '.join(bare(item) for item in symptoms)}.",
-        f"PMH: {', '.join(bare(item) for item in history)}. {remark}",
-        f"On exam/labs: {', '.join(findings)}.",
-    ))
+    return " ".join(
+        (
+            f"{patient.years}{patient.sex} with {bare(complaint)}.",
+            f"Associated: {', '.join(bare(item) for item in symptoms)}.",
+            f"PMH: {', '.join(bare(item) for item in history)}. {remark}",
+            f"On exam/labs: {', '.join(findings)}.",
+        )
+    )

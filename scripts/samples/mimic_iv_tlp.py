@@ -144,7 +144,10 @@ def draw_vitals(rng: random.Random, patient: Patient, visit: Visit) -> Vitals:
     fever = "fever" in visit.complaint.lower()
     systolic = rng.randint(*group.systolic_range)
     return Vitals(
-        heart_rate, breaths, saturation, systolic,
+        heart_rate,
+        breaths,
+        saturation,
+        systolic,
         diastolic=round(systolic * rng.uniform(0.52, 0.64)),
         temperature=round(rng.uniform(38.3, 39.8) if fever else rng.uniform(36.3, 37.4), 1),
         alertness=alertness,
@@ -158,16 +161,18 @@ def describe(rng: random.Random, case: Case) -> str:
     pain = "cannot be rated" if vitals.alertness in "PU" or patient.years < 1 else f"{case.pain}/10"
     pressure = f"{vitals.systolic}/{vitals.diastolic}"
     if rng.random() < 0.5:
-        return "\n".join((
-            f"Chief complaint: {case.visit.complaint}",
-            f"Patient: {patient.age} {patient.noun}",
-            f"Arrival: {case.arrival}",
-            f"Vital signs: T {vitals.temperature} °C, HR {vitals.heart_rate}, RR {vitals.breaths}, "
-            f"SpO2 {vitals.saturation} %, BP {pressure}",
-            f"Pain: {pain}",
-            f"Mental state: {ALERTNESS[vitals.alertness]}",
-            f"History: {story}.",
-        ))
+        return "\n".join(
+            (
+                f"Chief complaint: {case.visit.complaint}",
+                f"Patient: {patient.age} {patient.noun}",
+                f"Arrival: {case.arrival}",
+                f"Vital signs: T {vitals.temperature} °C, HR {vitals.heart_rate}, RR {vitals.breaths}, "
+                f"SpO2 {vitals.saturation} %, BP {pressure}",
+                f"Pain: {pain}",
+                f"Mental state: {ALERTNESS[vitals.alertness]}",
+                f"History: {story}.",
+            )
+        )
     opening = f"{patient.description} {ARRIVALS[case.arrival]}"
     signs = (
         f"temperature {vitals.temperature} °C",
