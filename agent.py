@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from casebank import Case, CaseBank
 from config import Config
 from env.base import Env
 from errors import UsageError
 from llm import LLM
+from memory.bank import Case, CaseBank
 
 if TYPE_CHECKING:
     from bandit import Policy
-    from encoders import TextEncoder
+    from memory.encoders import TextEncoder
 
 Metrics = dict[str, float]
 
@@ -337,7 +337,7 @@ def make_agent(config: Config, env: Env, llm: LLM, text_encoder: Callable[[], Te
         encoder = text_encoder()
         retrieval = Ranked(CaseBank(encoder), make_policy(config, encoder), config.comk, config.recall_size)
     if config.agent == "reinforce":
-        from reinforce import ReinforceAgent
+        from agents.reinforce import ReinforceAgent
 
         return ReinforceAgent(env, llm, retrieval, rules, config=config)
     if config.agent == "cbrdiscover":
@@ -366,8 +366,8 @@ def make_policy(config: Config, text_encoder: TextEncoder) -> Policy:
 
 
 def _make_features(config: Config, text_encoder: TextEncoder) -> Any:
-    from encoders import EMBEDDED, TextEncoder
-    from pair_encoders import BiEncoder, CrossEncoder
+    from memory.encoders import EMBEDDED, TextEncoder
+    from memory.pair_encoders import BiEncoder, CrossEncoder
 
     training = (config.learning_rate, config.weight_decay, config.seed)
     if config.reranker_model_path != EMBEDDED:

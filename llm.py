@@ -23,7 +23,7 @@ from config import EMBEDDED_READER, Config
 from errors import LLMError, UsageError
 
 if TYPE_CHECKING:
-    from encoders import TextEncoder
+    from memory.encoders import TextEncoder
 
 Message = dict[str, Any]
 TOO_LONG = "where the prompt is too long, serve the model with a longer context or lower --max_new_tokens or --comk"
@@ -339,11 +339,11 @@ def make_llm(config: Config, text_encoder: Callable[[], TextEncoder]) -> LLM:
     """The LLM of `config`; `text_encoder` loads the embedded encoder, which only the embedded reader needs."""
     cache = AnswerCache(config.cache) if config.cache else None
     if config.llm == EMBEDDED_READER:
-        from readers import EmbeddedReader
+        from clients.embedded import EmbeddedReader
 
         return LLM(EmbeddedReader(text_encoder()), cache)
     if config.serving_mode == "hf":
-        from local_llm import make_local_llm
+        from clients.local import make_local_llm
 
         return make_local_llm(config, cache)
     client = ServerClient(config)

@@ -14,17 +14,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import terminal
 from config import Config
 from env import Env, make_env
 from errors import LLMError, UserError
-from runlog import RunLog
+from runs import screen as terminal
+from runs.folder import RunLog
 
 if TYPE_CHECKING:
     from agent import Agent
-    from encoders import TextEncoder
     from llm import LLM
-    from track import Tracker
+    from memory.encoders import TextEncoder
+    from runs.track import Tracker
 
 
 def run(env: Env, agent: Agent, llm: LLM, log: RunLog, tracker: Tracker) -> None:
@@ -32,7 +32,7 @@ def run(env: Env, agent: Agent, llm: LLM, log: RunLog, tracker: Tracker) -> None
 
     Logged steps are replayed from their record instead of asking the LLM; an LLMError leaves the step unlogged.
     """
-    from casebank import as_plain
+    from memory.bank import as_plain
 
     env.reset()
     env.index = log.restore(agent.load)
@@ -116,7 +116,7 @@ def run_seed(config: Config, text_encoder: Any) -> dict[str, Any]:
     """Carry out, continue or look up the run of `config`; returns its summary."""
     from agent import make_agent
     from llm import make_llm
-    from track import make_tracker
+    from runs.track import make_tracker
 
     env = make_env(config.env, config.data, config.seed if config.shuffle else None, config.limit, config)
     data = terminal.describe_data(env)
@@ -154,7 +154,7 @@ def make_text_encoder(config: Config) -> functools._lru_cache_wrapper[TextEncode
 
     @functools.cache
     def text_encoder() -> TextEncoder:
-        from encoders import TextEncoder, resolve_device
+        from memory.encoders import TextEncoder, resolve_device
 
         return TextEncoder(config.embedding_model_path, resolve_device(config.device))
 

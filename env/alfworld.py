@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from errors import DataError, UserError, missing_package
 
-from .game import Game, GameEnv, Row
+from .families.game import Game, GameEnv, Row
 from .prompts import alfworld_prompt, alfworld_react_prompt
 
 if TYPE_CHECKING:
     from config import Config
 
-    from .alfworld_engine import HouseholdEngine
+    from .tools.alfworld_engine import HouseholdEngine
 
 NOT_ADMISSIBLE = "That is not one of the possible actions, so nothing happened."
 _GOAL = re.compile(r"Your task is to: *(.+?)\.?\s*$", re.MULTILINE)
@@ -130,7 +130,7 @@ def first_observation(feedback: str) -> str:
 
 def _import_engine() -> type[HouseholdEngine]:
     try:
-        from .alfworld_engine import HouseholdEngine
+        from .tools.alfworld_engine import HouseholdEngine
     except ImportError as error:
         raise missing_package(error) from None
     return HouseholdEngine

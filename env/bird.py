@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .families.sql import SQLEnv
 from .prompts import bird_prompt
-from .sql_env import SQLEnv
 
 
 class Bird(SQLEnv):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .defendants import DefendantsEnv
+from .families.defendants import DefendantsEnv
 from .parsing import python_literal
 from .prompts import cmdl_prompt
 

@@ -12,17 +12,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import ehr_tables
 from .base import Ask, Env
 from .parsing import last_code_block, python_literal
 from .prompts import ehr_prompt
-from .sandbox import Outcome, Sandbox
+from .tools import ehr_tables
+from .tools.sandbox import Outcome, Sandbox
 
 if TYPE_CHECKING:
     from config import Config
 
 TRIES = 5
-HERE = Path(__file__).resolve().parent
+TOOLS = Path(__file__).resolve().parent / "tools"
 _TRUTH = {"true": "1", "false": "0"}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.IGNORECASE)
 
@@ -66,8 +66,8 @@ class EHR(Env):
     def sandbox(self) -> Sandbox:
         files = {f"{name}.csv": path for name, path in self.tables.items()}
         files[ehr_tables.DATABASE] = ehr_tables.find_database(self.data_file.folder / "source", self.tables)
-        modules = [HERE / "sql_worker.py"]
-        return Sandbox(HERE / "ehr_tools.py", modules, files, self.data_file.path, self.allow_unsandboxed)
+        modules = [TOOLS / "sql_worker.py"]
+        return Sandbox(TOOLS / "ehr_tools.py", modules, files, self.data_file.path, self.allow_unsandboxed)
 
     # -- one step --------------------------------------------------------------------------------------------------
 

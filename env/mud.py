@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .defendants import DefendantsEnv
+from .families.defendants import DefendantsEnv
 from .parsing import json_value
 from .prompts import mud_prompt
 

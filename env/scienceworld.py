@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from errors import DataError, UserError, missing_package
 
-from .game import Game, GameEnv, Row
+from .families.game import Game, GameEnv, Row
 from .prompts import scienceworld_prompt, scienceworld_react_prompt
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from errors import UsageError, UserError
 from .base import Ask, Env
 from .parsing import last_boxed
 from .prompts import twowiki_prompt
-from .search.client import DEFAULT_URL, OwnService, health
-from .search.mcp_client import MCPToolServer, ToolResult
+from .tools.search.client import DEFAULT_URL, OwnService, health
+from .tools.search.mcp_client import MCPToolServer, ToolResult
 
 if TYPE_CHECKING:
     from config import Config
@@ -126,7 +126,7 @@ class TwoWiki(Env):
     def tools(self) -> MCPToolServer:
         """The tool server, started when first used, with a retrieval service where none is running."""
         if self._tools is None:
-            command = [sys.executable, "-m", "env.search.tools", "--retrieval_url", self._find_service()]
+            command = [sys.executable, "-m", "env.tools.search.tools", "--retrieval_url", self._find_service()]
             environment = {}
             if self._config and self._config.web_search:
                 command.append("--web_search")
@@ -156,7 +156,7 @@ class TwoWiki(Env):
         return self._service.url
 
     def _serves(self, corpus: Path, method: str) -> bool:
-        from .search.index import sha256_of
+        from .tools.search.index import sha256_of
 
         return self._retrieval.get("method") == method and self._retrieval.get("sha256") == sha256_of(corpus)
 
@@ -170,7 +170,7 @@ class TwoWiki(Env):
         """Raises LLMError where the judge gives no verdict."""
         if self.judge is None:
             return int(normalise(answer) in {normalise(label) for label in self.row["label"]})
-        from .judge import judge
+        from .tools.judge import judge
 
         right = judge(self.judge, self.row["task"], self.row["label"], answer)
         if self.turns is not None:
@@ -190,7 +190,7 @@ class TwoWiki(Env):
         """The judge, its server checked when first needed; None where there is to be none."""
         if self._config is None or self._config.judge_llm is None:
             return None
-        from .judge import make_judge
+        from .tools.judge import make_judge
 
         return make_judge(self._config)
 

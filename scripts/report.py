@@ -20,9 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from errors import UsageError, UserError, exit_code  # noqa: E402
-from scripts.reporting.experiments import Figure, Prices, find_figure  # noqa: E402
-from scripts.reporting.runs import group, read_run_folder, read_runs, select  # noqa: E402
-from terminal import say  # noqa: E402
+from report.experiments import Figure, Prices, find_figure  # noqa: E402
+from report.runs import group, read_run_folder, read_runs, select  # noqa: E402
+from runs.screen import say  # noqa: E402
 
 STEPS = ("one", "all", "none")
 STEPS_HELP = "what the page lets you open: one seed of each setting (default), all runs, or none, for a small page"
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
     if one is not None and figure is not None:
         raise UsageError(f"--figure is for a folder of runs; {arguments.results} is one run")
     if one is not None:
-        from scripts.reporting.single import print_run
+        from report.single import print_run
 
         print_run(one, prices)
     else:
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def report(root: Path, figure: Figure | None, prices: Prices, steps: str, out: Path) -> None:
     """Read the runs below `root` and write the report into `out`. Raises UserError where there is nothing to report."""
-    from scripts.reporting.writing import write_report
+    from report.writing import write_report
 
     left_out: list[str] = []
     streams = group(read_runs(root, left_out.append))

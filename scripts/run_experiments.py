@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from config import Config, Parser, add_options
 from env import ENV_ALIASES
 from errors import UsageError, exit_code, unknown_choice
-from scripts.experiments.local import LocalEngine
-from scripts.experiments.plan import BY_FLAG, EXPERIMENTS, Plan, load_experiments, make_plan
+from experiments.local import LocalEngine
+from experiments.plan import BY_FLAG, EXPERIMENTS, Plan, load_experiments, make_plan
 
 RUNNER_OPTIONS = (
     "figures only seeds workers engine ray_address gpus_per_run cpus_per_run grid experiments dry_run".split()
@@ -122,16 +122,16 @@ def make_engine(options: Namespace, count: int) -> Any:
     """The engine that the options ask for, for `count` runs."""
     if options.engine == "local":
         return LocalEngine(min(options.workers or 2, max(1, count)))
-    from scripts.experiments.ray_engine import RayEngine
+    from experiments.ray_engine import RayEngine
 
     return RayEngine(options.workers, options.ray_address, options.cpus_per_run or 1.0, options.gpus_per_run or 0.0)
 
 
 def run(options: Namespace, plan: Plan, swept: list[str]) -> int:
     """Carry out the plan and print what became of it; returns the exit code."""
-    from scripts.experiments.board import Board, print_contests, print_outcomes
-    from scripts.experiments.grid import contests
-    from scripts.experiments.runner import FAILED, LEFT, carry_out, look_up
+    from experiments.board import Board, print_contests, print_outcomes
+    from experiments.grid import contests
+    from experiments.runner import FAILED, LEFT, carry_out, look_up
 
     outcomes = look_up(plan.runs)
     left = sum(outcome.state == LEFT for outcome in outcomes.values())

@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from config import DEVICES, EMBEDDED  # noqa: E402
-from env.search.index import open_index  # noqa: E402
-from env.search.service import RetrievalService  # noqa: E402
+from env.tools.search.index import open_index  # noqa: E402
+from env.tools.search.service import RetrievalService  # noqa: E402
 from errors import UsageError, exit_code  # noqa: E402
 
 INDEXES = ROOT / ".cache" / "retrieval"

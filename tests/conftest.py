@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from encoders import TextEncoder
+    from memory.encoders import TextEncoder
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
@@ -23,7 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models here are small: thre
 def text_encoder() -> TextEncoder:
     import torch
 
-    from encoders import EMBEDDED, TextEncoder
+    from memory.encoders import EMBEDDED, TextEncoder
 
     return TextEncoder(EMBEDDED, torch.device("cpu"))
 

@@ -13,20 +13,20 @@ import pytest
 from conftest import SHARED_DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from players import NONSENSE, CaseFollower, Player, play, wins_again
 
 import main
 from agent import make_agent
 from config import Config
 from env import make_env
 from env.alfworld import NOT_ADMISSIBLE, AlfWorld
-from env.game import NO_ACTION, GameEnv, read_reply
+from env.families.game import NO_ACTION, GameEnv, read_reply
 from errors import DataError, UserError
+from helpers.players import NONSENSE, CaseFollower, Player, play, wins_again
 from llm import LLM
 from scripts import prepare_data
 
 if TYPE_CHECKING:
-    from encoders import TextEncoder
+    from memory.encoders import TextEncoder
 
 for package in ("textworld", "alfworld", "fast_downward"):
     pytest.importorskip(package, reason=f"{package} is missing: pip install -r requirements-envs.txt")

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from planted import DIM, PlantedEncoder, planted_phi, planted_reward
 from scipy.optimize import minimize
 
 from bandit import (
@@ -24,6 +23,7 @@ from bandit import (
     Random,
     Scores,
 )
+from helpers.planted import DIM, PlantedEncoder, planted_phi, planted_reward
 
 LAMBDA, NU = 0.1, 0.4
 RIDGE = {"regularization": LAMBDA, "exploration": NU}

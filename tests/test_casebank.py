@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from casebank import CaseBank
+from memory.bank import CaseBank
 
 DIM = 7
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, run_cli
-from fake_server import serving
-from runs import lfd_stream, run_folder, steps
 
 import main
 from config import AGENT_OPTIONS, DEVICES, POLICY_OPTIONS, SERVING_OPTIONS, TRACKERS, Config, flag
 from env import ENV_DICT, make_env
 from errors import UsageError, UserError
+from helpers.fake_server import serving
+from helpers.runs import lfd_stream, run_folder, steps
 
 HEAVY = ("torch", "transformers", "sentence_transformers", "sklearn", "scipy", "pandas")
 
@@ -320,7 +320,7 @@ def test_every_choice_is_tried_somewhere() -> None:
 def test_device(name: str) -> None:
     import torch
 
-    from encoders import resolve_device
+    from memory.encoders import resolve_device
 
     here = {"cpu": True, "auto": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if here[name]:

@@ -11,18 +11,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import ROOT, run_cli
-from fake_server import serving
-from runs import run_folder, steps
 
 import main
 from agent import make_agent
+from clients.embedded.scripts import exchange_values, write_script
 from config import Config
 from env import ehr_tables, make_env
 from env.ehr import EHR, TRIES, atoms
-from env.ehr_tools import calendar, filter_rows, get_value, tools
+from env.tools.ehr_tools import calendar, filter_rows, get_value, tools
 from errors import DataError, LLMError, UsageError
+from helpers.fake_server import serving
+from helpers.runs import run_folder, steps
 from llm import LLM, ScriptedClient
-from readers.scripts import exchange_values, write_script
 from scripts.make_samples import make_sample
 
 SAMPLE = ROOT / "data" / "ehr" / "sample"

@@ -13,16 +13,26 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
-from fake_server import serving
-from figures import SIZE, all_steps, figure_argv, logged, processes, run_figure, slowly, start_runner, wait_until
-from runs import lfd_stream, run_folders
 
 from config import Config
 from errors import UsageError
+from experiments.grid import contests
+from experiments.plan import EXPERIMENTS, Plan, load_experiments, make_plan
+from experiments.state import error_line
+from helpers.fake_server import serving
+from helpers.figures import (
+    SIZE,
+    all_steps,
+    figure_argv,
+    logged,
+    processes,
+    run_figure,
+    slowly,
+    start_runner,
+    wait_until,
+)
+from helpers.runs import lfd_stream, run_folders
 from scripts import run_experiments
-from scripts.experiments.grid import contests
-from scripts.experiments.plan import EXPERIMENTS, Plan, load_experiments, make_plan
-from scripts.experiments.state import error_line
 
 LAPTOP = {"serving_mode": "embedded", "data": "sample", "limit": 40}
 COUNTS = {"3": 360, "4a": 720, "4b": 135, "5": 60, "6": 45, "supplement": 840}

@@ -12,16 +12,16 @@ import pytest
 import torch
 import yaml
 from conftest import run_cli
-from local_runs import Letters, interrupting, local_argv, use
-from runs import lfd_stream, run_folder, run_folders, steps
-from tiny_models import CHAT_TEMPLATE, save_chat_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import main
+from clients.local import LocalLLM, PresencePenalty, SeededSampler, load_chat_model, read_tool_calls
 from config import Config
 from errors import LLMError, UserError
+from helpers.local_runs import Letters, interrupting, local_argv, use
+from helpers.runs import lfd_stream, run_folder, run_folders, steps
+from helpers.tiny_models import CHAT_TEMPLATE, save_chat_model
 from llm import make_llm
-from local_llm import LocalLLM, PresencePenalty, SeededSampler, load_chat_model, read_tool_calls
 
 ENDS = [2, *range(150, 220)]  # so many tokens end an answer that answers differ in length
 PROMPTS = ["log ticket 1", "Which team should take this ticket? network", "server"]
@@ -327,7 +327,7 @@ def test_out_of_memory_is_an_outage(
 
     arguments = (model, tmp_path / "out", "--agent", "zero-shot")
     with monkeypatch.context() as patch:
-        patch.setattr("local_llm.LocalClient._generate", give_up)
+        patch.setattr("clients.local.LocalClient._generate", give_up)
         code, line = fail(capsys, *arguments)
     assert code == 1 and "out of memory on cpu (a smaller --generate_batch" in line
     assert not (run_folder(tmp_path / "out") / "steps.jsonl").exists()
@@ -345,7 +345,7 @@ def test_a_template_that_raises(tmp_path: Path) -> None:
 
 def test_judging_beside_a_local_model_asks_a_server(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openai")
-    from env.judge import make_judge
+    from env.tools.judge import make_judge
 
     with pytest.raises(LLMError, match="no answer from http://127.0.0.1:9/v1/"):
         make_judge(config(model, judge_llm="judge", port=9, max_retries=0))

@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
-from fake_server import FakeServer, serving
-from runs import run_folder, steps
 
 import main
 from env import make_env
-from env.search.client import OwnService
+from env.tools.search.client import OwnService
+from helpers.fake_server import FakeServer, serving
+from helpers.runs import run_folder, steps
 
 ENVS = ("alfworld", "alfworld-react", "scienceworld", "scienceworld-react", "ehr", "2wiki")
 PACKAGES = {"alfworld": "textworld", "scienceworld": "scienceworld", "2wiki": "mcp"}

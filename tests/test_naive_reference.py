@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_models import random_text, save_model
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from bandit import NeuralLinLogUCB
-from pair_encoders import CrossEncoder
+from helpers.tiny_models import random_text, save_model
+from memory.pair_encoders import CrossEncoder
 
 LAMBDA, NU, LEARNING_RATE, WEIGHT_DECAY, BATCH, RECALL = 0.1, 0.3, 2e-3, 1e-2, 4, 8
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import yaml
 from conftest import run_cli
-from fake_server import FAULTS, FakeServer, choose_option, serving
-from runs import lfd_stream, run_folder, steps
 
 import main
+from helpers.fake_server import FAULTS, FakeServer, choose_option, serving
+from helpers.runs import lfd_stream, run_folder, steps
 from llm import ServerClient
 
 SIZE = 12

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_models import POSITIONS, WORDS, random_text, save_model
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
-import pair_encoders
-from encoders import TextEncoder
 from errors import UserError
-from pair_encoders import BiEncoder, CrossEncoder, Pair, PairEncoder
+from helpers.tiny_models import POSITIONS, WORDS, random_text, save_model
+from memory import pair_encoders
+from memory.encoders import TextEncoder
+from memory.pair_encoders import BiEncoder, CrossEncoder, Pair, PairEncoder
 
 CPU = torch.device("cpu")
 KINDS = ["ModernBert", "Bert", "Roberta", "XLMRoberta", "DebertaV2", "MPNet", "Electra"]
@@ -255,8 +255,8 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         texts.extend(batch)
         return real(model, batch)
 
-    monkeypatch.setattr("pair_encoders.encode_sentences", counted)
-    monkeypatch.setattr("encoders.encode_sentences", counted)
+    monkeypatch.setattr("memory.pair_encoders.encode_sentences", counted)
+    monkeypatch.setattr("memory.encoders.encode_sentences", counted)
     return texts
 
 

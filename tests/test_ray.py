@@ -7,8 +7,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from fake_server import serving
-from figures import (
+
+from helpers.fake_server import serving
+from helpers.figures import (
     SIZE,
     alive,
     all_steps,
@@ -22,7 +23,7 @@ from figures import (
     very_slowly,
     wait_until,
 )
-from runs import lfd_stream
+from helpers.runs import lfd_stream
 
 pytest.importorskip("ray")
 RAY = ("--engine", "ray", "--workers", "2")

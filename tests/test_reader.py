@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from clients.embedded import CANNOT, EmbeddedReader, names_in
 from env import make_env
-from readers import CANNOT, EmbeddedReader, names_in
 
 if TYPE_CHECKING:
-    from encoders import TextEncoder
+    from memory.encoders import TextEncoder
 
 MESSAGE = "My card was lost or stolen, please help"
 

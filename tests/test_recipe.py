@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from fake_server import serving
-from runs import run_folder, run_folders, steps
 
 from env import ENV_DICT, Env, make_env
 from errors import DataError
+from helpers.fake_server import serving
+from helpers.runs import run_folder, run_folders, steps
 
 PROMPTS = """
 ZERO_SHOT_PROMPT = "Is the number even or odd? Answer with \\\\boxed{{even}} or \\\\boxed{{odd}}.\\nNumber: {task}"

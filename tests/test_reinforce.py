@@ -9,26 +9,27 @@ from typing import Any
 
 import pytest
 import torch
-from local_runs import Letters, interrupting, local_argv, use
-from runs import lfd_stream, run_folder, steps
 from safetensors.torch import load_file
 from test_resume import kill_after
-from tiny_models import save_chat_model
 from torch import Tensor
 from transformers import AutoModelForCausalLM
+
+from helpers.local_runs import Letters, interrupting, local_argv, use
+from helpers.runs import lfd_stream, run_folder, steps
+from helpers.tiny_models import save_chat_model
 
 pytest.importorskip("peft", reason="the package peft of requirements-local.txt is missing")
 
 import main  # noqa: E402
 from agent import make_agent  # noqa: E402
+from agents.reinforce import ReinforceAgent, ReinforceTrainer  # noqa: E402
+from clients.local import LocalClient  # noqa: E402
 from config import Config  # noqa: E402
 from env import make_env  # noqa: E402
 from errors import UsageError, UserError  # noqa: E402
 from llm import make_llm  # noqa: E402
-from local_llm import LocalClient  # noqa: E402
-from reinforce import ReinforceAgent, ReinforceTrainer  # noqa: E402
-from runlog import RunLog  # noqa: E402
-from track import NoTracker  # noqa: E402
+from runs.folder import RunLog  # noqa: E402
+from runs.track import NoTracker  # noqa: E402
 
 PROMPT, ANSWER = [1, 40, 50, 60, 7], [70, 80, 90, 2]
 BETA, BATCH = 0.1, 3

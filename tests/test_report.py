@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from planted_runs import plant_run
 
 import main
 from config import Config
+from helpers.planted_runs import plant_run
+from report import naming, plots, prompts, references, statistics, summaries, tables
+from report.experiments import find_figure
+from report.runs import CURVES, Setting, Stream, group, read_runs, select
 from scripts import report
-from scripts.reporting import naming, plots, prompts, references, statistics, summaries, tables
-from scripts.reporting.experiments import find_figure
-from scripts.reporting.runs import CURVES, Setting, Stream, group, read_runs, select
 
 if TYPE_CHECKING:
-    from encoders import TextEncoder
+    from memory.encoders import TextEncoder
 
 ZERO, CASCADE, NP_CBR = ("--agent", "zero-shot"), ("--agent", "cbr"), ("--agent", "cbr", "--bandit", "Pretrained")
 

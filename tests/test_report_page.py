@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
-from fake_server import choose_option, serving
-from planted_runs import plant_run
-from runs import lfd_stream, run_folders, steps
 
 import main
-from scripts.reporting.folders import read_runs
-from scripts.reporting.page import write_page
-from scripts.reporting.prompts import rebuild
-from scripts.reporting.runs import group
-from scripts.reporting.summaries import summarize, summary_table
+from helpers.fake_server import choose_option, serving
+from helpers.planted_runs import plant_run
+from helpers.runs import lfd_stream, run_folders, steps
+from report.folders import read_runs
+from report.page import write_page
+from report.prompts import rebuild
+from report.runs import group
+from report.summaries import summarize, summary_table
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-    from encoders import TextEncoder
+    from memory.encoders import TextEncoder
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip

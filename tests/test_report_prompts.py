@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT
-from fake_server import FakeServer, serving
-from runs import argv, lfd_stream, run_folder
 
 import main
 from errors import UserError
-from scripts.reporting.prompts import rebuild
+from helpers.fake_server import FakeServer, serving
+from helpers.runs import argv, lfd_stream, run_folder
+from report.prompts import rebuild
 
 SIZE = 24
 AGENTS = {

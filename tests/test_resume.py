@@ -17,17 +17,17 @@ from unittest import mock
 import pytest
 import torch
 from conftest import ROOT, run_cli
-from fake_server import choose_option, serving
-from runs import argv, lfd_stream, run_folder, steps
 
-import encoders
 import main
 from agent import AGENT_DICT, make_agent
 from config import AGENT_OPTIONS, POLICY_OPTIONS, Config
 from env import make_env
+from helpers.fake_server import choose_option, serving
+from helpers.runs import argv, lfd_stream, run_folder, steps
 from llm import LLM, ScriptedClient
-from runlog import RunLog
-from track import NoTracker
+from memory import encoders
+from runs.folder import RunLog
+from runs.track import NoTracker
 
 SIZE = 18
 STRATEGIES = ("random", "ucb", "explore", "exploit")

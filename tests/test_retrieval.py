@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from env.search.client import OwnService, Refused, call, health
-from env.search.corpus import Corpus, line_starts
-from env.search.index import open_index, sha256_of
-from env.search.service import RetrievalService
+from env.tools.search.client import OwnService, Refused, call, health
+from env.tools.search.corpus import Corpus, line_starts
+from env.tools.search.index import open_index, sha256_of
+from env.tools.search.service import RetrievalService
 from errors import DataError, UserError
 from scripts.benchmarks.retrieval import recall_at
 from scripts.prepare import downloads
@@ -75,7 +75,7 @@ def test_lines_that_straddle_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path = write_corpus(tmp_path / "c.jsonl", PASSAGES)
     whole = line_starts(path)
     for block in (1, 7, 64):
-        monkeypatch.setattr("env.search.corpus.BLOCK", block)
+        monkeypatch.setattr("env.tools.search.corpus.BLOCK", block)
         assert np.array_equal(line_starts(path), whole)
 
 

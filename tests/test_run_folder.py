@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import yaml
 from conftest import run_cli
-from fake_server import FakeServer, serving
-from runs import argv, lfd_stream, run_folder, run_folders, steps
 
 import main
 from config import Config
-from runlog import RunLog
+from helpers.fake_server import FakeServer, serving
+from helpers.runs import argv, lfd_stream, run_folder, run_folders, steps
+from runs.folder import RunLog
 
 
 def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

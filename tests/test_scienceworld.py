@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from players import NONSENSE, CaseFollower, Player, play
 
 import main
 from config import Config
 from env import make_env
-from env.game import NO_ACTION
+from env.families.game import NO_ACTION
 from env.scienceworld import TURN_LIMITS, LabGame, ScienceWorld
 from errors import DataError, UserError
+from helpers.players import NONSENSE, CaseFollower, Player, play
 
 pytest.importorskip("scienceworld", reason="scienceworld is missing: pip install -r requirements-envs.txt")
 if shutil.which("java") is None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from env import make_env
-from env.sql import QueryFailed, SQLRunner, read_schema
-from env.sql_env import SQLEnv
+from env.families.sql import SQLEnv
+from env.tools.sql import QueryFailed, SQLRunner, read_schema
 from errors import DataError
 from scripts.make_samples import make_sample
 

@@ -17,17 +17,17 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT, run_cli
-from fake_server import serving
-from runs import run_folder, steps
-from web import pages
 
 import main
 from config import Config
 from env import make_env, twowiki
-from env.judge import TRIES, judge, make_judge, read_verdict
-from env.search.client import Outage, OwnService, call, health
+from env.tools.judge import TRIES, judge, make_judge, read_verdict
+from env.tools.search.client import Outage, OwnService, call, health
 from env.twowiki import MAX_CALLS, TwoWiki, normalise
 from errors import LLMError, UserError
+from helpers.fake_server import serving
+from helpers.runs import run_folder, steps
+from helpers.web import pages
 from llm import LLM, Reply, ScriptedClient
 from scripts.make_samples import make_sample
 
@@ -462,7 +462,7 @@ def test_agents_for_single_turn_tasks_refuse(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_a_missing_package_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str) -> None:
-    from env.search.index import open_index
+    from env.tools.search.index import open_index
 
     install = "is missing: `pip install -r requirements-envs.txt`"
     for package in ("mcp", "bm25s"):
@@ -474,7 +474,7 @@ def test_a_missing_package_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_a_tool_server_that_does_not_start_says_why(tmp_path: Path) -> None:
-    from env.search.mcp_client import MCPToolServer
+    from env.tools.search.mcp_client import MCPToolServer
 
     for script in ("import sys; sys.exit('no such thing')", "import sys; print('hello'); sys.exit('no such thing')"):
         with pytest.raises(UserError, match="the tool server did not start: no such thing"):

@@ -22,8 +22,8 @@ from agent import make_agent
 from config import Config
 from env import Env, make_env
 from llm import LLM, Reply, ScriptedClient
-from runlog import RunLog
-from track import NoTracker
+from runs.folder import RunLog
+from runs.track import NoTracker
 
 SEARCHES = 2  # before the answer of 2wiki
 

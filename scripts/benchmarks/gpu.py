@@ -45,7 +45,7 @@ def report(arguments: argparse.Namespace) -> None:
     """Print both tables for `--device`; without a GPU only tiny sizes are measured."""
     import torch
 
-    from encoders import quiet_transformers, resolve_device
+    from memory.encoders import quiet_transformers, resolve_device
 
     quiet_transformers()
     device, tiny = resolve_device(arguments.device), arguments.tiny
@@ -81,7 +81,7 @@ def report_policy(folder: Path, device: torch.device, tiny: bool) -> None:
     from transformers import ModernBertConfig, ModernBertForSequenceClassification
 
     from bandit import NeuralLinLogUCB
-    from pair_encoders import CrossEncoder
+    from memory.pair_encoders import CrossEncoder
 
     sizes = TINY_MODERNBERT if tiny else MODERNBERT_BASE
     config = ModernBertConfig(**sizes, num_labels=1, classifier_pooling="mean")
@@ -104,7 +104,7 @@ def save(model: Any, folder: Path) -> None:
     """`model` with random weights and the embedded encoder's tokenizer, as a folder that loads."""
     from transformers import AutoTokenizer
 
-    from encoders import embedded_model_folder
+    from memory.encoders import embedded_model_folder
 
     model.save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(embedded_model_folder())

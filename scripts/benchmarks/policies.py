@@ -24,8 +24,8 @@ from agent import make_agent
 from config import POLICY_OPTIONS, Config
 from env import Env, make_env
 from llm import LLM, ScriptedClient
-from runlog import RunLog
-from track import NoTracker
+from runs.folder import RunLog
+from runs.track import NoTracker
 
 ENCODE_EVERY = 5  # steps between two timings of a single query encoding
 
@@ -50,7 +50,7 @@ class TimedTracker(NoTracker):
         self.encode_seconds: list[float] = []
 
     def log(self, record: dict) -> None:
-        from encoders import encode_sentences
+        from memory.encoders import encode_sentences
 
         if record["step"] > self._start and record["step"] % ENCODE_EVERY == 0:
             begin = time.perf_counter()

@@ -23,8 +23,8 @@ import numpy as np
 
 from config import EMBEDDED
 from env.data import DATA_ROOT
-from env.search.corpus import Corpus
-from env.search.index import DenseIndex, Index, PassageEncoder, open_index
+from env.tools.search.corpus import Corpus
+from env.tools.search.index import DenseIndex, Index, PassageEncoder, open_index
 
 SAMPLE = DATA_ROOT / "2wiki" / "sample"
 WORDS, VOCABULARY, EXPONENT = 60, 50_000, 1.1  # of a synthetic passage

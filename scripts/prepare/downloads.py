@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from env.ehr_tables import find_tables
+from env.tools.ehr_tables import find_tables
 from errors import DataError
 
 from .alfworld_games import fetch_games

@@ -13,7 +13,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from env.ehr_tables import DATABASE, build_database
+from env.tools.ehr_tables import DATABASE, build_database
 
 from .ehr_hospital import COLUMNS, Hospital
 from .ehr_kinds import KINDS, Kind

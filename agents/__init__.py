@@ -1,0 +1,1 @@
+"""The agents that are more than a row of the agents' table."""

@@ -1,0 +1,1 @@
+"""What answers prompts: servers, local models, the embedded reader."""

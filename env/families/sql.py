@@ -1,0 +1,95 @@
+"""What the text-to-SQL tasks share: a question about a database, answered by a query and scored by its result."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from errors import DataError
+
+from ..base import Env
+from ..parsing import last_code_block
+from ..tools.sql import QueryFailed, Row, SQLRunner, read_schema
+
+GOLD_SECONDS = 300.0  # the benchmark's own queries may take longer than a model's
+QUERY = re.compile(r"\s*(SELECT|WITH)\b", re.IGNORECASE)
+
+
+class SQLEnv(Env):
+    """Questions answered by SQL; the reward is 1 when the result equals the gold query's as sets of rows.
+
+    A gold query whose result is empty is matched by any query that runs and gives no rows; a query that does not run
+    scores 0 all the same.
+    """
+
+    gold_field: str = "query"  # which field of a row holds the gold query
+    databases: str = "source"  # where the databases are, below the data folder
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = SQLRunner()
+        self._schemas: dict[str, str] = {}  # by db_id
+        self._gold: tuple[tuple[str, str], set[Row]] | None = None  # the latest gold query and its result
+
+    def close(self) -> None:
+        self.runner.close()
+
+    def check_row(self, row: dict[str, Any]) -> str | None:
+        db_id = row["db_id"]
+        if not re.fullmatch(r"[\w-]+", db_id):
+            return f"db_id {db_id!r} is not the plain name of a database"
+        path = self.database(db_id)
+        if not path.is_file():
+            return f"the database of db_id {db_id!r} is missing: there is no {path}"
+        try:
+            self._schema(db_id)
+        except DataError as error:
+            return str(error)
+        return None
+
+    def database(self, db_id: str) -> Path:
+        return self.data_file.folder / self.databases / db_id / f"{db_id}.sqlite"
+
+    def prompt_context(self) -> dict[str, str]:
+        return {"schema": self._schema(self.row["db_id"])}
+
+    def extraction(self, text: str) -> str | None:
+        """The last ```sql block; without one, an unlabelled block or else a whole text that begins as a query does."""
+        sql = last_code_block(text, "sql")
+        if sql is None:
+            sql = last_code_block(text, "")
+            sql = text if sql is None else sql
+            if not QUERY.match(sql):
+                return None
+        return sql.strip() or None
+
+    def reward_function(self, answer: str) -> int:
+        gold = self._gold_rows()
+        try:
+            return int(self.runner.run(self.database(self.row["db_id"]), answer) == gold)
+        except QueryFailed:
+            return 0
+
+    def get_ground_truth(self) -> str:
+        return self.row[self.gold_field].strip()
+
+    def format_answer(self, answer: str) -> str:
+        return f"```sql\n{answer}\n```"
+
+    def _schema(self, db_id: str) -> str:
+        if db_id not in self._schemas:
+            self._schemas[db_id] = read_schema(self.database(db_id))
+        return self._schemas[db_id]
+
+    def _gold_rows(self) -> set[Row]:
+        db_id, sql = key = (self.row["db_id"], self.get_ground_truth())
+        if self._gold is None or self._gold[0] != key:
+            try:
+                self._gold = key, self.runner.run(self.database(db_id), sql, seconds=GOLD_SECONDS)
+            except QueryFailed as error:
+                raise DataError(
+                    f"{self.data_file.path}: the gold query {sql!r} on {db_id} fails: {error}; correct the row of "
+                    f"{self.row['task']!r} or take it out"
+                ) from None
+        return self._gold[1]

@@ -1,0 +1,1 @@
+"""What runs beside the tasks: databases, sandboxes, search, simulators, judges."""

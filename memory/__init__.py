@@ -1,0 +1,1 @@
+"""The case bank and the encoders that recall and rank its cases."""

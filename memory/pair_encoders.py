@@ -1,0 +1,306 @@
+"""Pair encoders: (query, case task) -> phi in R^d, the vector that enters a classifier's last linear layer.
+
+The policies rank with phi and may train the encoder; they never see what is behind it.
+
+- `CrossEncoder` reads both texts together: any Hugging Face sequence classifier that ends in a linear layer.
+- `BiEncoder` reads each text once per weight version and combines the two vectors, phi = [u * v, |u - v|]. A step then
+  costs one query encoding instead of R pair encodings, which is what makes a CPU enough.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from errors import UserError
+from memory.encoders import (
+    ENCODE_BATCH,
+    LOAD_ERRORS,
+    TextEncoder,
+    cannot_load,
+    check_tokenizer,
+    encode_sentences,
+    quiet_transformers,
+    seeded,
+)
+
+MAX_PAIR_TOKENS = 2048
+Pair = tuple[str, str]  # (query, case task)
+
+
+class PairEncoder(ABC):
+    """phi with a one-logit head without bias, and the training step of both.
+
+    Attributes:
+        dim: d.
+        head: nn.Linear(d, 1, bias=False).
+        version: counts training steps; equal versions mean equal weights.
+    """
+
+    def __init__(self, head: nn.Linear, device: torch.device, learning_rate: float, weight_decay: float, seed: int):
+        self.head = head.to(device)
+        self.dim = head.in_features
+        self.device = device
+        self.version = 0
+        self._learning_rate = learning_rate
+        self._weight_decay = weight_decay
+        self._seed = seed
+        self._optimizer: torch.optim.Optimizer | None = None
+
+    @abstractmethod
+    def encode(self, pairs: list[Pair]) -> Tensor:
+        """phi of each pair under the current weights, float32 [n, d], in evaluation mode, without gradients."""
+
+    @abstractmethod
+    def _features(self, pairs: list[Pair]) -> Tensor:
+        """phi of each pair with gradients, [n, d], in the mode the module is in."""
+
+    @abstractmethod
+    def _trainable(self) -> nn.Module:
+        """The encoder's module, this instance's own to train."""
+
+    def head_weight(self) -> Tensor:
+        """A copy of the head's weight, float32 [d]."""
+        return self.head.weight.detach()[0].clone()
+
+    def train_step(self, chunks: list[tuple[list[Pair], Tensor]], loss: str) -> float:
+        """One AdamW step on encoder and head over chunks of (pairs, rewards [n]); returns the mean loss before it.
+
+        Gradients accumulate chunk by chunk, so one chunk bounds the memory, and are averaged over all pairs. `loss` is
+        `bce` (binary cross-entropy of the logit) or `mse` (squared error of the logit against the reward).
+        """
+        criterion = {"bce": nn.functional.binary_cross_entropy_with_logits, "mse": nn.functional.mse_loss}[loss]
+        module, optimizer = self._trainable(), self._get_optimizer()
+        n_pairs = sum(len(pairs) for pairs, _ in chunks)
+        total = 0.0
+        module.train()
+        with seeded(self.device, self._seed * 1_000_003 + self.version):  # dropout
+            for pairs, rewards in chunks:
+                logits = self.head(self._features(pairs))[:, 0]
+                share = criterion(logits, rewards.to(logits), reduction="sum") / n_pairs
+                share.backward()
+                total += share.item()
+        optimizer.step()
+        optimizer.zero_grad()
+        module.eval()
+        self.version += 1
+        return total
+
+    def _get_optimizer(self) -> torch.optim.Optimizer:
+        if self._optimizer is None:
+            parameters = [p for p in self._trainable().parameters() if p is not self.head.weight] + [self.head.weight]
+            self._optimizer = torch.optim.AdamW(parameters, lr=self._learning_rate, weight_decay=self._weight_decay)
+        return self._optimizer
+
+    def state_dict(self) -> dict[str, Any]:
+        """What training has changed; empty before the first training step."""
+        if self.version == 0:
+            return {}
+        return {
+            "version": self.version,
+            "module": self._trainable().state_dict(),
+            "head": self.head.weight.detach(),
+            "optimizer": self._get_optimizer().state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if not state:
+            return
+        self._trainable().load_state_dict(state["module"])
+        with torch.no_grad():
+            self.head.weight.copy_(state["head"])
+        self._get_optimizer().load_state_dict(state["optimizer"])
+        self._trainable().eval()
+        self.version = state["version"]
+
+
+class BiEncoder(PairEncoder):
+    """phi(q, c) = [u * v, |u - v|] from the unit embeddings u of the query and v of the case, d = 2 * dim.
+
+    Until its first training step it shares `text_encoder` and what that has encoded; then it trains a copy, so recall
+    stays as it was. Texts are encoded once per weight version.
+    """
+
+    def __init__(self, text_encoder: TextEncoder, learning_rate: float, weight_decay: float, seed: int) -> None:
+        head = nn.Linear(2 * text_encoder.dim, 1, bias=False)
+        with torch.no_grad():
+            head.weight.copy_(cosine_head(text_encoder.dim))
+        super().__init__(head, text_encoder.device, learning_rate, weight_decay, seed)
+        self._text_encoder = text_encoder
+        self._own: nn.Module | None = None
+        self._row: dict[str, int] = {}  # text -> its row of _table, under the current weights
+        self._table = torch.empty((0, text_encoder.dim), device=self.device)
+
+    def encode(self, pairs: list[Pair]) -> Tensor:
+        texts = list(dict.fromkeys(text for pair in pairs for text in pair))
+        new = [text for text in texts if text not in self._row]
+        if new:
+            self._store(new, self._embed(new))
+        u, v = (self._table[[self._row[pair[side]] for pair in pairs]] for side in (0, 1))
+        return _combine(u, v)
+
+    def _embed(self, texts: list[str]) -> Tensor:
+        if self._own is None:
+            return torch.from_numpy(self._text_encoder.encode(texts)).to(self.device)
+        return encode_sentences(self._own, texts)
+
+    def _store(self, texts: list[str], embeddings: Tensor) -> None:
+        used, needed = len(self._row), len(self._row) + len(texts)
+        if needed > len(self._table):
+            grown = torch.empty((max(needed, 2 * len(self._table), 1024), self._table.shape[1]), device=self.device)
+            grown[:used] = self._table[:used]
+            self._table = grown
+        self._table[used:needed] = embeddings
+        self._row.update(zip(texts, range(used, needed)))
+
+    def _trainable(self) -> nn.Module:
+        if self._own is None:
+            self._own = copy.deepcopy(self._text_encoder.model)
+        return self._own
+
+    def _features(self, pairs: list[Pair]) -> Tensor:
+        texts = list(dict.fromkeys(text for pair in pairs for text in pair))
+        row = {text: i for i, text in enumerate(texts)}
+        inputs = {
+            name: value.to(self.device)
+            for name, value in self._own.preprocess(texts).items()
+            if isinstance(value, Tensor)
+        }
+        embeddings = nn.functional.normalize(self._own(inputs)["sentence_embedding"], dim=1)
+        u, v = (embeddings[[row[pair[side]] for pair in pairs]] for side in (0, 1))
+        return _combine(u, v)
+
+    def train_step(self, chunks: list[tuple[list[Pair], Tensor]], loss: str) -> float:
+        mean_loss = super().train_step(chunks, loss)
+        self._row.clear()
+        return mean_loss
+
+    def state_dict(self) -> dict[str, Any]:
+        state = super().state_dict()
+        if state:
+            state |= {"texts": list(self._row), "embeddings": self._table[: len(self._row)].clone()}
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        if state:
+            self._row.clear()
+            self._store(state["texts"], state["embeddings"].to(self.device))
+
+
+def _combine(u: Tensor, v: Tensor) -> Tensor:
+    return torch.cat([u * v, (u - v).abs()], dim=1)
+
+
+def cosine_head(dim: int) -> Tensor:
+    """The bi-encoder's first head weight, [1, 2 * dim]: a logit that grows with the cosine of the two texts."""
+    return torch.cat([torch.full((1, dim), 10.0), torch.full((1, dim), -0.5)], dim=1)
+
+
+class CrossEncoder(PairEncoder):
+    """A Hugging Face sequence classifier whose logits come out of a linear layer; phi is what enters that layer.
+
+    A classifier with two labels becomes one with a single logit, the difference of the two; a bias is dropped.
+    """
+
+    def __init__(self, model: str, device: torch.device, learning_rate: float, weight_decay: float, seed: int) -> None:
+        self._model, self._tokenizer = _load_classifier(model)
+        self._max_tokens = _max_tokens(self._model, self._tokenizer)
+        self._model.to(device).eval()
+        inputs = self._tokenizer("query", "case", return_tensors="pt").to(device)
+        name, layer = _last_linear(self._model, inputs, model)
+        head = _one_logit(layer, model)
+        self._model.set_submodule(name, head)
+        self._phi: Tensor | None = None
+        head.register_forward_pre_hook(self._keep_input)
+        super().__init__(head, device, learning_rate, weight_decay, seed)
+
+    def _keep_input(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        self._phi = args[0]
+
+    def encode(self, pairs: list[Pair]) -> Tensor:
+        if not pairs:
+            return torch.empty((0, self.dim), device=self.device)
+        order = sorted(range(len(pairs)), key=lambda i: len(pairs[i][0]) + len(pairs[i][1]))
+        phi = torch.empty((len(pairs), self.dim), device=self.device)
+        with torch.inference_mode():
+            for start in range(0, len(order), ENCODE_BATCH):
+                batch = order[start : start + ENCODE_BATCH]
+                phi[batch] = self._features([pairs[i] for i in batch]).float()
+        return phi
+
+    def _features(self, pairs: list[Pair]) -> Tensor:
+        inputs = self._tokenizer(
+            [query for query, _ in pairs],
+            [case for _, case in pairs],
+            padding=True,
+            truncation=True,
+            max_length=self._max_tokens,
+            return_tensors="pt",
+        ).to(self.device)
+        self._model(**inputs)
+        phi, self._phi = self._phi, None
+        return phi
+
+    def _trainable(self) -> nn.Module:
+        return self._model
+
+
+def _load_classifier(model: str) -> tuple[Any, Any]:
+    quiet_transformers()
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    try:
+        classifier, loading = AutoModelForSequenceClassification.from_pretrained(
+            model, output_loading_info=True, dtype=torch.float32
+        )
+        tokenizer = AutoTokenizer.from_pretrained(model)
+    except LOAD_ERRORS as error:
+        raise cannot_load("--reranker_model_path", model, error) from error
+    check_tokenizer(tokenizer, "--reranker_model_path", model)
+    if loading["missing_keys"]:
+        raise UserError(
+            f"--reranker_model_path {model}: it has no trained classifier (missing "
+            f"{sorted(loading['missing_keys'])[0]}); choose a reranker or another sequence-classification model"
+        )
+    return classifier, tokenizer
+
+
+def _max_tokens(model: Any, tokenizer: Any) -> int:
+    positions = getattr(model.config, "max_position_embeddings", None) or MAX_PAIR_TOKENS
+    for name, module in model.named_modules():  # RoBERTa and its kin count positions from the padding index
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            positions -= module.padding_idx + 1
+    return min(MAX_PAIR_TOKENS, positions, tokenizer.model_max_length)
+
+
+def _last_linear(model: Any, inputs: Any, name: str) -> tuple[str, nn.Linear]:
+    """The (name, layer) whose output is the model's logits, found by running it once. Raises UserError if none is."""
+    outputs: list[tuple[str, nn.Linear, Tensor]] = []
+    hooks = [
+        layer.register_forward_hook(lambda layer, _, output, path=path: outputs.append((path, layer, output)))
+        for path, layer in model.named_modules()
+        if isinstance(layer, nn.Linear)
+    ]
+    with torch.inference_mode():
+        logits = model(**inputs).logits
+    for hook in hooks:
+        hook.remove()
+    for path, layer, output in reversed(outputs):
+        if output.shape == logits.shape and torch.equal(output, logits):
+            return path, layer
+    raise UserError(f"--reranker_model_path {name}: its logits do not come out of a linear layer: it has no features")
+
+
+def _one_logit(layer: nn.Linear, name: str) -> nn.Linear:
+    if layer.out_features > 2:
+        raise UserError(f"--reranker_model_path {name}: it has {layer.out_features} labels; a ranker has one or two")
+    weight = layer.weight.detach()
+    head = nn.Linear(layer.in_features, 1, bias=False)
+    with torch.no_grad():
+        head.weight.copy_(weight if len(weight) == 1 else weight[1:] - weight[:1])
+    return head
