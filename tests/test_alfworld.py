@@ -246,7 +246,7 @@ def test_missing_and_mistaken_games_are_errors(
 def test_missing_packages_are_one_clear_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "env.alfworld_engine", None)
+    monkeypatch.setitem(sys.modules, "env.tools.alfworld_engine", None)
     with pytest.raises(UserError, match="pip install -r requirements-envs.txt"):
         make_env("alfworld", "sample", config=Config(env="alfworld"))
     assert main.main(["--env", "alfworld", "--alfworld_path", "/no/such/folder"]) == 1

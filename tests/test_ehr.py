@@ -16,8 +16,9 @@ import main
 from agent import make_agent
 from clients.embedded.scripts import exchange_values, write_script
 from config import Config
-from env import ehr_tables, make_env
+from env import make_env
 from env.ehr import EHR, TRIES, atoms
+from env.tools import ehr_tables
 from env.tools.ehr_tools import calendar, filter_rows, get_value, tools
 from errors import DataError, LLMError, UsageError
 from helpers.fake_server import serving

@@ -349,4 +349,4 @@ def test_judging_beside_a_local_model_asks_a_server(model: str, monkeypatch: pyt
 
     with pytest.raises(LLMError, match="no answer from http://127.0.0.1:9/v1/"):
         make_judge(config(model, judge_llm="judge", port=9, max_retries=0))
-    assert "local_llm" in sys.modules
+    assert "clients.local" in sys.modules
