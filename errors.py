@@ -31,15 +31,30 @@ class LLMError(UserError):
     """The LLM did not answer: an outage, never a wrong answer. Nothing of the step is scored or learned."""
 
 
+class RefusedError(LLMError):
+    """This one prompt will not be answered, however often it is sent: too long, or stopped by a content filter.
+
+    `--on_refused` decides what follows: the run stops, as at an outage, or it leaves the step out, unscored.
+    """
+
+
+def printable(text: str) -> str:
+    """`text` from a model, a server or a file, safe for a terminal: what moves the cursor or hides text becomes \ufffd.
+
+    Line ends and tabs stay.
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+
+
 def exit_code(action: Callable[[], int | None]) -> int:
     """Carry out a script's `action`; what the user can mend becomes a line on standard error and an exit code."""
     try:
         return action() or 0
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
