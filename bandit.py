@@ -12,21 +12,26 @@ generators are each policy's own, so two policies in one process do not disturb 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from errors import UserError
+from step import Case, Metrics
+
 Pair = tuple[str, str]
 
 
-class Features(Protocol):
-    """What a policy needs of a pair encoder; see pair_encoders.PairEncoder."""
+class Encoder(Protocol):
+    """What a policy needs of a pair encoder; see memory.pair_encoders.PairEncoder."""
 
     dim: int
     device: torch.device
+    version: int
 
     def encode(self, pairs: list[Pair]) -> Tensor: ...
 
@@ -40,21 +45,39 @@ class Features(Protocol):
 
 
 @dataclass(frozen=True)
+class Phi:
+    """Features of arms, rows [n, d], and the version of the encoder's weights that made them."""
+
+    rows: Tensor
+    version: int
+
+
+@dataclass(frozen=True)
 class Scores:
-    """The two terms of each arm's score, [n] each, arms in recall order."""
+    """The two terms of each arm's score, [n] each, arms in recall order; and the features that made them, if any."""
 
     exploit: Tensor
     explore: Tensor
+    phi: Phi | None = None
 
     @property
     def total(self) -> Tensor:
         return self.exploit + self.explore
 
     def top(self, k: int) -> list[int]:
-        """The k best arms, best first; ties go to the better recall rank."""
+        """The k best arms, best first; ties go to the better recall rank.
+
+        Raises UserError where a score is not a finite number: such a policy ranks nothing.
+        """
+        if not torch.isfinite(self.total).all():
+            raise not_finite("its scores")
         return torch.sort(self.total, descending=True, stable=True).indices[:k].tolist()
 
-    def metrics(self, chosen: list[int]) -> dict[str, float]:
+    def chosen(self, arms: list[int]) -> Phi | None:
+        """The features of these arms, for the policy's update."""
+        return None if self.phi is None else Phi(self.phi.rows[arms], self.phi.version)
+
+    def metrics(self, chosen: list[int]) -> Metrics:
         """max, min and mean of both terms and their sum, over all arms and over the chosen ones."""
         result = {}
         for term, values in (("exploit", self.exploit), ("explore", self.explore), ("score", self.total)):
@@ -64,15 +87,34 @@ class Scores:
         return result
 
 
+def not_finite(what: str) -> UserError:
+    """The error for a policy whose numbers have run away."""
+    advice = "a smaller --learning_rate or a larger --lambda keeps it finite"
+    return UserError(f"the policy has diverged: {what} are no longer finite numbers; {advice}")
+
+
 class Policy(ABC):
-    """Scores arms and learns from the reward of those that were chosen."""
+    """Scores arms and learns from the reward of those that were chosen.
+
+    Between `score` and `update` it remembers nothing of a step: the features of the chosen arms travel with the step,
+    so several steps can be under way at once and feedback may come late. The keywords of a policy's constructor are
+    options of config.py, beside `encoder`, which a policy takes that wants features.
+
+    Attributes:
+        grows: the entries of `state_dict`, lists or tensors [n, ...], that only ever get longer.
+    """
+
+    grows: Collection[str] = ()
 
     @abstractmethod
-    def score(self, query: str, tasks: list[str]) -> Scores:
-        """Score the arms (query, task) of `tasks`, which come in recall order."""
+    def score(self, query: str, cases: Sequence[Case]) -> Scores:
+        """Score the arms (query, case) of `cases`, which come in recall order."""
 
-    def update(self, query: str, tasks: list[str], reward: int) -> dict[str, float]:
-        """Learn that `query`, answered with the cases of `tasks`, got `reward`; returns metrics, mostly none."""
+    def update(self, query: str, cases: Sequence[Case], reward: int, phi: Phi | None = None) -> Metrics:
+        """Learn that `query`, answered with `cases`, got `reward`; returns metrics, mostly none.
+
+        `phi` is what `score` gave for these cases (`Scores.chosen`), None where they were not scored.
+        """
         return {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -89,8 +131,8 @@ class Random(Policy):
     def __init__(self, seed: int) -> None:
         self._generator = torch.Generator().manual_seed(seed)
 
-    def score(self, query: str, tasks: list[str]) -> Scores:
-        draws = torch.rand(len(tasks), generator=self._generator, dtype=torch.float64)
+    def score(self, query: str, cases: Sequence[Case]) -> Scores:
+        draws = torch.rand(len(cases), generator=self._generator, dtype=torch.float64)
         return Scores(draws, torch.zeros_like(draws))
 
     def state_dict(self) -> dict[str, Any]:
@@ -101,42 +143,44 @@ class Random(Policy):
 
 
 class FeaturePolicy(Policy):
-    """A policy over phi. Encodes each step's arms once and remembers them for the update."""
+    """A policy over phi."""
 
-    def __init__(self, encoder: Features) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
         self.device = torch.device("cpu") if encoder.device.type == "mps" else encoder.device
-        self._arms: dict[Pair, Tensor] = {}
-
-    def features(self, pairs: list[Pair]) -> Tensor:
-        """phi of `pairs`, float64 [n, d] on the policy's device."""
-        return self.encoder.encode(pairs).to(self.device).double()
 
     def head_weight(self) -> Tensor:
         """The encoder's head, float64 [d] on the policy's device."""
         return self.encoder.head_weight().to(self.device).double()
 
-    def score(self, query: str, tasks: list[str]) -> Scores:
-        pairs = [(query, task) for task in tasks]
-        phi = self.features(pairs)
-        self._arms = dict(zip(pairs, phi))
-        return self.score_features(phi)
+    def features(self, pairs: list[Pair]) -> Tensor:
+        """phi of each pair, float64 [n, d] on the policy's device."""
+        return self.encoder.encode(pairs).to(self.device).double()
+
+    def score(self, query: str, cases: Sequence[Case]) -> Scores:
+        phi = Phi(self.features(pairs_of(query, cases)), self.encoder.version)
+        return replace(self.score_features(phi.rows), phi=phi)
 
     @abstractmethod
     def score_features(self, phi: Tensor) -> Scores:
         """Score arms by their features [n, d]."""
 
-    def chosen_features(self, pairs: list[Pair]) -> Tensor:
-        """phi of the chosen pairs, taken from the last `score` where they were scored then."""
-        if all(pair in self._arms for pair in pairs):
-            return torch.stack([self._arms[pair] for pair in pairs])
-        return self.features(pairs)
+    def chosen_features(self, query: str, cases: Sequence[Case], phi: Phi | None) -> Tensor:
+        """The features of the chosen arms, [k, d]: those that they were scored by, unless the encoder was trained."""
+        if phi is not None and phi.version == self.encoder.version:
+            return phi.rows
+        return self.features(pairs_of(query, cases))
+
+
+def pairs_of(query: str, cases: Sequence[Case]) -> list[Pair]:
+    """(query, case task) of each case."""
+    return [(query, case.task) for case in cases]
 
 
 class Pretrained(FeaturePolicy):
     """The pretrained classifier's logit, never updated (NP-CBR in the paper)."""
 
-    def __init__(self, encoder: Features) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         super().__init__(encoder)
         self._w = self.head_weight()
 
@@ -162,6 +206,8 @@ class Confidence:
         """Start again from the rows of phi [n, d] alone."""
         gram = phi.T @ phi
         gram.diagonal().add_(self.regularization)
+        if not torch.isfinite(gram).all():
+            raise not_finite("the features of its encoder")
         self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
 
     def width(self, phi: Tensor) -> Tensor:
@@ -177,7 +223,9 @@ class LinLogUCB(FeaturePolicy):
     from zero each time, meets its tolerance: a function of the data alone.
     """
 
-    def __init__(self, encoder: Features, regularization: float, exploration: float) -> None:
+    grows = ("phi", "rewards")
+
+    def __init__(self, encoder: Encoder, regularization: float, exploration: float) -> None:
         super().__init__(encoder)
         self.exploration = exploration
         self.confidence = Confidence(encoder.dim, regularization, self.device)
@@ -188,11 +236,11 @@ class LinLogUCB(FeaturePolicy):
     def score_features(self, phi: Tensor) -> Scores:
         return Scores(torch.sigmoid(phi @ self.w), self.exploration * self.confidence.width(phi))
 
-    def update(self, query: str, tasks: list[str], reward: int) -> dict[str, float]:
-        phi = self.chosen_features([(query, task) for task in tasks])
-        self.confidence.add(phi)
-        self._phi = torch.cat([self._phi, phi])
-        self._rewards = self._rewards + [reward] * len(tasks)
+    def update(self, query: str, cases: Sequence[Case], reward: int, phi: Phi | None = None) -> Metrics:
+        rows = self.chosen_features(query, cases, phi)
+        self.confidence.add(rows)
+        self._phi = torch.cat([self._phi, rows])
+        self._rewards = self._rewards + [reward] * len(cases)
         if len(set(self._rewards)) == 2:
             self.w = self._fit()
         return {}
@@ -222,21 +270,22 @@ class NeuralLinear(FeaturePolicy):
     """
 
     loss: str
+    grows = ("history",)
 
     def __init__(
         self,
-        encoder: Features,
+        encoder: Encoder,
         regularization: float,
         exploration: float,
         learning_rate: float,
         batch_size: int,
-        k: int,
+        comk: int,
     ) -> None:
         super().__init__(encoder)
         self.exploration = exploration
         self.learning_rate = learning_rate
         self.batch_size = batch_size
-        self.buffer_size = batch_size * k
+        self.buffer_size = batch_size * comk
         self.confidence = Confidence(encoder.dim, regularization, self.device)
         self.w = self.head_weight()
         self.history: list[tuple[Pair, int]] = []
@@ -250,22 +299,20 @@ class NeuralLinear(FeaturePolicy):
     def rebuild(self, phi: Tensor, rewards: Tensor) -> None:
         """Set w after a training step; phi [N, d] is the whole history, which A^-1 already holds."""
 
-    def update(self, query: str, tasks: list[str], reward: int) -> dict[str, float]:
-        pairs = [(query, task) for task in tasks]
-        phi = self.chosen_features(pairs)
-        self.history += [(pair, reward) for pair in pairs]
-        self.buffered += len(pairs)
+    def update(self, query: str, cases: Sequence[Case], reward: int, phi: Phi | None = None) -> Metrics:
+        self.history += [(pair, reward) for pair in pairs_of(query, cases)]
+        self.buffered += len(cases)
         if self.buffered >= self.buffer_size:
             return {"train/loss": self._train()}
-        self.confidence.add(phi)
-        self.learn(phi, self._tensor([reward] * len(pairs)))
+        rows = self.chosen_features(query, cases, phi)
+        self.confidence.add(rows)
+        self.learn(rows, self._tensor([reward] * len(cases)))
         return {}
 
     def _train(self) -> float:
         buffer = self.history[-self.buffered :]
         chunks = [_unzip(buffer[start : start + self.batch_size]) for start in range(0, len(buffer), self.batch_size)]
         loss = self.encoder.train_step([(pairs, self._tensor(rewards)) for pairs, rewards in chunks], self.loss)
-        self._arms = {}
         pairs, rewards = _unzip(self.history)
         phi = self.features(pairs)
         self.confidence.rebuild(phi)
@@ -324,8 +371,17 @@ class NeuralLinUCB(NeuralLinear):
 
     loss = "mse"
 
-    def __init__(self, *args: Any, seed: int, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        encoder: Encoder,
+        regularization: float,
+        exploration: float,
+        learning_rate: float,
+        batch_size: int,
+        comk: int,
+        seed: int,
+    ) -> None:
+        super().__init__(encoder, regularization, exploration, learning_rate, batch_size, comk)
         generator = torch.Generator().manual_seed(seed)
         self.w = (2 * torch.rand(self.encoder.dim, generator=generator, dtype=torch.float64) - 1).to(self.device)
         self.b = torch.zeros_like(self.w)
@@ -359,9 +415,10 @@ class NeuralLogUCB(FeaturePolicy):
     The network lives in NumPy on the CPU: its steps are tiny and many, and there a step's cost is all overhead.
     """
 
+    grows = ("phi", "rewards")
     HIDDEN, STEP_SIZE, MAX_STEPS, GOOD_LOSS = 100, 1e-2, 1000, 1e-3
 
-    def __init__(self, encoder: Features, regularization: float, exploration: float, seed: int) -> None:
+    def __init__(self, encoder: Encoder, regularization: float, exploration: float, seed: int) -> None:
         super().__init__(encoder)
         self.device = torch.device("cpu")
         self.regularization = regularization
@@ -389,16 +446,16 @@ class NeuralLogUCB(FeaturePolicy):
         total += gate**2 @ (1.0 / self.U["b1"]) + hidden**2 @ (1.0 / self.U["w2"]) + 1.0 / self.U["b2"]
         return Scores(torch.from_numpy(logits), torch.from_numpy(np.sqrt(scale * total)))
 
-    def update(self, query: str, tasks: list[str], reward: int) -> dict[str, float]:
-        phi = self.chosen_features([(query, task) for task in tasks]).numpy()
-        hidden, _ = self._forward(phi)
+    def update(self, query: str, cases: Sequence[Case], reward: int, phi: Phi | None = None) -> Metrics:
+        rows = self.chosen_features(query, cases, phi).numpy()
+        hidden, _ = self._forward(rows)
         gate = (hidden > 0) * self.parameters["w2"]
-        self.U["W1"] += (gate**2).T @ phi**2
+        self.U["W1"] += (gate**2).T @ rows**2
         self.U["b1"] += (gate**2).sum(0)
         self.U["w2"] += (hidden**2).sum(0)
-        self.U["b2"] += len(phi)
-        self._phi = np.concatenate([self._phi, phi])
-        self._rewards = np.concatenate([self._rewards, np.full(len(phi), float(reward))])
+        self.U["b2"] += len(rows)
+        self._phi = np.concatenate([self._phi, rows])
+        self._rewards = np.concatenate([self._rewards, np.full(len(rows), float(reward))])
         return {"train/loss": self._fit()}
 
     def _forward(self, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,174 +1,223 @@
 """One dataclass is the command line, its help and the record of a run.
 
-A field's metadata says how the option is spelled and explained. `identity` is the part of the settings that can change
-a run's steps: it names the run folder and decides whether a command continues an earlier run. Nothing heavy is
-imported here, so `--help` is quick.
+A field says once how its option is spelled, what it takes and what it is about. What an option is about decides where
+it stands in `--help`, whether it can change a run's steps, and so whether it is part of the run's `identity`, which
+names the run folder and decides whether a command continues an earlier run. Nothing heavy is imported here, so
+`--help` is quick.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import hashlib
 import math
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
 from env import ENV_ALIASES, ENV_DICT
 from errors import UsageError, unknown_choice
+from registry import AGENTS, CLIENTS, POLICIES, RETRIEVALS, Row
 
-# The options beside --env, --llm and --seed that can change what each agent, policy and serving mode does.
-POLICY_OPTIONS: dict[str, tuple[str, ...]] = {
-    "NeuralLinLogUCB": ("regularization", "exploration", "batch_size", "learning_rate", "weight_decay"),
-    "LinLogUCB": ("regularization", "exploration"),
-    "NeuralLinUCB": ("regularization", "exploration", "batch_size", "learning_rate", "weight_decay"),
-    "NeuralLogUCB": ("regularization", "exploration"),
-    "Pretrained": (),
-    "Random": (),
+# What an option can be about -> (its heading in --help, the part of a run's name that it shows in).
+ABOUT = {
+    "stream": ("the stream", "env"),
+    "method": ("the agent and its policy", "agent"),
+    "tuning": ("how agent and policy learn", "agent"),
+    "llm": ("the LLM", "llm"),
+    "task": ("options of single tasks", "env"),
+    "server": ("where LLMs are, and what is kept of them", ""),
+    "run": ("the run", ""),
 }
-ENCODERS = ("embedding_model_path", "reranker_model_path")  # shown by the last part of their path
-_CBR = ("bandit", "comk", "recall_size", *ENCODERS)
-_DISCOVER = ("discover_strategy", "budget_ratio", "queue_size", "skip_steps")
-AGENT_OPTIONS: dict[str, tuple[str, ...]] = {
-    "zero-shot": (),
-    "icrl": ("comk",),
-    "icrl-plus": ("comk",),
-    "cbr": _CBR,
-    "cbrgt": _CBR,
-    "cbrdiscover": (*_CBR, *_DISCOVER),
-    "reinforce": ("batch_size", "learning_rate", "weight_decay", "kl_coef"),
-    "ground-truth": (),
-}
-LEARNING_RATES = {"reinforce": 1e-4}  # an agent's default; for the others:
-LEARNING_RATE = 2e-5
-_SAMPLING = ("max_new_tokens", "temperature", "top_p")
-SERVING_OPTIONS: dict[str, tuple[str, ...]] = {
-    "embedded": (),
-    "openai": _SAMPLING,
-    "vllm": _SAMPLING,
-    "hf": (*_SAMPLING, "model_path", "generate_batch"),
-}
-# The options of its own that can change what a task does.
-ENV_OPTIONS: dict[str, tuple[str, ...]] = {
-    "2wiki": ("web_search", "retrieval_method", "retrieval_url", "judge_llm", "judge_serving_mode"),
-}
-# What shows in a run's name in a way of its own, or, like the weights that an LLM's name stands for, not at all.
-UNNAMED = ("env", "agent", "bandit", "llm", "seed", "serving_mode", "model_path")
-STREAM_OPTIONS = ("shuffle", "limit", "data")
 TRACKERS = ("none", "tensorboard", "wandb")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 EMBEDDED = "embedded"  # the encoder that ships as a package; also the name of the serving mode that needs no LLM
 EMBEDDED_READER = "embedded-reader"
+TWO_WIKI = ("2wiki",)
 
 
-def option(default: Any, help: str, **metadata: Any) -> Any:
-    """A Config field. `flag` (default: the field's name), `alias`, `choices`, `at_least` and `at_most` are metadata."""
-    return field(default=default, metadata={"help": help, **metadata})
+def option(default: Any, help: str, about: str, **metadata: Any) -> Any:
+    """A Config field.
+
+    Further metadata: `flag` (default: the field's name), `alias`, `metavar`, `choices`, `at_least`, `above`, `at_most`;
+    `tasks`, the tasks that an option about a task belongs to; `shown`, how a value that is off its default shows in a
+    run's name: "flag" (the default), "path" (its last part) or "no".
+    """
+    return field(default=default, metadata={"help": help, "about": about, **metadata})
 
 
 @dataclass(frozen=True)
 class Config:
-    """Every option of main.py, with the paper's defaults."""
+    """Every option of main.py, with the paper's defaults.
 
-    env: str = option("ddxplus", "the task", choices=tuple(ENV_DICT))
-    agent: str = option("cbr", "the agent", choices=tuple(AGENT_OPTIONS))
-    bandit: str = option("NeuralLinLogUCB", "the policy that ranks recalled cases", choices=tuple(POLICY_OPTIONS))
-    seed: int = option(0, "seed of everything random; -1 makes five runs, seeds 0 to 4", at_least=-1, at_most=2**32 - 1)
-    shuffle: bool = option(False, "order the stream by the seed (default: the file's order)")
-    limit: int | None = option(None, "only the first N steps of the stream", at_least=1, metavar="N")
-    data: str = option("auto", "the rows: auto, official, sample, or a folder or .jsonl file", metavar="WHICH")
+    Options that were left open (None) and that a row of the registry has a default for are filled in, so that a
+    default that was typed is the default.
+    """
 
-    comk: int = option(1, "k, the number of cases put into the prompt", at_least=1)
-    recall_size: int = option(32, "R, the number of nearest cases that the policy ranks", at_least=1)
-    embedding_model_path: str = option(EMBEDDED, "recall encoder: Hugging Face id, folder or embedded", metavar="MODEL")
-    reranker_model_path: str = option(EMBEDDED, "ranking encoder: Hugging Face id, folder or embedded", metavar="MODEL")
-    regularization: float = option(0.1, "lambda, the ridge term of A", flag="lambda", alias="lamdba", above=0)
-    exploration: float = option(0.1, "nu, the weight of the exploration bonus", flag="nu", at_least=0)
-    batch_size: int = option(32, "B, the number of feedbacks between two training steps", at_least=1)
-    learning_rate: float | None = option(
-        None, "of the policy's encoder and head (default: 2e-05) or reinforce's LoRA (default: 0.0001)", at_least=0
+    env: str = option("ddxplus", "the task", "stream", choices=tuple(ENV_DICT), shown="no")
+    seed: int = option(
+        0,
+        "seed of everything random; -1 makes five runs, seeds 0 to 4",
+        "stream",
+        at_least=-1,
+        at_most=2**32 - 1,
+        shown="no",
     )
-    weight_decay: float = option(1e-5, "of the policy's encoder and head, or reinforce's LoRA", at_least=0)
-    kl_coef: float = option(0.1, "reinforce: beta, the weight of staying close to the model as it came", at_least=0)
+    shuffle: bool = option(False, "order the stream by the seed (default: the file's order)", "stream")
+    limit: int | None = option(None, "only the first N steps of the stream", "stream", at_least=1, metavar="N")
+    data: str = option(
+        "auto", "the rows: auto, official, sample, or a folder or .jsonl file", "stream", metavar="WHICH"
+    )
 
+    agent: str = option("cbr", "the agent", "method", choices=tuple(AGENTS), shown="no")
+    bandit: str = option(
+        "NeuralLinLogUCB", "the policy that ranks recalled cases", "method", choices=tuple(POLICIES), shown="no"
+    )
+    comk: int = option(1, "k, the number of cases put into the prompt", "method", at_least=1)
+    recall_size: int = option(32, "R, the number of nearest cases that the policy ranks", "method", at_least=1)
+    embedding_model_path: str = option(
+        EMBEDDED, "recall encoder: Hugging Face id, folder or embedded", "method", metavar="MODEL", shown="path"
+    )
+    reranker_model_path: str = option(
+        EMBEDDED, "ranking encoder: Hugging Face id, folder or embedded", "method", metavar="MODEL", shown="path"
+    )
     discover_strategy: str = option(
-        "ucb", "cbrdiscover: when to ask for the truth", choices=("random", "ucb", "explore", "exploit")
+        "ucb", "cbrdiscover: when to ask for the truth", "method", choices=("random", "ucb", "explore", "exploit")
     )
-    budget_ratio: float = option(0.1, "cbrdiscover: the share of steps that may ask", at_least=0, at_most=1)
-    queue_size: int = option(32, "cbrdiscover: length of the window of past scores", at_least=1)
-    skip_steps: int = option(16, "cbrdiscover: steps before it may ask", at_least=0)
+    budget_ratio: float = option(0.1, "cbrdiscover: the share of steps that may ask", "method", at_least=0, at_most=1)
+    queue_size: int = option(32, "cbrdiscover: length of the window of past scores", "method", at_least=1)
+    skip_steps: int = option(16, "cbrdiscover: steps before it may ask", "method", at_least=0)
+
+    regularization: float = option(0.1, "lambda, the ridge term of A", "tuning", flag="lambda", alias="lamdba", above=0)
+    exploration: float = option(0.1, "nu, the weight of the exploration bonus", "tuning", flag="nu", at_least=0)
+    batch_size: int = option(32, "B, the number of feedbacks between two training steps", "tuning", at_least=1)
+    learning_rate: float | None = option(
+        None, "of the policy's encoder and head, or of reinforce's LoRA", "tuning", at_least=0
+    )
+    weight_decay: float = option(1e-5, "of the policy's encoder and head, or reinforce's LoRA", "tuning", at_least=0)
+    kl_coef: float = option(
+        0.1, "reinforce: beta, the weight of staying close to the model as it came", "tuning", at_least=0
+    )
 
     llm: str | None = option(
-        None, "the LLM's name at its server, hf: its id or folder (default: the embedded reader)", metavar="NAME"
+        None,
+        "the LLM's name at its server, hf: its id or folder (default: the embedded reader)",
+        "llm",
+        metavar="NAME",
+        shown="no",
     )
     serving_mode: str | None = option(
-        None, "default: embedded when no --llm is named, else vllm", choices=tuple(SERVING_OPTIONS)
+        None, "default: embedded when no --llm is named, else vllm", "llm", choices=tuple(CLIENTS), shown="no"
     )
-    server: str = option("127.0.0.1", "vllm: host name or URL of the server")
-    port: int = option(8000, "vllm: port of the server", at_least=1, at_most=65535)
     model_path: str | None = option(
-        None, "hf: Hugging Face id or folder of the weights (default: what --llm says)", metavar="MODEL"
+        None,
+        "hf: Hugging Face id or folder of the weights (default: what --llm says)",
+        "llm",
+        metavar="MODEL",
+        shown="no",
     )
-    generate_batch: int = option(
-        8, "hf: how many answers an agent that does not learn generates at once", at_least=1, metavar="N"
-    )
-    max_new_tokens: int = option(2048, "longest answer, in tokens", at_least=1)
-    temperature: float | None = option(None, "sampling temperature (default: 0.1; openai 0.05)", at_least=0)
-    top_p: float | None = option(None, "nucleus sampling (default: 0.8)", above=0, at_most=1)
-    timeout: float = option(600.0, "seconds to wait for one answer of the LLM", above=0)
-    max_retries: int = option(5, "how often a failed request is sent again before the run stops", at_least=0)
-    cache: str | None = option(None, "keep the LLM's answers in this SQLite file", metavar="FILE")
+    max_new_tokens: int = option(2048, "longest answer, in tokens", "llm", at_least=1)
+    temperature: float | None = option(None, "sampling temperature", "llm", at_least=0)
+    top_p: float | None = option(None, "nucleus sampling", "llm", above=0, at_most=1)
 
-    alfworld_path: str | None = option(
-        None, "alfworld: the folder of the games (default: ALFWORLD_DATA, or ~/.cache/alfworld)", metavar="FOLDER"
+    web_search: bool = option(
+        False, "2wiki: also offer Google search, by Serper (needs SERPER_API_KEY)", "task", tasks=TWO_WIKI
     )
-    web_search: bool = option(False, "2wiki: also offer Google search, by Serper (needs SERPER_API_KEY)")
     retrieval_method: str = option(
-        "bm25", "2wiki: how a service that the run starts itself searches", choices=("bm25", "dense")
+        "bm25",
+        "2wiki: how a service that the run starts itself searches",
+        "task",
+        choices=("bm25", "dense"),
+        tasks=TWO_WIKI,
     )
     retrieval_url: str | None = option(
-        None, "2wiki: the retrieval service (default: a running one that fits, else one of its own)", metavar="URL"
+        None,
+        "2wiki: the retrieval service to use (default: one of the run's own)",
+        "task",
+        metavar="URL",
+        tasks=TWO_WIKI,
     )
     judge_llm: str | None = option(
-        None, "2wiki: the LLM that judges answers (default: none, answers must match a label)", metavar="NAME"
+        None,
+        "2wiki: the LLM that judges answers (default: none, answers must match a label)",
+        "task",
+        metavar="NAME",
+        tasks=TWO_WIKI,
     )
     judge_serving_mode: str | None = option(
-        None, "how the judge is served (default: as the LLM, or vllm)", choices=("openai", "vllm")
+        None,
+        "how the judge is served (default: as the LLM, or vllm)",
+        "task",
+        choices=("openai", "vllm"),
+        tasks=TWO_WIKI,
     )
-    judge_server: str | None = option(None, "vllm: the judge's host name or URL (default: --server)", metavar="SERVER")
-    judge_port: int | None = option(None, "vllm: the judge's port (default: --port)", at_least=1, at_most=65535)
 
+    server: str = option("127.0.0.1", "vllm: host name or URL of the server", "server")
+    port: int = option(8000, "vllm: port of the server", "server", at_least=1, at_most=65535)
+    judge_server: str | None = option(
+        None, "vllm: the judge's host name or URL (default: --server)", "server", metavar="SERVER"
+    )
+    judge_port: int | None = option(
+        None, "vllm: the judge's port (default: --port)", "server", at_least=1, at_most=65535
+    )
+    generate_batch: int = option(
+        8, "hf: how many answers an agent that does not learn generates at once", "server", at_least=1, metavar="N"
+    )
+    timeout: float = option(600.0, "seconds to wait for one answer of the LLM", "server", above=0)
+    max_retries: int = option(5, "how often a failed request is sent again before the run stops", "server", at_least=0)
+    cache: str | None = option(None, "keep the LLM's answers in this SQLite file", "server", metavar="FILE")
+    log_requests: bool = option(False, "keep whole requests and replies in the run's requests.jsonl", "server")
+
+    on_refused: str = option(
+        "stop",
+        "a prompt that is too long or filtered, a judge without a verdict: stop, or skip the step, unscored",
+        "run",
+        choices=("stop", "skip"),
+    )
+    alfworld_path: str | None = option(
+        None,
+        "alfworld: the folder of the games (default: ALFWORLD_DATA, or ~/.cache/alfworld)",
+        "run",
+        metavar="FOLDER",
+    )
     allow_unsandboxed: bool = option(
-        False, "ehr: where no sandbox works, run the LLM's scripts with access to all that you can read"
+        False, "ehr: where no sandbox works, run the LLM's scripts with access to all that you can read", "run"
     )
-
-    output_dir: str = option("results", "where run folders go", metavar="FOLDER")
-    overwrite: bool = option(False, "start over where a run folder exists")
-    checkpoint_seconds: float = option(60.0, "time between checkpoints; steps since the last are replayed", at_least=0)
-    device: str = option("auto", "where encoders and policies run", choices=DEVICES)
-    track: str = option("none", "also send metrics to a tracker", choices=TRACKERS)
-    debug: bool = option(False, "show tracebacks")
+    output_dir: str = option("results", "where run folders go", "run", metavar="FOLDER")
+    overwrite: bool = option(False, "start over where a run folder exists", "run")
+    checkpoint_seconds: float = option(
+        60.0, "time between checkpoints; steps since the last are replayed", "run", at_least=0
+    )
+    device: str = option("auto", "where encoders and policies run", "run", choices=DEVICES)
+    track: str = option("none", "also send metrics to a tracker", "run", choices=TRACKERS)
+    debug: bool = option(False, "show tracebacks", "run")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "env", ENV_ALIASES.get(self.env, self.env))
+        self._set("env", ENV_ALIASES.get(self.env, self.env))
         for spec in dataclasses.fields(self):
             _check(spec, getattr(self, spec.name))
-        if self.learning_rate is None:
-            object.__setattr__(self, "learning_rate", self._default_learning_rate)
         if self.serving_mode is None:
-            object.__setattr__(self, "serving_mode", "vllm" if self.llm else EMBEDDED)
+            self._set("serving_mode", "vllm" if self.llm else EMBEDDED)
         if self.serving_mode == EMBEDDED:
             if self.llm not in (None, EMBEDDED_READER):
                 advice = f"drop --llm {self.llm}, or choose openai, vllm or hf"
                 raise UsageError(f"--serving_mode embedded is not an LLM: {advice}")
-            object.__setattr__(self, "llm", EMBEDDED_READER)
+            self._set("llm", EMBEDDED_READER)
         elif self.llm is None:
             what = "its Hugging Face id or folder" if self.serving_mode == "hf" else "the model's name at the server"
             raise UsageError(f"--serving_mode {self.serving_mode} needs --llm NAME, {what}")
         if self.agent == "reinforce":
             self._check_reinforce()
+        for name, value in self._row_defaults().items():
+            if getattr(self, name) is None:
+                self._set(name, value)
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
 
     def _check_reinforce(self) -> None:
         if self.serving_mode != "hf":
@@ -180,60 +229,113 @@ class Config:
     @classmethod
     def from_args(cls, argv: list[str]) -> Config:
         """Parse a command line. Raises UsageError; prints and exits for --help."""
-        parser = Parser("main.py", "Deployment-time learning: run an agent on a task's stream and log every step.")
-        add_options(parser)
-        return cls(**vars(parser.parse_args(argv)))
+        return cls(**typed_options(argv))
+
+    # -- what can change the steps -----------------------------------------------------------------------------------
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of the registry that are in force."""
+        agent = AGENTS[self.agent]
+        rows = [agent, RETRIEVALS[agent.retrieve]]
+        if any("bandit" in row.options for row in rows):
+            rows.append(POLICIES[self.bandit])
+        return [*rows, CLIENTS[str(self.serving_mode)]]
+
+    def _row_defaults(self) -> dict[str, Any]:
+        return {name: value for row in self.rows for name, value in row.defaults.items()}
 
     def identity(self) -> dict[str, Any]:
         """The settings that can change this run's steps, by field name."""
-        names = ["env", "agent", "llm", "serving_mode", "seed", *STREAM_OPTIONS, *AGENT_OPTIONS[self.agent]]
-        if "bandit" in names:
-            names += POLICY_OPTIONS[self.bandit]
-        names += SERVING_OPTIONS[self.serving_mode]
-        if "generate_batch" in names and self.agent != "zero-shot":
-            names.remove("generate_batch")  # the others learn from each answer before the next
-        names += ENV_OPTIONS.get(self.env, ())
-        return {name: getattr(self, name) for name in names}
+        chosen = {"agent", "llm", "serving_mode"}.union(*(row.options for row in self.rows))
+        own = [spec for spec in dataclasses.fields(self) if spec.name in chosen or self._is_of_stream(spec)]
+        return {spec.name: getattr(self, spec.name) for spec in own}
 
-    @property
-    def _default_learning_rate(self) -> float:
-        return LEARNING_RATES.get(self.agent, LEARNING_RATE)
+    def _is_of_stream(self, spec: dataclasses.Field) -> bool:
+        about = spec.metadata["about"]
+        return about == "stream" or (about == "task" and self.env in spec.metadata["tasks"])
 
-    def _default(self, spec: dataclasses.Field) -> Any:
-        return self._default_learning_rate if spec.name == "learning_rate" else spec.default
+    def without_effect(self, typed: Iterable[str]) -> list[str]:
+        """One line for each of the `typed` options (field names) that changes nothing in this run."""
+        used = self.identity().keys() | {name for row in self.rows for name in row.reads}
+        notes = []
+        for spec in dataclasses.fields(self):
+            if spec.name not in typed or spec.metadata["about"] == "run" or spec.name in used:
+                continue
+            if spec.name.startswith("judge_") and self.judge_llm and self.env in TWO_WIKI:
+                continue
+            notes.append(f"--{flag(spec)} has no effect {self._reason(spec)}")
+        if "recall_size" in used and self.comk > self.recall_size:
+            notes.append(
+                f"--recall_size {self.recall_size} is below --comk {self.comk}: {self.comk} cases are recalled"
+            )
+        return notes
+
+    def _reason(self, spec: dataclasses.Field) -> str:
+        about = spec.metadata["about"]
+        if about == "task" or spec.name.startswith("judge_"):
+            return f"on the task {self.env}"
+        if about in ("llm", "server"):
+            return f"with --serving_mode {self.serving_mode}"
+        if any("bandit" in row.options for row in self.rows) and about == "tuning":
+            return f"with --bandit {self.bandit}"
+        return f"with --agent {self.agent}"
+
+    # -- the run's name ----------------------------------------------------------------------------------------------
 
     def run_name(self) -> str:
         """The run's folder below --output_dir: env / agent-and-bandit / llm / seed, settings off their default too."""
         identity = self.identity()
         agent = f"{self.agent}-{self.bandit}" if "bandit" in identity else self.agent
         parts = {"env": [self.env], "agent": [agent], "llm": [_path_safe(self.llm)]}
-        own = (*STREAM_OPTIONS, *ENV_OPTIONS.get(self.env, ()))
-        for spec in dataclasses.fields(self):
-            if spec.name in UNNAMED or spec.name not in identity:
-                continue
-            value = identity[spec.name]
-            if value != self._default(spec):
-                served = spec.name in SERVING_OPTIONS[self.serving_mode]
-                where = "env" if spec.name in own else "llm" if served else "agent"
-                shown = Path(value).name if spec.name in ENCODERS else _path_safe(value)
-                parts[where].append(flag(spec) if value is True else f"{flag(spec)}={shown}")
+        for name, text in self.off_default(identity).items():
+            parts[ABOUT[FIELDS[name].metadata["about"]][1]].append(text)
         return "/".join([*(_shorten(",".join(part)) for part in parts.values()), f"seed{self.seed}"])
 
+    def off_default(self, names: Iterable[str]) -> dict[str, str]:
+        """Those of the fields `names` that are off their default and show in names, each as a name shows it."""
+        defaults = {spec.name: spec.default for spec in dataclasses.fields(self)} | self._row_defaults()
+        found = {}
+        for spec in dataclasses.fields(self):
+            value, shown = getattr(self, spec.name), spec.metadata.get("shown", "flag")
+            if spec.name in names and shown != "no" and value != defaults[spec.name]:
+                text = Path(value).name if shown == "path" else _path_safe(value)
+                found[spec.name] = flag(spec) if value is True else f"{flag(spec)}={text}"
+        return found
 
-def add_options(parser: argparse._ActionsContainer) -> None:
-    """Let `parser` (or a group of it) take every option; the namespace holds only those that a command line names."""
-    hints = get_type_hints(Config)
-    for spec in dataclasses.fields(Config):
-        _add_argument(parser, spec, hints[spec.name])
+
+FIELDS = {spec.name: spec for spec in dataclasses.fields(Config)}
 
 
 def flag(spec: dataclasses.Field) -> str:
     """How the option is spelled on the command line, without the dashes."""
-    return spec.metadata.get("flag", spec.name)
+    return str(spec.metadata.get("flag", spec.name))
+
+
+def about(*subjects: str) -> tuple[str, ...]:
+    """The names of the fields that are about one of `subjects`."""
+    return tuple(name for name, spec in FIELDS.items() if spec.metadata["about"] in subjects)
+
+
+def typed_options(argv: list[str]) -> dict[str, Any]:
+    """The options that a command line names, by field. Raises UsageError; prints and exits for --help."""
+    parser = Parser("main.py", "Deployment-time learning: run an agent on a task's stream and log every step.")
+    add_options(parser)
+    return vars(parser.parse_args(argv))
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Let `parser` take every option, in groups; the namespace holds only those that a command line names."""
+    hints = get_type_hints(Config)
+    for subject, (heading, _) in ABOUT.items():
+        group = parser.add_argument_group(heading)
+        for name in about(subject):
+            _add_argument(group, FIELDS[name], hints[name])
 
 
 def _path_safe(value: Any) -> str:
-    return str(value).strip("/").replace("/", "_").replace(",", "_")
+    text = str(value).strip("/").replace("/", "_").replace(",", "_")
+    return text.replace(".", "_") if text in (".", "..") else text
 
 
 def _shorten(name: str, limit: int = 150) -> str:
@@ -268,11 +370,27 @@ def _add_argument(parser: argparse._ActionsContainer, spec: dataclasses.Field, h
     if hint is bool:
         parser.add_argument(*names, dest=spec.name, action="store_true", default=argparse.SUPPRESS, help=help)
         return
-    if spec.default is not None:
-        help += f" (default: {spec.default})"
+    default = _described_default(spec)
+    if default:
+        help += f" (default: {default})"
     kind = next(kind for kind in (int, float, str) if kind is hint or kind in getattr(hint, "__args__", ()))
     metavar = metadata.get("metavar", kind.__name__.upper())
     parser.add_argument(*names, dest=spec.name, type=kind, default=argparse.SUPPRESS, help=help, metavar=metavar)
+
+
+def _described_default(spec: dataclasses.Field) -> str:
+    """The field's default, or those that the registry's rows have for it: "0.1, openai: 0.05"."""
+    if spec.default is not None:
+        return str(spec.default)
+    named = {}
+    for table in (AGENTS, POLICIES, CLIENTS):
+        named |= {name: row.defaults[spec.name] for name, row in table.items() if spec.name in row.defaults}
+    if len(set(named.values())) < 2:
+        return "".join(str(value) for value in set(named.values()))
+    values = list(named.values())
+    usual = max(values, key=values.count)
+    others = [f"{name}: {value}" for name, value in named.items() if value != usual]
+    return ", ".join([str(usual), *others])
 
 
 class _Help(argparse.HelpFormatter):
@@ -281,10 +399,13 @@ class _Help(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are UsageErrors."""
+    """A parser whose errors are UsageErrors, with the nearest option where a name is unknown."""
 
     def __init__(self, prog: str, description: str) -> None:
         super().__init__(prog=prog, description=description, allow_abbrev=False, formatter_class=_Help)
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (`python {self.prog} --help` lists the options)")
+        unknown = message.partition("unrecognized arguments: ")[2].split()
+        near = difflib.get_close_matches(unknown[0], self._option_string_actions, n=1) if unknown else []
+        hint = f". Did you mean {near[0]}?" if near else ""
+        raise UsageError(f"{message}{hint} (`python {self.prog} --help` lists the options)")

@@ -7,7 +7,9 @@ Anything else that escapes is a bug and keeps its traceback.
 from __future__ import annotations
 
 import difflib
+import errno
 import sys
+import traceback
 from collections.abc import Callable, Iterable
 
 
@@ -46,18 +48,34 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
-def exit_code(action: Callable[[], int | None]) -> int:
-    """Carry out a script's `action`; what the user can mend becomes a line on standard error and an exit code."""
+def exit_code(action: Callable[[], int | None], interrupted: str = "", debug: bool = False) -> int:
+    """Carry out an `action`; what the user can mend becomes a line on standard error and an exit code.
+
+    Args:
+        interrupted: what to say after Ctrl-C.
+        debug: show tracebacks too.
+    """
     try:
         return action() or 0
-    except UserError as error:
-        print(f"error: {printable(str(error))}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"error: {printable(str(error))}", file=sys.stderr)
-        return 1
+    except (UserError, OSError) as error:
+        if debug:
+            traceback.print_exc()
+        print(f"error: {printable(_describe(error))}", file=sys.stderr)
+        return error.exit_code if isinstance(error, UserError) else 1
     except KeyboardInterrupt:
+        if interrupted:
+            print(f"\ninterrupted: {interrupted}", file=sys.stderr)
         return 130
+
+
+def _describe(error: Exception) -> str:
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        kept = "what was logged is kept, and once there is room the same command goes on"
+        return f"{where}no room left on the disk; {kept}"
+    return f"{where}{error.strerror}"
 
 
 def missing_package(error: ImportError) -> UserError:

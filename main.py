@@ -8,179 +8,184 @@ from __future__ import annotations
 
 import functools
 import sys
-import time
-import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config import Config
-from env import Env, make_env
-from errors import LLMError, UserError
-from runs import screen as terminal
+from config import Config, typed_options
+from env import Env, describe_data, find_env, make_env, task_code, templates_of
+from errors import DataError, LLMError, RefusedError, exit_code
+from registry import AGENTS
+from runs import screen
 from runs.folder import RunLog
+from step import Step, as_plain
 
 if TYPE_CHECKING:
     from agent import Agent
-    from llm import LLM
     from memory.encoders import TextEncoder
     from runs.track import Tracker
 
+LoadEncoder = Callable[[], "TextEncoder"]
 
-def run(env: Env, agent: Agent, llm: LLM, log: RunLog, tracker: Tracker) -> None:
+
+def run(env: Env, agent: Agent, log: RunLog, tracker: Tracker, on_refused: str = "stop") -> None:
     """Play the stream from where the log's checkpoint stands to its end.
 
-    Logged steps are replayed from their record instead of asking the LLM; an LLMError leaves the step unlogged.
+    Logged steps come back answered and scored: the LLM is not asked again, but what was learned from them is learned
+    anew. An LLMError leaves its step unlogged; a refused prompt may leave it out, unscored (`on_refused`: skip).
     """
-    from memory.bank import as_plain
-
-    env.reset()
-    env.index = log.restore(agent.load)
-    successes = sum(record["reward"] for record in log.records[: env.index])
-    with terminal.Progress(len(env), env.index) as progress:
-        done = env.index >= len(env)
-        while not done:
-            step, start = env.index + 1, time.perf_counter()
-            logged = log.record(step)
-            llm.begin_step(step)
-
-            query = env.observe()
-            cases = agent.retrieve(query)
-            if logged is None:
-                output = agent.generate(query, cases)
-                answer, reward = agent.evaluate(output)
-                answer, reward = as_plain(answer), int(reward)  # as a continued run reads them from the log
+    start = log.restore(agent.load)
+    with screen.Progress(len(env), start) as progress:
+        for step in observe(env, log, start):
+            task = step.task if step.record is None else env.observe()
+            agent.retrieve(step)
+            if step.replayed:
+                step.check_repeats(task)
             else:
-                check_replay(logged, query, cases)
-                env.turns = logged.get("turns")
-                answer, reward = agent.replay(logged)
-            agent.update(query, cases, reward)
-            agent.retain(query, answer, reward)
-
-            successes += reward
-            if logged is None:
-                seconds = time.perf_counter() - start
-                record = make_record(step, query, cases, output, answer, reward, successes, llm, seconds, agent, env)
-                log.append(record)
+                answer(step, agent, env, on_refused)
+            if step.skipped is None:
+                agent.update(step)
+                agent.retain(step)
+            record = log.append(step)
+            if record is not None:
                 tracker.log(record)
-                log.checkpoint(step, agent.save)
-            progress.advance(successes / step)
-            done = env.step()
+                log.checkpoint(step.number, agent.save)
+            progress.advance(log.success_rate)
 
 
-def make_record(
-    step: int,
-    query: str,
-    cases: list[dict[str, Any]],
-    output: str,
-    answer: Any,
-    reward: int,
-    successes: int,
-    llm: LLM,
-    seconds: float,
-    agent: Agent,
-    env: Env,
-) -> dict[str, Any]:
-    """One line of steps.jsonl."""
-    spent = llm.spent
-    record = {
-        "step": step,
-        "task": query,
-        "cases": [{"id": case["id"], "score": case.get("score")} for case in cases],
-        "output": output,
-        "answer": answer,
-        "reward": reward,
-        "success_rate": successes / step,
-        "regret": step - successes,
-        "usage": {"prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens},
-        "llm_seconds": round(spent.seconds, 6),
-        "agent_seconds": round(seconds - spent.seconds, 6),
-        "cached": spent.cached,
-        "metrics": dict(agent.metrics),
-    }
-    if env.turns is not None:
-        record["turns"] = env.turns
-    return record | agent.memo
+def observe(env: Env, log: RunLog, start: int) -> Iterator[Step]:
+    """The steps of the stream after the first `start` ones, each with the environment's cursor on its row."""
+    env.reset()
+    logged = log.records(after=start)
+    for number in range(start + 1, len(env) + 1):
+        env.index = number - 1
+        record = next(logged, None)
+        step = Step(number, env.observe()) if record is None else Step.from_record(record)
+        env.turns, env.step_metrics = step.turns, {}
+        yield step
 
 
-def check_replay(logged: dict[str, Any], query: str, cases: list[dict[str, Any]]) -> None:
-    """Refuse to go on from a log that this code, data or machine would not have written."""
-    if logged["task"] != query or [case["id"] for case in logged["cases"]] != [case["id"] for case in cases]:
-        raise UserError(
-            f"step {logged['step']} of the log cannot be repeated: it saw another task or other cases "
-            "(did the code or a package change?). --overwrite starts the run over"
+def answer(step: Step, agent: Agent, env: Env, on_refused: str) -> None:
+    """Have the step answered and scored, or left out where its prompt is refused and that is to be no obstacle."""
+    try:
+        agent.generate(step)
+        evaluate(step, env)
+    except RefusedError as error:
+        if on_refused != "skip":
+            raise
+        step.skipped, step.reward = str(error), None
+
+
+def evaluate(step: Step, env: Env) -> None:
+    """Let the task read and score the step's output. Raises DataError for a reward that is not one bit."""
+    with step.measure("env"):
+        found, reward = env.evaluate(step.output)
+    if isinstance(reward, str) or reward not in (0, 1):
+        raise DataError(
+            f"the task {env.name} gave the reward {reward!r} in step {step.number} (row {env.index + 1}): it must be 0 "
+            "or 1. Compare a graded score with a threshold in reward_function, and put the score itself into "
+            "self.step_metrics"
         )
+    step.answer, step.reward, step.turns = as_plain(found), int(reward), env.turns
+    step.metrics |= env.step_metrics
 
 
-def run_seed(config: Config, text_encoder: Any) -> dict[str, Any]:
-    """Carry out, continue or look up the run of `config`; returns its summary."""
-    from agent import make_agent
+def run_seed(config: Config, load_encoder: LoadEncoder) -> dict[str, Any]:
+    """Carry out, continue or look up the run of `config`; returns its summary.
+
+    What the names alone can tell to be wrong is told before a row is read, and what the rows can tell before a model
+    is loaded.
+    """
+    from agent import check_fits
     from llm import make_llm
     from runs.track import make_tracker
 
-    env = make_env(config.env, config.data, config.seed if config.shuffle else None, config.limit, config)
-    data = terminal.describe_data(env)
+    check_fits(config, find_env(config.env))
+    tracker = make_tracker(config)
+    env = make_env(
+        config.env,
+        config.data,
+        config.seed if config.shuffle else None,
+        config.limit,
+        config,
+        functools.partial(make_llm, recall_encoder=load_encoder),
+    )
+    data = describe_data(env)
+    if data["origin"] == "sample":
+        config = replace(config, data="sample")  # the sample and real rows never share a run folder
     folder = Path(config.output_dir) / config.run_name()
-    identity = config.identity() | {"data_sha256": data["sha256"]}
-    log = RunLog(folder, identity, config.overwrite, config.checkpoint_seconds)
+    identity = config.identity() | {"data_sha256": data["sha256"], "task_code": task_code(env)}
+    log = RunLog(folder, identity, config.overwrite, config.checkpoint_seconds, screen.say)
     try:
-        if log.summary is not None:
-            terminal.say("This run is finished; --overwrite starts it over.")
+        if log.summary is None:
+            play(config, env, log, tracker, data, load_encoder)
         else:
-            terminal.announce(config, data, log)
-            llm = make_llm(config, text_encoder)
-            agent = make_agent(config, env, llm, text_encoder)
-            device = str(text_encoder().device) if text_encoder.cache_info().currsize else "none"
-            with make_tracker(config) as tracker:
-                details = env.details()
-                terminal.say_details(details)
-                served = llm.details()
-                log.begin({"options": asdict(config), "data": data, "task": details, "llm": served, "device": device})
-                try:
-                    run(env, agent, llm, log, tracker)
-                except LLMError as error:
-                    step = len(log.records) + 1
-                    raise LLMError(f"{error}. Then the same command goes on from step {step}") from error
-            log.finish({"bank_size": len(agent.retrieval.bank)})
-        terminal.print_summary(config, data, log)
+            screen.say_finished(log)
+        screen.print_summary(config, data, log)
+        assert log.summary is not None
         return log.summary
     finally:
         log.close()
         env.close()
 
 
-def make_text_encoder(config: Config) -> functools._lru_cache_wrapper[TextEncoder]:
+def play(config: Config, env: Env, log: RunLog, tracker: Tracker, data: dict[str, Any], load: LoadEncoder) -> None:
+    """Carry out the run of `log`, or what is left of it."""
+    from agent import make_agent
+    from llm import make_llm
+
+    screen.announce(config, data, log)
+    llm = make_llm(config, load)
+    agent = make_agent(config, env, llm, load)
+    task = env.details()
+    screen.say_details(task)
+    whole = {"options": asdict(config), "data": data, "prompts": templates_of(env)}
+    log.begin(whole, {"llm": llm.details(), "task": task, "device": _device(load)}, env.packages)
+    try:
+        with tracker.begin(log):
+            run(env, agent, log, tracker, config.on_refused)
+    except LLMError as error:
+        again = f"Then the same command goes on from step {log.steps_logged + 1}"
+        raise type(error)(f"{error}. {again}") from error
+    log.finish({"bank_size": len(agent.retrieval.bank)})
+
+
+def _device(load_encoder: Any) -> str:
+    """Where the recall encoder is, if it was loaded."""
+    return str(load_encoder().device) if load_encoder.cache_info().currsize else "none"
+
+
+def make_load_encoder(config: Config) -> LoadEncoder:
     """A function that loads the recall encoder at its first call, once for all seeds."""
 
     @functools.cache
-    def text_encoder() -> TextEncoder:
+    def load_encoder() -> TextEncoder:
         from memory.encoders import TextEncoder, resolve_device
 
         return TextEncoder(config.embedding_model_path, resolve_device(config.device))
 
-    return text_encoder
+    return load_encoder
+
+
+def run_all(argv: list[str]) -> int:
+    """Do what the command line says; returns the exit code. Raises UserError."""
+    typed = typed_options(argv)
+    config = Config(**typed)
+    for note in config.without_effect(typed):
+        screen.say(f"note: {note}")
+    load_encoder = make_load_encoder(config)
+    seeds = [config.seed] if config.seed >= 0 else list(range(5))
+    summaries = [run_seed(replace(config, seed=seed), load_encoder) for seed in seeds]
+    if len(summaries) > 1:
+        screen.print_seeds(summaries)
+    fails = AGENTS[config.agent].perfect and any(summary["success_rate"] != 1 for summary in summaries)
+    return int(fails)
 
 
 def main(argv: list[str]) -> int:
     """The command line; returns the exit code: 0, 1 for an error, 2 for usage, 130 for Ctrl-C."""
-    debug = "--debug" in argv
-    try:
-        config = Config.from_args(argv)
-        text_encoder = make_text_encoder(config)
-        if config.seed >= 0:
-            run_seed(config, text_encoder)
-        else:
-            terminal.print_seeds([run_seed(replace(config, seed=seed), text_encoder) for seed in range(5)])
-        return 0
-    except UserError as error:
-        if debug:
-            traceback.print_exc()
-        else:
-            print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("\ninterrupted: the same command continues the run", file=sys.stderr)
-        return 130
+    return exit_code(lambda: run_all(argv), "the same command continues the run", debug="--debug" in argv)
 
 
 if __name__ == "__main__":

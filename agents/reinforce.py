@@ -12,19 +12,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from agent import Agent, Metrics, asks_once
+from agent import Agent, Parts
 from clients.local import LocalClient, is_out_of_memory
-from config import Config
-from errors import LLMError, UsageError, UserError
-from memory.bank import Case
+from errors import LLMError, UserError
 from memory.encoders import seeded
+from step import Metrics, Step
+
+if TYPE_CHECKING:
+    from runs.checkpoint import Checkpoint
 
 RANK, ALPHA, TARGETS = 8, 16, ("q_proj", "v_proj")
 MAX_NORM = 1.0
@@ -144,37 +145,36 @@ def add_lora(client: LocalClient, seed: int, checkpointing: bool) -> Any:
 class ReinforceAgent(Agent):
     """Shows nothing and retains nothing; what it learns is in the LLM's LoRA weights."""
 
-    def __init__(self, *args: Any, config: Config) -> None:
-        super().__init__(*args)
-        if not asks_once(self.env):
-            raise UsageError(f"--agent reinforce learns from single answers: the task {self.env.name} has a dialogue")
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        config = parts.config
+        self._client: LocalClient = parts.llm.client
         self.trainer = ReinforceTrainer(
-            self.llm.client,
+            self._client,
             config.learning_rate,
             config.weight_decay,
             config.batch_size,
             config.kl_coef,
             config.seed,
         )
-        self._answer: list[int] = []  # the tokens of the current step's answer
-        self._metrics: Metrics = {}
 
-    def generate(self, query: str, cases: list[Case]) -> str:
-        reply = self.llm.chat(self._messages(query))
-        self._answer = reply.tokens
-        return reply.text
+    def generate(self, step: Step) -> None:
+        session = self.llm.session(step.number)
+        try:
+            reply = session.chat(self._messages(step))
+        finally:
+            step.charge(session)
+        step.output, step.tokens = reply.text, reply.tokens
 
-    def _messages(self, query: str) -> list[dict[str, Any]]:
-        return [{"role": "user", "content": self.rules.render(self.env, query, [])}]
+    def _messages(self, step: Step) -> list[dict[str, Any]]:
+        return [{"role": "user", "content": self.render(self.env, step.task, [])}]
 
-    def replay(self, record: dict[str, Any]) -> tuple[Any, int]:
-        self._answer = record["output_tokens"]
-        return super().replay(record)
-
-    def update(self, query: str, cases: list[Case], reward: int) -> None:
+    def update(self, step: Step) -> None:
         """Learn from the reward. Raises LLMError where the memory does not suffice for it."""
         try:
-            self._metrics = self.trainer.learn(self.llm.client.encode(self._messages(query)), self._answer, reward)
+            with step.measure("agent"):
+                prompt = self._client.encode(self._messages(step))
+                step.metrics |= self.trainer.learn(prompt, step.tokens or [], step.reward or 0)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -182,18 +182,10 @@ class ReinforceAgent(Agent):
                 "out of memory while training on an answer: a smaller model or --max_new_tokens needs less"
             ) from error
 
-    @property
-    def metrics(self) -> Metrics:
-        return self._metrics
+    def save(self, checkpoint: Checkpoint) -> None:
+        super().save(checkpoint)
+        checkpoint.put("reinforce", self.trainer.state_dict())
 
-    @property
-    def memo(self) -> dict[str, Any]:
-        return {"output_tokens": self._answer}
-
-    def save(self, folder: Path) -> None:
-        super().save(folder)
-        torch.save(self.trainer.state_dict(), folder / "reinforce.pt")
-
-    def load(self, folder: Path) -> None:
-        super().load(folder)
-        self.trainer.load_state_dict(torch.load(folder / "reinforce.pt", map_location="cpu", weights_only=True))
+    def load(self, checkpoint: Checkpoint) -> None:
+        super().load(checkpoint)
+        self.trainer.load_state_dict(checkpoint.get("reinforce"))

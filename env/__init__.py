@@ -5,16 +5,25 @@ Add yours with one line in ENV_DICT: its name -> its class, or a "module:Class" 
 
 from __future__ import annotations
 
+import hashlib
 import importlib
-from typing import TYPE_CHECKING
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from errors import DataError, unknown_choice
 
 from .base import Env
+from .labels import LabelSet
 
 if TYPE_CHECKING:
     from config import Config
+    from llm import LLM
 
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATES = ("ZERO_SHOT_PROMPT", "CASE_PROMPT", "CBR_PROMPT")
 ENV_DICT: dict[str, type[Env] | str] = {
     "ddxplus": "env.ddxplus:DDXPlus",
     "mimic-iv-mr": "env.mimic_iv_mr:MimicMedication",
@@ -56,6 +65,7 @@ def make_env(
     shuffle_seed: int | None = None,
     limit: int | None = None,
     config: Config | None = None,
+    make_llm: Callable[[Config], LLM] | None = None,
 ) -> Env:
     """Construct the task `name` and load its rows.
 
@@ -63,7 +73,7 @@ def make_env(
         data: auto, official, sample, or a path to a folder or a .jsonl file.
         shuffle_seed: order of the stream; None keeps the file's order.
         limit: keep the first N rows of the stream.
-        config: the command line, for tasks with options of their own.
+        config, make_llm: the command line, and what makes an LLM of one, for tasks with options of their own.
     Raises:
         UsageError: no such task. DataError: its rows are missing or malformed.
     """
@@ -71,10 +81,54 @@ def make_env(
     env.name = env.name or name
     env.data = data
     if config is not None:
-        env.prepare(config)
+        env.prepare(config, make_llm or _no_llm)
     if not env.dataset:
         env.init_env()
     if not len(env):
         raise DataError(f"the task {name} has no rows: its init_env() has to put them into self.dataset")
+    if env.data_file is None:
+        env.rows_sha256 = _sha256(json.dumps(env.dataset, ensure_ascii=False, default=str))
     env.arrange(shuffle_seed, limit)
     return env
+
+
+def _no_llm(config: Config) -> LLM:
+    raise DataError("this task asks an LLM of its own, and there is none here")
+
+
+def describe_data(env: Env) -> dict[str, Any]:
+    """Where the task's rows come from: path, origin, sha256 (before they were put in order), rows in the stream."""
+    data_file = env.data_file
+    if data_file is None:  # a task that loads its rows itself
+        return {"path": None, "origin": "user", "sha256": env.rows_sha256, "rows": len(env)}
+    return {"path": str(data_file.path), "origin": data_file.origin, "sha256": data_file.sha256, "rows": len(env)}
+
+
+def templates_of(env: Env) -> dict[str, str]:
+    """The task's prompt templates by name, those that it has."""
+    found = {name: getattr(env, name, None) or getattr(env, name.lower(), None) for name in TEMPLATES}
+    return {name: template for name, template in found.items() if isinstance(template, str)}
+
+
+def task_code(env: Env) -> dict[str, str]:
+    """Hashes of what makes the task what it is: the modules of its class, its prompt templates, its labels.
+
+    A run that was begun with other ones is another run. What all tasks share (env/base.py) does not count.
+    """
+    hashes = {}
+    for part in type(env).__mro__:
+        module = sys.modules.get(part.__module__)
+        if not issubclass(part, Env) or part.__module__ == Env.__module__ or getattr(module, "__file__", None) is None:
+            continue
+        path = Path(str(module.__file__)).resolve()
+        name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+        hashes[name] = _sha256(path.read_text(encoding="utf-8"))[:16]
+    hashes["prompts"] = _sha256(json.dumps(templates_of(env), sort_keys=True))[:16]
+    labels = getattr(env, "labels", None)
+    if isinstance(labels, LabelSet):
+        hashes["labels"] = _sha256(json.dumps(labels.names))[:16]
+    return hashes
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()

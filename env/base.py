@@ -24,6 +24,7 @@ from .prompts.layout import ALL_RIGHT, WITH_FEEDBACK
 
 if TYPE_CHECKING:
     from config import Config
+    from llm import LLM
 
 Case = dict[str, Any]  # at least "task" and "answer"; "id" and "reward" where it comes from a case bank
 Ask = Callable[..., str]  # ask(prompt or list of chat messages) -> the LLM's text
@@ -36,6 +37,10 @@ class Env:
         index: the cursor, from 0; the base class moves it.
         dataset: the rows, dicts with at least `task` and usually `label`.
         turns: what a multi-turn task did in the current step, a list of dicts; None for single-turn tasks.
+        step_metrics: numbers about the current step that a task may set while it scores an answer (a graded score,
+            say); they stand in the step's record beside the reward, which is one bit.
+        rows_sha256: of the rows before they were put in order, for a task that loads its rows itself.
+        packages: the packages that decide what the task says and scores; a run records their versions.
     """
 
     name: str = ""
@@ -45,11 +50,14 @@ class Env:
     prompts: ModuleType | None = None  # our own tasks name their prompts module; a recipe task sets attributes itself
     data: str = "auto"
     data_file: DataFile | None = None
+    rows_sha256: str = ""
+    packages: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.index = 0
         self.dataset: list[dict[str, Any]] = []
         self.turns: list[dict[str, Any]] | None = None
+        self.step_metrics: dict[str, float] = {}
         if self.prompts is not None:
             self.ZERO_SHOT_PROMPT: str = self.prompts.ZERO_SHOT_PROMPT
             self.CASE_PROMPT: str = self.prompts.CASE_PROMPT
@@ -57,8 +65,11 @@ class Env:
 
     # -- what the run gives and takes (nothing, for most tasks) -------------------------------------------------------
 
-    def prepare(self, config: Config) -> None:
-        """Take what the task needs of the command line; called once, before the rows are loaded."""
+    def prepare(self, config: Config, make_llm: Callable[[Config], LLM]) -> None:
+        """Take what the task needs of the command line; called once, before the rows are loaded.
+
+        `make_llm` makes the LLM of a config, for a task that asks one of its own (a judge).
+        """
 
     def details(self) -> dict[str, Any]:
         """What config.yaml should say of how this task is run, as plain values (the judge, the sandbox)."""
@@ -87,11 +98,14 @@ class Env:
         return None
 
     def arrange(self, shuffle_seed: int | None = None, limit: int | None = None) -> None:
-        """Put the stream in the order of `shuffle_seed` (None: the file's order), then keep its first `limit` rows."""
+        """Put the stream in the order of `shuffle_seed` (None: the file's order), then keep its first `limit` rows.
+
+        The list that the task has made stays as it is: it may belong to its module.
+        """
+        rows = list(self.dataset)
         if shuffle_seed is not None:
-            random.Random(shuffle_seed).shuffle(self.dataset)
-        if limit is not None:
-            del self.dataset[limit:]
+            random.Random(shuffle_seed).shuffle(rows)
+        self.dataset = rows[:limit]
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -120,9 +134,12 @@ class Env:
         return ask(prompt)
 
     def evaluate(self, generated_text: str) -> tuple[Any, int]:
-        """Parse and score what the LLM wrote: (answer or None, reward 0 or 1). Never raises on any text."""
+        """Parse and score what the LLM wrote: (answer or None, reward 0 or 1). Never raises on any text.
+
+        The loop refuses any other reward. A score between the two goes into `self.step_metrics`.
+        """
         answer = self.extraction(generated_text)
-        return answer, 0 if answer is None else int(self.reward_function(answer))
+        return answer, 0 if answer is None else self.reward_function(answer)
 
     def extraction(self, text: str) -> Any | None:
         """The answer in `text`, or None where there is none in the required format."""

@@ -7,6 +7,7 @@ read them with, and nothing else of the machine. What is retained is the script 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from .tools.sandbox import Outcome, Sandbox
 
 if TYPE_CHECKING:
     from config import Config
+    from llm import LLM
 
 TRIES = 5
 TOOLS = Path(__file__).resolve().parent / "tools"
@@ -40,7 +42,7 @@ class EHR(Env):
         self.allow_unsandboxed = False
         self._latest: tuple[str, Outcome] | None = None  # the script that ran last and what it came to
 
-    def prepare(self, config: Config) -> None:
+    def prepare(self, config: Config, make_llm: Callable[[Config], LLM]) -> None:
         self.allow_unsandboxed = config.allow_unsandboxed
 
     def details(self) -> dict[str, Any]:

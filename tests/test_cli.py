@@ -14,11 +14,12 @@ import pytest
 from conftest import ROOT, run_cli
 
 import main
-from config import AGENT_OPTIONS, DEVICES, POLICY_OPTIONS, SERVING_OPTIONS, TRACKERS, Config, flag
+from config import DEVICES, TRACKERS, Config, flag
 from env import ENV_DICT, make_env
 from errors import UsageError, UserError
 from helpers.fake_server import serving
 from helpers.runs import lfd_stream, run_folder, steps
+from registry import AGENTS, CLIENTS, POLICIES
 
 HEAVY = ("torch", "transformers", "sentence_transformers", "sklearn", "scipy", "pandas")
 
@@ -72,6 +73,8 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "device": ("cpu", "cpu"),
     "track": ("tensorboard", "tensorboard"),
     "debug": ("", True),
+    "log_requests": ("", True),
+    "on_refused": ("skip", "skip"),
 }
 
 
@@ -171,7 +174,7 @@ def test_run_name_is_readable_and_fits_a_file_system() -> None:
     assert Config(**local, model_path="org/m").run_name() == "ddxplus/reinforce/m/seed0"
     assert Config(**local, learning_rate=2e-5).run_name() == "ddxplus/reinforce,learning_rate=2e-05/m/seed0"
     assert Config(**local, generate_batch=2).run_name() == "ddxplus/reinforce/m/seed0"
-    assert Config(**local | {"agent": "zero-shot"}, generate_batch=2).run_name().endswith("m,generate_batch=2/seed0")
+    assert Config(**local | {"agent": "zero-shot"}, generate_batch=2).run_name().endswith("/m/seed0")
     encoders = {"embedding_model_path": "org/gte-modernbert-base", "reranker_model_path": "/models/gte-reranker/"}
     named = "cbr-NeuralLinLogUCB,embedding_model_path=gte-modernbert-base,reranker_model_path=gte-reranker"
     assert Config(**encoders).run_name() == f"ddxplus/{named}/embedded-reader/seed0"
@@ -301,18 +304,19 @@ def test_every_choice_is_tried_somewhere() -> None:
     """The tests that construct each choice; a new choice must be added here with its test."""
     tried = {
         "env": {name for name in ENV_DICT if begins(name)},  # here
-        "agent": set(AGENT_OPTIONS),  # test_resume: combinations, and test_reinforce
-        "bandit": set(POLICY_OPTIONS),  # test_resume: combinations
+        "agent": set(AGENTS),  # test_resume: combinations, and test_reinforce
+        "bandit": set(POLICIES),  # test_resume: combinations
         "discover_strategy": {"random", "ucb", "explore", "exploit"},  # test_resume: combinations
         "serving_mode": {"embedded", "openai", "vllm", "hf"},  # test_resume, test_outage and test_local_llm
         "retrieval_method": {"bm25", "dense"},  # test_retrieval
         "judge_serving_mode": {"openai", "vllm"},  # test_twowiki
         "device": {"auto", "cpu", "cuda", "mps"},  # test_device
+        "on_refused": {"stop", "skip"},  # test_refused
         "track": {"none", "tensorboard", "wandb"},  # test_tensorboard, test_wandb
     }
     choices = {name: spec.metadata.get("choices") for name, spec in fields().items()}
     assert tried == {name: set(names) for name, names in choices.items() if names}
-    assert set(SERVING_OPTIONS) == tried["serving_mode"] and set(DEVICES) == tried["device"]
+    assert set(CLIENTS) == tried["serving_mode"] and set(DEVICES) == tried["device"]
     assert set(TRACKERS) == tried["track"]
 
 

@@ -15,6 +15,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from bandit import NeuralLinLogUCB
+from helpers.planted import cases
 from helpers.tiny_models import random_text, save_model
 from memory.pair_encoders import CrossEncoder
 
@@ -115,14 +116,14 @@ def test_the_naive_reference_chooses_the_same_arms(k: int, seed: int, tmp_path: 
             scores = naive.scores(query, recalled)
             ranks = sorted(range(len(recalled)), key=lambda i: (-scores[i], i))[:k]
             gaps.append(rank_gap(scores, k))
-            result = policy.score(query, recalled)
+            result = policy.score(query, cases(recalled))
             assert result.total.tolist() == pytest.approx(scores, abs=1e-4)
             assert result.top(k) == ranks
             chosen = [recalled[i] for i in ranks]
             chosen_ranks += ranks
         reward = max((planted_reward(query, task) for task in chosen), default=1)
         if chosen:
-            policy.update(query, chosen, reward)
+            policy.update(query, cases(chosen), reward)
             naive.update(query, chosen, reward)
         rewards.append(reward)
         if query not in bank:

@@ -29,7 +29,7 @@ from env import make_env  # noqa: E402
 from errors import UsageError, UserError  # noqa: E402
 from llm import make_llm  # noqa: E402
 from runs.folder import RunLog  # noqa: E402
-from runs.track import NoTracker  # noqa: E402
+from runs.track import Tracker  # noqa: E402
 
 PROMPT, ANSWER = [1, 40, 50, 60, 7], [70, 80, 90, 2]
 BETA, BATCH = 0.1, 3
@@ -171,8 +171,8 @@ def play(config: Config, folder: Path) -> tuple[ReinforceAgent, RunLog]:
     llm = make_llm(config, lambda: None)
     agent = make_agent(config, env, llm, lambda: None)
     log = RunLog(folder, config.identity(), overwrite=False, checkpoint_seconds=60)
-    log.begin({})
-    main.run(env, agent, llm, log, NoTracker())
+    log.begin({}, {})
+    main.run(env, agent, log, Tracker(config))
     log.close()
     return agent, log
 

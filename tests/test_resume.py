@@ -19,15 +19,19 @@ import torch
 from conftest import ROOT, run_cli
 
 import main
-from agent import AGENT_DICT, make_agent
-from config import AGENT_OPTIONS, POLICY_OPTIONS, Config
+from agent import make_agent
+from clients.scripted import ScriptedClient
+from config import Config
 from env import make_env
 from helpers.fake_server import choose_option, serving
 from helpers.runs import argv, lfd_stream, run_folder, steps
-from llm import LLM, ScriptedClient
+from llm import LLM
 from memory import encoders
+from registry import AGENTS, POLICIES
+from runs.checkpoint import Checkpoint
 from runs.folder import RunLog
-from runs.track import NoTracker
+from runs.track import Tracker
+from step import Step
 
 SIZE = 18
 STRATEGIES = ("random", "ucb", "explore", "exploit")
@@ -58,23 +62,27 @@ class MortalLog(RunLog):
         super().__init__(folder, identity, overwrite=False, checkpoint_seconds=0)
         self._death = death
 
-    def append(self, record: dict[str, Any]) -> None:
-        self._die("before append", record["step"])
-        if self._death == ("half a line", record["step"]):
-            line = json.dumps(record).encode()
+    def append(self, step: Step) -> dict[str, Any] | None:
+        if step.replayed:
+            return super().append(step)
+        self._die("before append", step.number)
+        if self._death == ("half a line", step.number):
+            self._write_config()
+            line = json.dumps(step.to_record(None, 0)).encode()
             with (self.folder / "steps.jsonl").open("ab") as file:
                 file.write(line[: len(line) // 2])
             raise Killed
-        super().append(record)
-        self._die("after append", record["step"])
+        record = super().append(step)
+        self._die("after append", step.number)
+        return record
 
     def checkpoint(self, step: int, save: Any) -> None:
         if step not in CHECKPOINTS:
             return
 
-        def save_and_die(folder: Path) -> None:
-            save(folder)
-            max(folder.iterdir(), key=lambda path: path.stat().st_size).write_bytes(b"half")
+        def save_and_die(checkpoint: Checkpoint) -> None:
+            save(checkpoint)
+            max(checkpoint.folder.iterdir(), key=lambda path: path.stat().st_size).write_bytes(b"half")
             raise Killed
 
         renames = []
@@ -112,8 +120,8 @@ def live(config: Config, folder: Path, model: Path, death: tuple[str, int] | Non
     log = MortalLog(folder, config.identity(), death)
     try:
         agent = make_agent(config, env, llm, lambda: encoders.TextEncoder(str(model), torch.device("cpu")))
-        log.begin({})
-        main.run(env, agent, llm, log, NoTracker())
+        log.begin({}, {})
+        main.run(env, agent, log, Tracker(config))
         log.finish({"bank_size": len(agent.retrieval.bank)})
     except Killed:
         pass
@@ -141,10 +149,10 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def combinations() -> list[dict[str, str]]:
     """Every agent with every policy that it can have, and every strategy of asking."""
     made: list[dict[str, str]] = []
-    for agent, options in AGENT_OPTIONS.items():
+    for agent, row in AGENTS.items():
         if agent == "reinforce":  # test_reinforce.py kills it: it needs a local model
             continue
-        for bandit in POLICY_OPTIONS if "bandit" in options else ("Random",):
+        for bandit in POLICIES if row.retrieve == "ranked" else ("Random",):
             for strategy in STRATEGIES if agent == "cbrdiscover" and bandit == "LinLogUCB" else STRATEGIES[:1]:
                 made.append({"agent": agent, "bandit": bandit, "discover_strategy": strategy})
     return made
@@ -180,8 +188,8 @@ def test_killed_and_continued_is_the_same_run(choice: dict[str, str], tmp_path: 
 
 
 def test_every_agent_and_policy_is_among_the_combinations() -> None:
-    assert {choice["agent"] for choice in combinations()} | {"reinforce"} == set(AGENT_OPTIONS) == set(AGENT_DICT)
-    assert {choice["bandit"] for choice in combinations()} == set(POLICY_OPTIONS)
+    assert {choice["agent"] for choice in combinations()} | {"reinforce"} == set(AGENTS)
+    assert {choice["bandit"] for choice in combinations()} == set(POLICIES)
 
 
 def kill_after(lines: int, arguments: list[str], signal_number: int, delay: float = 0.0) -> subprocess.CompletedProcess:

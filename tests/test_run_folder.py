@@ -140,7 +140,7 @@ class TestFolder:
         assert recorded["options"]["limit"] == 5 and recorded["options"]["exploration"] == 0.1
         assert recorded["data"]["rows"] == 5 and recorded["data"]["origin"] == "user"
         assert len(recorded["data"]["sha256"]) == 64
-        assert {"torch", "numpy", "openai"} <= set(recorded["versions"])
+        assert {"torch", "numpy", "openai"} <= set(recorded["starts"][0]["versions"])
 
 
 def test_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

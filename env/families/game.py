@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from ..base import Ask, Env
 
 if TYPE_CHECKING:
     from config import Config
+    from llm import LLM
 
 Row = dict[str, Any]
 MAX_ACTION = 300  # characters; no action of these games is longer
@@ -76,7 +78,7 @@ class GameEnv(Env):
     def make_game(self) -> Game:
         raise NotImplementedError
 
-    def prepare(self, config: Config) -> None:
+    def prepare(self, config: Config, make_llm: Callable[[Config], LLM]) -> None:
         self.game.prepare(config)
 
     def details(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 import env as envs
 from env.base import Env
 from runs.folder import RunLog
+from step import Step
 
 
 class Letters(Env):
@@ -50,11 +51,12 @@ def interrupting(before: int | None, after: int | None = None) -> type[RunLog]:
     """A run log at whose step `before` (not yet logged) or `after` (just logged) Ctrl-C comes."""
 
     class Interrupted(RunLog):
-        def append(self, record: dict[str, Any]) -> None:
-            if record["step"] == before:
+        def append(self, step: Step) -> dict[str, Any] | None:
+            if step.number == before and not step.replayed:
                 raise KeyboardInterrupt
-            super().append(record)
-            if record["step"] == after:
+            record = super().append(step)
+            if step.number == after and not step.replayed:
                 raise KeyboardInterrupt
+            return record
 
     return Interrupted

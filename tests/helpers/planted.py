@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bandit import Pair
+from step import Case
 
 DIM = 6
 
@@ -25,7 +26,7 @@ class PlantedEncoder:
         self.dim = DIM
         self.device = torch.device("cpu")
         self.trained: list[tuple[str, list[tuple[list[Pair], list[float]]]]] = []
-        self._version = 0
+        self.version = 0
         self._head = torch.linspace(-0.5, 0.5, DIM, requires_grad=True)
         self._optimizer = torch.optim.AdamW([self._head], lr=learning_rate)
 
@@ -34,7 +35,7 @@ class PlantedEncoder:
 
     def stretch(self) -> Tensor:
         """The factor of each dimension, [d], which every training step changes."""
-        return 1.0 + 0.1 * self._version / torch.arange(1, DIM + 1)
+        return 1.0 + 0.1 * self.version / torch.arange(1, DIM + 1)
 
     def head_weight(self) -> Tensor:
         return self._head.detach().clone()
@@ -48,18 +49,23 @@ class PlantedEncoder:
         self._optimizer.zero_grad()
         value.backward()
         self._optimizer.step()
-        self._version += 1
+        self.version += 1
         return value.item()
 
     def state_dict(self) -> dict[str, Any]:
         optimizer = copy.deepcopy(self._optimizer.state_dict())
-        return {"version": self._version, "head": self.head_weight(), "optimizer": optimizer}
+        return {"version": self.version, "head": self.head_weight(), "optimizer": optimizer}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._version = state["version"]
+        self.version = state["version"]
         with torch.no_grad():
             self._head.copy_(state["head"])
         self._optimizer.load_state_dict(state["optimizer"])
+
+
+def cases(tasks: list[str]) -> list[Case]:
+    """A case for each task."""
+    return [Case(task) for task in tasks]
 
 
 def planted_phi(pair: Pair) -> np.ndarray:

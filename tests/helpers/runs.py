@@ -9,7 +9,7 @@ from typing import Any
 from env.labels import load_labels
 from helpers.fake_server import FakeServer
 
-TIMES = ("llm_seconds", "agent_seconds")
+TIMES = ("llm_seconds", "env_seconds", "agent_seconds")
 
 
 def lfd_stream(folder: Path, size: int) -> Path:

@@ -1,0 +1,157 @@
+"""What can be chosen by name, one row each: strings alone, so that `--help` and a check of names import no model code.
+
+A row says where its class is, which options can change what it does, which defaults of theirs are its own, and a line
+of help. To add one, write the class and its row.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from errors import UserError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One choice.
+
+    Attributes:
+        where: "module:Class", imported when it is used.
+        options: the Config fields that can change its results, beside those that every run has.
+        defaults: what it takes for those that the command line leaves open (None).
+        help: what it is, in a line.
+        requirements: the file that names the packages it needs.
+        reads: further Config fields that it reads and that change no step (where a server is, say).
+    """
+
+    where: str
+    options: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    help: str = ""
+    requirements: str = "requirements.txt"
+    reads: tuple[str, ...] = ()
+
+    def load(self) -> Any:
+        """The class itself. Raises UserError where a package that it needs is not installed."""
+        module, _, name = self.where.partition(":")
+        try:
+            return getattr(importlib.import_module(module), name)
+        except ModuleNotFoundError as error:
+            if error.name is None or module == error.name or module.startswith(f"{error.name}."):
+                raise  # a row that points nowhere
+            missing = error.name.partition(".")[0]
+            raise UserError(f"the package {missing} is missing: `pip install -r {self.requirements}`") from error
+
+
+@dataclass(frozen=True)
+class AgentRow(Row):
+    """An agent: four rules by name (agent.py has them), and a class of its own only where it is more than rules.
+
+    Attributes:
+        retrieve: which cases to show, a row of RETRIEVALS.
+        render: how a prompt shows them.
+        answer: how the task is carried out with that prompt.
+        retain: what becomes a case.
+        needs: "one text" where it can only play tasks whose answer is one text, "one question" where also no
+            dialogue may lead to it; "" for any task.
+        perfect: whether a success rate below 1 is a fault, of the task.
+    """
+
+    where: str = "agent:Agent"
+    retrieve: str = "nothing"
+    render: str = "cases"
+    answer: str = "once"
+    retain: str = "nothing"
+    needs: str = ""
+    perfect: bool = False
+
+
+RETRIEVALS: dict[str, Row] = {
+    "nothing": Row("agent:NoRetrieval"),
+    "latest": Row("agent:Latest", options=("comk",)),
+    "ranked": Row(
+        "agent:Ranked", options=("bandit", "comk", "recall_size", "embedding_model_path", "reranker_model_path")
+    ),
+}
+
+AGENTS: dict[str, AgentRow] = {
+    "zero-shot": AgentRow(help="shows no cases"),
+    "icrl": AgentRow(
+        help="shows the latest k interactions, each with its feedback",
+        retrieve="latest",
+        render="feedback",
+        retain="everything",
+    ),
+    "icrl-plus": AgentRow(help="shows the latest k successes", retrieve="latest", retain="successes"),
+    "cbr": AgentRow(
+        help="a policy chooses k of its own successes; with NeuralLinLogUCB this is CASCADE",
+        retrieve="ranked",
+        retain="successes",
+    ),
+    "cbrgt": AgentRow(help="as cbr, and retains every ground truth", retrieve="ranked", retain="ground_truth"),
+    "cbrdiscover": AgentRow(
+        "agents.discovery:DiscoverAgent",
+        help="as cbr, and asks for the ground truth of a share of the steps",
+        options=("discover_strategy", "budget_ratio", "queue_size", "skip_steps"),
+        retrieve="ranked",
+        retain="successes",
+        needs="one text",
+    ),
+    "reinforce": AgentRow(
+        "agents.reinforce:ReinforceAgent",
+        help="shows no cases and trains LoRA weights of a local LLM",
+        options=("batch_size", "learning_rate", "weight_decay", "kl_coef"),
+        defaults={"learning_rate": 1e-4},
+        requirements="requirements-local.txt",
+        needs="one question",
+    ),
+    "ground-truth": AgentRow(
+        help="answers with the label, to check a task: it must score 1", answer="truth", needs="one text", perfect=True
+    ),
+}
+
+_RIDGE = ("regularization", "exploration")
+_TRAINED = (*_RIDGE, "batch_size", "learning_rate", "weight_decay")
+_STEP_SIZE = {"learning_rate": 2e-5}
+
+# A policy's constructor takes `encoder` where it needs features, and any fields of Config by name.
+POLICIES: dict[str, Row] = {
+    "NeuralLinLogUCB": Row("bandit:NeuralLinLogUCB", _TRAINED, _STEP_SIZE, "the paper's: trained features, logistic"),
+    "LinLogUCB": Row("bandit:LinLogUCB", _RIDGE, help="logistic regression on frozen features"),
+    "NeuralLinUCB": Row("bandit:NeuralLinUCB", _TRAINED, _STEP_SIZE, "trained features, linear reward"),
+    "NeuralLogUCB": Row("bandit:NeuralLogUCB", _RIDGE, help="a small network on frozen features"),
+    "Pretrained": Row("bandit:Pretrained", help="the pretrained ranker as it came (NP-CBR)"),
+    "Random": Row("bandit:Random", help="any recalled case"),
+}
+
+_SAMPLING = ("max_new_tokens", "temperature", "top_p")
+_QWEN3 = {"temperature": 0.1, "top_p": 0.8}  # the paper's; clients/sampling.py has what no option sets
+_ASKED = ("timeout", "max_retries", "cache", "log_requests")
+
+CLIENTS: dict[str, Row] = {
+    "embedded": Row(
+        "clients.embedded:EmbeddedReader",
+        help="a small reader in this process, which is no LLM",
+        reads=("cache", "log_requests"),
+    ),
+    "openai": Row(
+        "clients.server:OpenAI",
+        _SAMPLING,
+        {"temperature": 0.05, "top_p": 0.8},
+        "an API of the OpenAI protocol (OPENAI_API_KEY, OPENAI_BASE_URL)",
+        reads=_ASKED,
+    ),
+    "vllm": Row(
+        "clients.server:VLLM", _SAMPLING, _QWEN3, "a vLLM server (--server, --port)", reads=("server", "port", *_ASKED)
+    ),
+    "hf": Row(
+        "clients.local:LocalClient",
+        (*_SAMPLING, "model_path"),
+        _QWEN3,
+        "transformers, in this process",
+        reads=("generate_batch", "cache", "log_requests"),
+    ),
+}

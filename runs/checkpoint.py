@@ -1,0 +1,216 @@
+"""Checkpoints that cost what is new.
+
+A checkpoint is a folder of parts. A part is a dict of what its owner has to remember; entries that only grow (cases,
+history) go to files of their own, to which a later checkpoint appends, and a part with a version (a model's weights) is
+written again only when that changes. What is unchanged is the same file in the next checkpoint, by a hard link.
+
+`manifest.json` is written last. It says of every file how long it is and what its hash is, so a file that was cut,
+emptied, exchanged or half-written is noticed before anything of it is used: `Checkpoint.open` then finds no checkpoint
+there, which costs a longer replay and never an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+class Checkpoint:
+    """One checkpoint; made by `begin` or `open`.
+
+    Attributes:
+        folder: where it lies.
+        step: the steps that its state has seen.
+    """
+
+    def __init__(self, folder: Path, step: int, before: Checkpoint | None = None) -> None:
+        self.folder = folder
+        self.step = step
+        self._before = before
+        self._parts: dict[str, Any] = {}
+        self._hashes: dict[str, Any] = {}  # of each growing file, to go on with
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def begin(cls, folder: Path, step: int, before: Checkpoint | None) -> Checkpoint:
+        """A new one in the empty `folder`, which takes from the one `before` what has not changed since."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        return cls(folder, step, before)
+
+    def put(self, name: str, state: dict[str, Any], grows: Collection[str] = (), version: int | None = None) -> None:
+        """Save a part.
+
+        Args:
+            grows: the entries of `state`, lists of plain values or arrays [n, ...], that only ever get longer.
+            version: where it equals the last checkpoint's, the other entries are the same and are not written again;
+                where it differs, what grows has begun anew. None: write the other entries each time.
+        """
+        before = self._before._parts.get(name) if self._before else None
+        if before is not None and before["version"] != version:
+            before = None
+        part: dict[str, Any] = {"version": version, "grows": {}, "rest": None}
+        for key in grows:
+            part["grows"][key] = self._grow(f"{name}-{key}", state[key], before["grows"].get(key) if before else None)
+        rest = {key: value for key, value in state.items() if key not in grows}
+        if before is not None and before["rest"] and version is not None:
+            self._link(before["rest"]["file"])
+            part["rest"] = before["rest"]
+        elif rest:
+            part["rest"] = self._write(name, rest)
+        self._parts[name] = part
+
+    def finish(self) -> None:
+        """Write the manifest, after everything that it speaks of is on the disk."""
+        for path in self.folder.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        manifest = {"format": FORMAT, "step": self.step, "parts": self._parts}
+        with (self.folder / MANIFEST).open("x", encoding="utf-8") as file:
+            json.dump(manifest, file)
+            file.flush()
+            os.fsync(file.fileno())
+        self._before = None
+
+    def _write(self, name: str, state: dict[str, Any]) -> dict[str, Any]:
+        if _has_tensors(state):
+            import torch
+
+            buffer = io.BytesIO()  # torch's own writing to a full disk ends in errors of its own kind
+            torch.save(state, buffer)
+            content, file = buffer.getvalue(), f"{name}.pt"
+        else:
+            content, file = json.dumps(state).encode(), f"{name}.json"
+        (self.folder / file).write_bytes(content)
+        return {"file": file, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+    def _grow(self, stem: str, value: Any, before: dict[str, Any] | None) -> dict[str, Any]:
+        """Append what `value` has beyond `before` to the file that holds it so far."""
+        listed = isinstance(value, list)
+        file = f"{stem}.jsonl" if listed else f"{stem}.bin"
+        entry = before or {"file": file, "count": 0, "bytes": 0, "kind": "list" if listed else _kind(value)}
+        new = value[entry["count"] :]
+        if listed:
+            content = "".join(json.dumps(item) + "\n" for item in new).encode()
+        else:
+            content = _as_array(new).tobytes()
+        digest = self._before._hashes[file].copy() if before and self._before else hashlib.sha256()
+        digest.update(content)
+        if before:
+            self._link(file)
+        with (self.folder / file).open("r+b" if before else "wb") as target:
+            target.truncate(entry["bytes"])  # an append that was cut off may have left more
+            target.seek(entry["bytes"])
+            target.write(content)
+        self._hashes[file] = digest
+        shape = None if listed else list(value.shape[1:])
+        return entry | {
+            "count": len(value),
+            "shape": shape,
+            "bytes": entry["bytes"] + len(content),
+            "sha256": digest.hexdigest(),
+        }
+
+    def _link(self, file: str) -> None:
+        assert self._before is not None
+        source, target = self._before.folder / file, self.folder / file
+        try:
+            os.link(source, target)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(source, target)
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, folder: Path) -> Checkpoint | None:
+        """The checkpoint in `folder`, every file of it checked; None where there is none, or a damaged one."""
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            if manifest["format"] != FORMAT:
+                return None
+            checkpoint = cls(folder, int(manifest["step"]))
+            checkpoint._parts = manifest["parts"]
+            for part in checkpoint._parts.values():
+                for entry in [*part["grows"].values(), *filter(None, [part["rest"]])]:
+                    checkpoint._hashes[entry["file"]] = _checked(folder, entry)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+        return checkpoint
+
+    def get(self, name: str) -> dict[str, Any]:
+        """The part `name` as it was put; empty where there is none."""
+        part = self._parts.get(name)
+        if part is None:
+            return {}
+        state: dict[str, Any] = {}
+        if part["rest"]:
+            state = self._read(part["rest"]["file"])
+        return state | {key: self._read_grown(entry) for key, entry in part["grows"].items()}
+
+    def _read(self, file: str) -> dict[str, Any]:
+        path = self.folder / file
+        if path.suffix == ".json":
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        import torch
+
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+
+    def _read_grown(self, entry: dict[str, Any]) -> Any:
+        with (self.folder / entry["file"]).open("rb") as file:
+            content = file.read(entry["bytes"])
+        if entry["kind"] == "list":
+            return [json.loads(line) for line in content.splitlines()]
+        library, _, dtype = entry["kind"].partition(":")
+        array = np.frombuffer(bytearray(content), dtype).reshape(entry["count"], *entry["shape"])
+        if library == "torch":
+            import torch
+
+            return torch.from_numpy(array)
+        return array
+
+
+def _checked(folder: Path, entry: dict[str, Any]) -> Any:
+    """The running hash of a file's first `bytes`. Raises ValueError where it is not what the manifest says."""
+    digest, left = hashlib.sha256(), entry["bytes"]
+    path = folder / entry["file"]
+    if path.parent != folder:
+        raise ValueError("a file elsewhere")
+    with path.open("rb") as file:
+        while left and (block := file.read(min(left, 2**20))):
+            digest.update(block)
+            left -= len(block)
+    if left or digest.hexdigest() != entry["sha256"]:
+        raise ValueError("damaged")
+    return digest
+
+
+def _has_tensors(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_tensors, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_has_tensors, value))
+    return "torch" in sys.modules and isinstance(value, sys.modules["torch"].Tensor)
+
+
+def _kind(value: Any) -> str:
+    return f"{'numpy' if isinstance(value, np.ndarray) else 'torch'}:{_as_array(value[:0]).dtype.str}"
+
+
+def _as_array(value: np.ndarray | torch.Tensor) -> np.ndarray:
+    return value if isinstance(value, np.ndarray) else value.detach().cpu().numpy()

@@ -1,0 +1,197 @@
+"""One query on its way through the loop, and one line of steps.jsonl.
+
+Everything that is known of a step in flight lies in its `Step`: agents, policies and clients keep nothing of it
+between two verbs. So several steps can be under way at once, feedback may come late, and a step that was logged before
+is a Step whose answer and reward are already filled in.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from errors import UserError
+
+if TYPE_CHECKING:
+    from llm import Session
+
+Metrics = dict[str, float]
+Record = dict[str, Any]  # a line of steps.jsonl
+NOT_REPEATABLE = (
+    "it saw another task or other cases (did the code, a package or the machine change?). "
+    "--overwrite starts the run over"
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something that was answered before: what a prompt shows, and what a policy chooses among.
+
+    Attributes:
+        task: the text that it is found by and shown with.
+        answer: as its task's `extraction` gives it, in plain JSON values.
+        reward: 1 or 0.
+        step: the step at which it was retained, from 1.
+    """
+
+    task: str
+    answer: Any = None
+    reward: int = 1
+    step: int = 0
+
+    def view(self) -> dict[str, Any]:
+        """The case as prompt functions take it: a dict of its own, so that what they do to it changes no bank."""
+        return {"id": self.step, "task": self.task, "answer": as_plain(self.answer), "reward": self.reward}
+
+
+@dataclass
+class Step:
+    """One query on its way.
+
+    Attributes:
+        number: from 1, its place in the stream.
+        task: what was observed.
+        cases, scores: what the prompt shows, and the policy's score of each (None where nothing was ranked).
+        arms: what the policy wants back with the reward, such as the features that it scored the shown cases by.
+        output, answer, reward: what the LLM wrote, what was read from it, and whether that was right.
+        turns: what a multi-turn task did.
+        skipped: why the step was left out; then `reward` is None and nobody learns from it.
+        tokens: the tokens of the answer, where an agent learns from them.
+        metrics: numbers of agent, policy and task about this step.
+        record: the line of steps.jsonl that this step was logged with before, else None.
+        exchanges: whole requests and replies, where they are kept (--log_requests).
+    """
+
+    number: int
+    task: str = ""
+    cases: list[Case] = field(default_factory=list)
+    scores: list[float | None] = field(default_factory=list)
+    arms: Any = None
+    output: str = ""
+    answer: Any = None
+    reward: int | None = None
+    turns: list[dict[str, Any]] | None = None
+    skipped: str | None = None
+    tokens: list[int] | None = None
+    metrics: Metrics = field(default_factory=dict)
+    record: Record | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached: bool = False
+    finish_reason: str | None = None
+    prompt_sha256: str | None = None
+    exchanges: list[dict[str, Any]] = field(default_factory=list)
+    llm_seconds: float = 0.0
+    env_seconds: float = 0.0
+    agent_seconds: float = 0.0
+
+    def show(self, cases: list[Case], scores: list[float] | None = None) -> None:
+        """Take these cases into the prompt."""
+        self.cases = cases
+        self.scores = list(scores) if scores is not None else [None] * len(cases)
+
+    @property
+    def replayed(self) -> bool:
+        """Whether the step was logged before: nobody is asked again, what was learned from it is learned anew."""
+        return self.record is not None
+
+    @contextmanager
+    def measure(self, whose: str) -> Iterator[None]:
+        """Charge the time of the block to `whose`: agent, env or llm; what the block charges to others is taken off."""
+        name = f"{whose}_seconds"
+        others = self._seconds() - getattr(self, name)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            elapsed = time.perf_counter() - start
+            charged = self._seconds() - getattr(self, name) - others
+            setattr(self, name, getattr(self, name) + max(0.0, elapsed - charged))
+
+    def charge(self, session: Session) -> None:
+        """Take over what a conversation with the LLM has cost and said of itself."""
+        spent = session.spent
+        self.prompt_tokens, self.completion_tokens = spent.prompt_tokens, spent.completion_tokens
+        self.llm_seconds = spent.seconds
+        self.cached = spent.cached
+        self.finish_reason = spent.finish_reason
+        self.prompt_sha256 = session.prompt_sha256
+        self.exchanges = session.exchanges
+
+    def _seconds(self) -> float:
+        return self.llm_seconds + self.env_seconds + self.agent_seconds
+
+    # -- steps.jsonl -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_record(cls, record: Record) -> Step:
+        """The step that was logged as `record`, answered and scored; what it showed is not filled in."""
+        return cls(
+            number=record["step"],
+            task=record["task"],
+            output=record["output"],
+            answer=record["answer"],
+            reward=record["reward"],
+            turns=record.get("turns"),
+            skipped=record.get("skipped"),
+            tokens=record.get("output_tokens"),
+            record=record,
+        )
+
+    def check_repeats(self, task: str) -> None:
+        """Refuse to go on from a log that this code, data or machine would not have written.
+
+        Raises UserError.
+        """
+        assert self.record is not None
+        shown = [case["id"] for case in self.record["cases"]]
+        if self.task != task or shown != [case.step for case in self.cases]:
+            raise UserError(f"step {self.number} of the log cannot be repeated: {NOT_REPEATABLE}")
+
+    def to_record(self, success_rate: float | None, regret: int) -> Record:
+        """The step's line of steps.jsonl; `success_rate` and `regret` are those of the stream up to here."""
+        record = {
+            "step": self.number,
+            "task": self.task,
+            "cases": [{"id": case.step, "score": score} for case, score in zip(self.cases, self.scores)],
+            "output": self.output,
+            "answer": self.answer,
+            "reward": self.reward,
+            "success_rate": success_rate,
+            "regret": regret,
+            "usage": {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens},
+            "llm_seconds": round(self.llm_seconds, 6),
+            "env_seconds": round(self.env_seconds, 6),
+            "agent_seconds": round(self.agent_seconds, 6),
+            "cached": self.cached,
+            "finish_reason": self.finish_reason,
+            "prompt_sha256": self.prompt_sha256,
+            "metrics": dict(self.metrics),
+        }
+        optional = {"turns": self.turns, "skipped": self.skipped, "output_tokens": self.tokens}
+        return record | {name: value for name, value in optional.items() if value is not None}
+
+
+def as_plain(value: Any) -> Any:
+    """`value` as JSON gives it back, so that an answer reads the same in this process and in one that continues it.
+
+    Tuples become lists, sets become lists in sorted order, numbers of NumPy become Python's. Raises UserError for
+    what JSON cannot hold.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=_plain)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"an answer must be made of texts, numbers, lists and dicts: {error}") from None
+    return json.loads(text.encode(errors="replace"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=lambda item: (type(item).__name__, item if isinstance(item, str) else repr(item)))
+    if hasattr(value, "tolist"):  # NumPy's numbers and arrays, and tensors
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is none of these")
