@@ -21,9 +21,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 MANIFEST = "manifest.json"
@@ -176,6 +175,8 @@ class Checkpoint:
             content = file.read(entry["bytes"])
         if entry["kind"] == "list":
             return [json.loads(line) for line in content.splitlines()]
+        import numpy as np
+
         library, _, dtype = entry["kind"].partition(":")
         array = np.frombuffer(bytearray(content), dtype).reshape(entry["count"], *entry["shape"])
         if library == "torch":
@@ -205,12 +206,16 @@ def _has_tensors(value: Any) -> bool:
         return any(map(_has_tensors, value.values()))
     if isinstance(value, list | tuple):
         return any(map(_has_tensors, value))
+    return _is_tensor(value)
+
+
+def _is_tensor(value: Any) -> bool:
     return "torch" in sys.modules and isinstance(value, sys.modules["torch"].Tensor)
 
 
 def _kind(value: Any) -> str:
-    return f"{'numpy' if isinstance(value, np.ndarray) else 'torch'}:{_as_array(value[:0]).dtype.str}"
+    return f"{'torch' if _is_tensor(value) else 'numpy'}:{_as_array(value[:0]).dtype.str}"
 
 
 def _as_array(value: np.ndarray | torch.Tensor) -> np.ndarray:
-    return value if isinstance(value, np.ndarray) else value.detach().cpu().numpy()
+    return value.detach().cpu().numpy() if _is_tensor(value) else value  # type: ignore[union-attr,return-value]

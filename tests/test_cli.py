@@ -134,7 +134,7 @@ def test_help_names_every_option_and_choice() -> None:
         assert f"--{name}" in text
         for choice in spec.metadata.get("choices", ()):
             assert choice in text
-    assert "(default: 2e-05)" in text
+    assert "(default: 2e-05, reinforce: 0.0001)" in text
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
