@@ -16,7 +16,7 @@ import yaml
 from env import find_env, make_env
 from env.data import DATA_ROOT
 from errors import DataError
-from scripts.make_samples import GENERATORS, make_sample
+from scripts.make_samples import GENERATORS, main, make_sample
 from scripts.samples import banking77, facts
 
 SINGLE_TURN = [task for task in GENERATORS if find_env(task).single_turn]  # the others' tests are with their tasks
@@ -75,6 +75,12 @@ def test_facts_that_cannot_be_read_name_their_file(text: str, tmp_path: Path, mo
     monkeypatch.setattr(facts, "DATA_ROOT", tmp_path)
     with pytest.raises(DataError, match=r"mud/sample/facts\.yaml cannot be read: [^\n]+$"):
         facts.load_facts("mud")
+
+
+def test_unknown_task_is_a_usage_error_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["banking77", "mudd", "--out", str(tmp_path)]) == 2
+    assert "unknown task 'mudd'. Did you mean 'mud'?" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("task", SINGLE_TURN)
