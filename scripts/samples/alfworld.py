@@ -15,8 +15,9 @@ from typing import Any
 
 from env.alfworld import HouseholdGame, first_observation
 
-from . import alfworld_facts as facts
+from .facts import load_facts
 
+facts = load_facts("alfworld")
 GAMES_A_GOAL = 8
 CLUTTER = 12  # objects beside those of the task, in each game
 
@@ -60,7 +61,8 @@ def rows(rng: random.Random, folder: Path) -> list[dict[str, Any]]:
     engine = HouseholdGame()
     (folder / "games").mkdir(exist_ok=True)
     result = []
-    for goal, (_, rooms) in facts.GOALS.items():
+    for goal, setting in facts.goals.items():
+        rooms = setting["rooms"]
         told: set[str] = set()
         for number in range(GAMES_A_GOAL):
             game = draw_game(goal, rooms[number % len(rooms)], rng, told)
@@ -101,23 +103,23 @@ def draw_game(goal: str, room: str, rng: random.Random, told: set[str]) -> dict[
 
 def draw_goal(goal: str, room: str, rng: random.Random) -> tuple[str, str]:
     """(the kind of object, the kind of receptacle or lamp) of a task that can be set in the room."""
-    treatment = facts.GOALS[goal][0]
+    treatment = facts.goals[goal]["treatment"]
     choices = []
-    for kind, (treatments, holders) in facts.OBJECTS.items():
-        here = [holder for holder in holders.split() if holder in facts.ROOMS[room]]
-        if len(here) < 2 or treatment not in treatments.split() + [""]:
+    for kind, traits in facts.objects.items():
+        here = [holder for holder in traits["holders"] if holder in facts.rooms[room]]
+        if len(here) < 2 or treatment not in ["", *traits["treatments"]]:
             continue
         if goal == "look_at_obj_in_light":
-            choices.append((kind, facts.LAMPS[room]))
+            choices.append((kind, facts.lamps[room]))
         else:
-            choices += [(kind, holder) for holder in here if holder != facts.TREATED_AT.get(treatment)]
+            choices += [(kind, holder) for holder in here if holder != facts.treated_at.get(treatment)]
     return rng.choice(choices)
 
 
 def furnish(goal: str, room: str, target: str, destination: str, rng: random.Random) -> tuple[House, Quest]:
     """A house for the task, cluttered with other objects; the task's are not where they have to go."""
     numbers = itertools.count(1)
-    kinds = [kind for kind, count in facts.ROOMS[room].items() for _ in range(count)]
+    kinds = [kind for kind, count in facts.rooms[room].items() for _ in range(count)]
     house = House(room, [Thing(kind, receptacle_id(kind, next(numbers))) for kind in kinds], {})
 
     def put(kind: str, holders: list[str]) -> Thing:
@@ -125,13 +127,13 @@ def furnish(goal: str, room: str, target: str, destination: str, rng: random.Ran
         house.places[thing] = rng.choice([place for place in house.receptacles if place.kind in holders])
         return thing
 
-    for lamp in [facts.LAMPS[room]] if room in facts.LAMPS else []:
-        put(lamp, list(facts.LAMP_PLACES[lamp]))
-    holders = [kind for kind in facts.OBJECTS[target][1].split() if kind != destination]
+    for lamp in [facts.lamps[room]] if room in facts.lamps else []:
+        put(lamp, facts.lamp_places[lamp])
+    holders = [kind for kind in facts.objects[target]["holders"] if kind != destination]
     objects = [put(target, holders) for _ in range(2 if goal == "pick_two_obj_and_place" else 1)]
-    for kind in rng.choices([kind for kind in facts.OBJECTS if kind != target], k=CLUTTER):
-        if set(facts.OBJECTS[kind][1].split()) & set(facts.ROOMS[room]):
-            put(kind, facts.OBJECTS[kind][1].split())
+    for kind in rng.choices([kind for kind in facts.objects if kind != target], k=CLUTTER):
+        if set(facts.objects[kind]["holders"]) & set(facts.rooms[room]):
+            put(kind, facts.objects[kind]["holders"])
     return house, Quest(goal, target, destination, objects)
 
 
@@ -150,18 +152,18 @@ def walkthrough(house: House, quest: Quest) -> list[str]:
         if visited[-1:] != [place]:
             actions.append(f"go to {place.slot}")
         visited.append(place)
-        if inside and place.kind in facts.OPENABLE and place not in opened:
+        if inside and place.kind in facts.openable and place not in opened:
             actions.append(f"open {place.slot}")
             opened.add(place)
 
     lamp = next((thing for thing in house.places if thing.kind == quest.destination), None)
     goal = house.places[lamp] if lamp else house.of_kind(quest.destination)[0]
-    treatment = facts.GOALS[quest.goal][0]
+    treatment = facts.goals[quest.goal]["treatment"]
     for thing in quest.objects:
         visit(house.places[thing])
         actions.append(f"take {thing.slot} from {house.places[thing].slot}")
         if treatment:
-            station = house.of_kind(facts.TREATED_AT[treatment])[0]
+            station = house.of_kind(facts.treated_at[treatment])[0]
             visit(station, inside=False)
             actions.append(f"{treatment} {thing.slot} with {station.slot}")
         visit(goal)
@@ -171,8 +173,8 @@ def walkthrough(house: House, quest: Quest) -> list[str]:
 
 def problem(house: House, condition: str) -> str:
     """The PDDL problem; `condition` is the goal, which closes the problem too."""
-    kinds = {*facts.OBJECTS, *facts.LAMPS.values(), "Knife", "ButterKnife"}
-    holders = {kind for room in facts.ROOMS.values() for kind in room}
+    kinds = {*facts.objects, *facts.lamps.values(), "Knife", "ButterKnife"}
+    holders = {kind for room in facts.rooms.values() for kind in room}
     places = {place: f"loc_bar_{number:02d}" for number, place in enumerate(house.receptacles, start=1)}
     objects = ["agent1 - agent", "loc_bar_00 - location"]
     objects += [f"{kind}Type - otype" for kind in sorted(kinds)] + [f"{kind}Type - rtype" for kind in sorted(holders)]
@@ -180,18 +182,18 @@ def problem(house: House, condition: str) -> str:
     for place, location in places.items():
         objects += [f"{location} - location", f"{place.id} - receptacle"]
         init += [f"(receptacleType {place.id} {place.kind}Type)", f"(receptacleAtLocation {place.id} {location})"]
-        init += [f"(openable {place.id})"] if place.kind in facts.OPENABLE else []
+        init += [f"(openable {place.id})"] if place.kind in facts.openable else []
     for thing, place in house.places.items():
         objects.append(f"{thing.id} - object")
         init += [f"(objectType {thing.id} {thing.kind}Type)", f"(inReceptacle {thing.id} {place.id})"]
         init.append(f"(objectAtLocation {thing.id} {places[place]})")
-        if thing.kind in facts.OBJECTS:
+        if thing.kind in facts.objects:
             init.append(f"(pickupable {thing.id})")
-            init += [f"({treatment}able {thing.id})" for treatment in facts.OBJECTS[thing.kind][0].split()]
+            init += [f"({treatment}able {thing.id})" for treatment in facts.objects[thing.kind]["treatments"]]
         else:
             init.append(f"(toggleable {thing.id})")
     here = {place.kind for place in house.receptacles}
-    for kind in sorted({thing.kind for thing in house.places} & set(facts.OBJECTS)):
-        init += [f"(canContain {holder}Type {kind}Type)" for holder in facts.OBJECTS[kind][1].split() if holder in here]
+    for kind in sorted({thing.kind for thing in house.places} & set(facts.objects)):
+        init += [f"(canContain {holder}Type {kind}Type)" for holder in facts.objects[kind]["holders"] if holder in here]
     head = ["(define (problem sample)", "(:domain alfred)", "(:objects"]
     return "\n".join([*head, *objects, ")", "(:init", *init, ")", condition])

@@ -1,4 +1,4 @@
-"""The banking77 sample: customers' messages in our own words, from the wordings in banking77_facts.
+"""The banking77 sample: customers' messages in our own words.
 
 A wording that comes up again has other details, another tone and now and then a slip of the keyboard. Neighbouring
 intents share their vocabulary on purpose.
@@ -9,9 +9,10 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from . import banking77_facts as facts
+from .facts import load_facts
 from .wording import expand, start_upper
 
+facts = load_facts("banking77")
 ROWS_PER_INTENT = 5
 CASUAL, TYPO, GREETED, CLOSED = 0.25, 0.15, 0.22, 0.18  # shares of the messages
 
@@ -19,7 +20,7 @@ CASUAL, TYPO, GREETED, CLOSED = 0.25, 0.15, 0.22, 0.18  # shares of the messages
 def rows(rng: random.Random, folder: Path) -> list[dict]:
     """385 rows, shuffled: five for each of the 77 intents, no message twice."""
     drawn: dict[str, str] = {}
-    for label, wordings in facts.INTENTS.items():
+    for label, wordings in facts.intents.items():
         for _ in range(ROWS_PER_INTENT):
             while (message := write(rng.choice(wordings), rng)) in drawn:
                 pass
@@ -31,11 +32,11 @@ def rows(rng: random.Random, folder: Path) -> list[dict]:
 
 def write(wording: str, rng: random.Random) -> str:
     """One customer's version of a wording."""
-    message = start_upper(expand(wording, rng, facts.DETAILS))
+    message = start_upper(expand(wording, rng, facts.details))
     if rng.random() < GREETED:
-        message = f"{rng.choice(facts.GREETINGS)} {message}"
+        message = f"{rng.choice(facts.greetings)} {message}"
     if rng.random() < CLOSED:
-        message = f"{message} {rng.choice(facts.CLOSINGS)}"
+        message = f"{message} {rng.choice(facts.closings)}"
     if rng.random() < CASUAL:
         message = message.lower().replace("'", "").rstrip(".?")
     if rng.random() < TYPO:

@@ -1,4 +1,4 @@
-"""The ddxplus sample: invented patients with one of 49 diseases, from the facts in ddxplus_facts.
+"""The ddxplus sample: invented patients with one of 49 diseases.
 
 A disease gives each patient most of its profile, worded at random; complaints that mean nothing, denied ones and first
 impressions are mixed in. So two patients with one disease differ, and yet share enough for a past case to help.
@@ -11,16 +11,45 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import ddxplus_facts as facts
-from .ddxplus_impressions import IMPRESSIONS
-from .patients import Patient, bare, draw_patient, listing, sentence
+from .facts import load_facts
+from .patients import Patient, bare, draw_patient, sentence
+from .wording import listing
 
+facts = load_facts("ddxplus")
 TYPICAL, POSSIBLE, HISTORY = 0.95, 0.1, 0.7  # how often a patient has an item of each kind
 PAIN, DENIED, IMPRESSION = 0.4, 0.25, 0.4  # how often a text says how it hurts, what is absent, what somebody suspects
 USUAL = 0.5  # how often the first wording is taken without a draw
 CHILD = 10  # up to this age a parent speaks
-CHILD_QUESTIONS = 4  # how many of facts.QUESTIONS concern a child
+CHILD_QUESTIONS = 4  # how many of the questions concern a child
 WORDS = (30, 100)  # a task is at least and at most so long
+
+
+@dataclass(frozen=True)
+class Pain:
+    """How the pain is described: its character, where it sits, where it spreads, how it began, how bad it is."""
+
+    character: Sequence[str]
+    place: Sequence[str]
+    onset: Sequence[str]
+    spread: Sequence[str] = ()
+    rating: Sequence[int] = (2, 6)  # from, to out of 10
+
+
+@dataclass(frozen=True)
+class Disease:
+    """A disease's profile; symptoms and history are keys of the tables of the facts."""
+
+    label: str
+    patients: int  # how many rows of the sample
+    ages: Sequence[float]
+    course: str  # a key of the durations
+    complaints: Sequence[str]  # what may bring the patient in
+    typical: Sequence[str]  # most patients have it
+    possible: Sequence[str]  # some have it
+    history: Sequence[str]
+    impressions: Sequence[str]
+    female: float = 0.5
+    pain: dict[str, Sequence] | None = None  # the fields of a Pain
 
 
 @dataclass(frozen=True)
@@ -41,14 +70,14 @@ def rows(rng: random.Random, folder: Path) -> list[dict]:
     """300 rows, shuffled; each disease has the number of patients that its facts say."""
     drawn = [
         {"task": draw_task(rng, disease), "label": disease.label}
-        for disease in facts.DISEASES
+        for disease in (Disease(**disease) for disease in facts.diseases)
         for _ in range(disease.patients)
     ]
     rng.shuffle(drawn)
     return drawn
 
 
-def draw_task(rng: random.Random, disease: facts.Disease) -> str:
+def draw_task(rng: random.Random, disease: Disease) -> str:
     """A patient with `disease` in one of the styles, of a length within WORDS."""
     while True:
         text = rng.choice(STYLES)(present(rng, disease), rng)
@@ -56,33 +85,35 @@ def draw_task(rng: random.Random, disease: facts.Disease) -> str:
             return text
 
 
-def present(rng: random.Random, disease: facts.Disease) -> Presentation:
+def present(rng: random.Random, disease: Disease) -> Presentation:
     """Draw one patient with `disease`."""
     patient = draw_patient(rng, disease.ages, disease.female)
     child = patient.years < CHILD
     typical, possible, complaints = (
-        [key for key in keys.split() if facts.MIN_AGE.get(key, 0) <= patient.years]
+        [key for key in keys if facts.min_age.get(key, 0) <= patient.years]
         for keys in (disease.typical, disease.possible, disease.complaints)
     )
     complaint = rng.choice(complaints)
     present_keys = [key for key in typical if key != complaint and rng.random() < TYPICAL]
     present_keys += [key for key in possible if key not in (complaint, *typical) and rng.random() < POSSIBLE]
     known = {complaint, *typical, *possible}
-    questions = list(facts.QUESTIONS.items())[: CHILD_QUESTIONS if child else None]
+    questions = list(facts.questions.items())[: CHILD_QUESTIONS if child else None]
     absent = [words for key, words in questions if key not in known]
-    noise = facts.CHILD_NOISE_SYMPTOMS if child else facts.NOISE_SYMPTOMS
-    symptoms = [usual(rng, facts.SYMPTOMS[key]) for key in present_keys]
+    noise = facts.child_noise_symptoms if child else facts.noise_symptoms
+    symptoms = [usual(rng, facts.symptoms[key]) for key in present_keys]
     symptoms += rng.sample(noise, rng.choice((0, 0, 1)) if symptoms else 1)
     rng.shuffle(symptoms)
     return Presentation(
         patient=patient,
-        complaint=usual(rng, facts.SYMPTOMS[complaint]),
+        complaint=usual(rng, facts.symptoms[complaint]),
         symptoms=symptoms,
-        pain=describe_pain(rng, disease.pain) if disease.pain and patient.years >= 4 and rng.random() < PAIN else None,
+        pain=describe_pain(rng, Pain(**disease.pain))
+        if disease.pain and patient.years >= 4 and rng.random() < PAIN
+        else None,
         history=draw_history(rng, disease, patient),
         denied=rng.sample(absent, min(len(absent), rng.choice((1, 2)))) if rng.random() < DENIED else [],
-        began=rng.choice(facts.DURATIONS[disease.course]),
-        impression=rng.choice(IMPRESSIONS[disease.label]) if rng.random() < IMPRESSION else None,
+        began=rng.choice(facts.durations[disease.course]),
+        impression=rng.choice(disease.impressions) if rng.random() < IMPRESSION else None,
     )
 
 
@@ -91,22 +122,22 @@ def usual(rng: random.Random, wordings: Sequence[str]) -> str:
     return wordings[0] if rng.random() < USUAL else rng.choice(wordings)
 
 
-def draw_history(rng: random.Random, disease: facts.Disease, patient: Patient) -> list[str]:
+def draw_history(rng: random.Random, disease: Disease, patient: Patient) -> list[str]:
     """One to four pieces of history, one of which may mean nothing."""
-    keys = [key for key in disease.history.split() if facts.MIN_AGE.get(key, 0) <= patient.years]
+    keys = [key for key in disease.history if facts.min_age.get(key, 0) <= patient.years]
     young_woman = patient.sex == "F" and patient.years < 50
     items = []
     for key in keys:
-        wordings = [words for words in facts.HISTORY[key] if young_woman or words not in facts.WOMEN_UNDER_50]
+        wordings = [words for words in facts.history[key] if young_woman or words not in facts.women_under_50]
         if wordings and rng.random() < HISTORY:
             items.append(usual(rng, wordings))
-    noise = facts.CHILD_NOISE_HISTORY if patient.years < CHILD else facts.NOISE_HISTORY
+    noise = facts.child_noise_history if patient.years < CHILD else facts.noise_history
     items = items[:3] + rng.sample(noise, rng.choice((0, 1)) if items else 1)
     rng.shuffle(items)
     return items
 
 
-def describe_pain(rng: random.Random, pain: facts.Pain) -> str:
+def describe_pain(rng: random.Random, pain: Pain) -> str:
     """Such as "stabbing, in the middle of the chest, spreading to the jaw; it began suddenly and is rated 6/10"."""
     words = f"{rng.choice(pain.character)}, in {rng.choice(pain.place)}"
     if pain.spread and rng.random() < 0.6:

@@ -1,4 +1,4 @@
-"""The ehr sample: questions of every kind below about the invented hospital, each with its answer and a script.
+"""The ehr sample: questions of every kind in its facts about the invented hospital, each with its answer and a script.
 
 The answer is computed by SQL from the tables; the script reaches it by the task's five functions, so that each checks
 the other.
@@ -10,17 +10,36 @@ import contextlib
 import csv
 import random
 import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from env.tools.ehr_tables import DATABASE, build_database
 
-from .ehr_hospital import COLUMNS, Hospital
-from .ehr_kinds import KINDS, Kind
-from .text_to_sql import SQLITE_VERSION_OFFSET
+from .ehr_hospital import Hospital
+from .facts import load_facts
+from .text_to_sql import erase_sqlite_version
 
+facts = load_facts("ehr")
 PER_KIND = 5
 ATTEMPTS = 60
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind: its wordings, the SQL that lists fillings of the {slots}, the SQL of the answer, and a script.
+
+    The answer's SQL gives one value, or several where the kind is for `many`; a result that differs from row to row
+    otherwise (a tie) makes no question.
+    """
+
+    wordings: Sequence[str]
+    slots: str
+    sql: str
+    script: str
+    many: bool = False
+    yes_or_no: bool = False
 
 
 def rows(rng: random.Random, folder: Path) -> list[dict[str, Any]]:
@@ -30,8 +49,8 @@ def rows(rng: random.Random, folder: Path) -> list[dict[str, Any]]:
     database = write_tables(Hospital(rng), source)
     questions = []
     with contextlib.closing(sqlite3.connect(database)) as connection:
-        for kind in KINDS:
-            questions += ask(kind, connection, rng)
+        for kind in facts.kinds:
+            questions += ask(Kind(**kind), connection, rng)
     rng.shuffle(questions)
     return questions
 
@@ -43,13 +62,11 @@ def write_tables(hospital: Hospital, source: Path) -> Path:
         paths[name] = source / f"{name.upper()}.csv"
         with paths[name].open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS[name].split())
+            writer.writerow(facts.columns[name])
             writer.writerows(rows)
     database = source / DATABASE
     build_database(paths, database)
-    with database.open("r+b") as file:
-        file.seek(SQLITE_VERSION_OFFSET)
-        file.write(bytes(4))
+    erase_sqlite_version(database)
     return database
 
 

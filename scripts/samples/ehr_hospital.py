@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import ehr_facts as facts
+from .facts import load_facts
 
+facts = load_facts("ehr")
 PATIENTS = 100
 NOW = datetime(2105, 12, 31, 23, 59)
-COLUMNS = {
-    "patients": "ROW_ID SUBJECT_ID GENDER DOB DOD",
-    "admissions": "ROW_ID SUBJECT_ID HADM_ID ADMITTIME DISCHTIME ADMISSION_TYPE ADMISSION_LOCATION DISCHARGE_LOCATION "
-    "INSURANCE LANGUAGE MARITAL_STATUS ETHNICITY AGE",
-    "d_icd_diagnoses": "ROW_ID ICD9_CODE SHORT_TITLE LONG_TITLE",
-    "d_icd_procedures": "ROW_ID ICD9_CODE SHORT_TITLE LONG_TITLE",
-    "d_labitems": "ROW_ID ITEMID LABEL",
-    "d_items": "ROW_ID ITEMID LABEL LINKSTO",
-    "diagnoses_icd": "ROW_ID SUBJECT_ID HADM_ID ICD9_CODE CHARTTIME",
-    "procedures_icd": "ROW_ID SUBJECT_ID HADM_ID ICD9_CODE CHARTTIME",
-    "labevents": "ROW_ID SUBJECT_ID HADM_ID ITEMID CHARTTIME VALUENUM VALUEUOM",
-    "prescriptions": "ROW_ID SUBJECT_ID HADM_ID STARTDATE ENDDATE DRUG DOSE_VAL_RX DOSE_UNIT_RX ROUTE",
-    "cost": "ROW_ID SUBJECT_ID HADM_ID EVENT_TYPE EVENT_ID CHARGETIME COST",
-    "chartevents": "ROW_ID SUBJECT_ID HADM_ID ICUSTAY_ID ITEMID CHARTTIME VALUENUM VALUEUOM",
-    "inputevents_cv": "ROW_ID SUBJECT_ID HADM_ID ICUSTAY_ID CHARTTIME ITEMID AMOUNT",
-    "outputevents": "ROW_ID SUBJECT_ID HADM_ID ICUSTAY_ID CHARTTIME ITEMID VALUE",
-    "microbiologyevents": "ROW_ID SUBJECT_ID HADM_ID CHARTTIME SPEC_TYPE_DESC ORG_NAME",
-    "icustays": "ROW_ID SUBJECT_ID HADM_ID ICUSTAY_ID FIRST_CAREUNIT LAST_CAREUNIT FIRST_WARDID LAST_WARDID "
-    "INTIME OUTTIME",
-    "transfers": "ROW_ID SUBJECT_ID HADM_ID ICUSTAY_ID EVENTTYPE CAREUNIT WARDID INTIME OUTTIME",
-}
-PRICES = {"diagnoses_icd": (5, 60), "procedures_icd": (80, 900), "labevents": (3, 25), "prescriptions": (2, 70)}
 
 Row = tuple[Any, ...]
 
@@ -41,7 +21,7 @@ class Hospital:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self.tables: dict[str, list[Row]] = {name: [] for name in COLUMNS}
+        self.tables: dict[str, list[Row]] = {name: [] for name in facts.columns}
         self._write_dictionaries()
         self._stay_numbers = iter(rng.sample(range(200_000, 300_000), 1_000))
         visits = iter(rng.sample(range(100_000, 200_000), 1_000))
@@ -55,12 +35,12 @@ class Hospital:
         return row_id
 
     def _write_dictionaries(self) -> None:
-        for table, entries in (("d_icd_diagnoses", facts.DIAGNOSES), ("d_icd_procedures", facts.PROCEDURES)):
+        for table, entries in (("d_icd_diagnoses", facts.diagnoses), ("d_icd_procedures", facts.procedures)):
             for entry in entries:
                 self._add(table, *entry)
-        for item, label, *_ in facts.LABS:
+        for item, label, *_ in facts.labs:
             self._add("d_labitems", item, label)
-        linked_items = {"chartevents": facts.VITALS, "inputevents_cv": facts.INPUTS, "outputevents": facts.OUTPUTS}
+        linked_items = {"chartevents": facts.vitals, "inputevents_cv": facts.inputs, "outputevents": facts.outputs}
         for linked, items in linked_items.items():
             for item, label, *_ in items:
                 self._add("d_items", item, label, linked)
@@ -69,8 +49,8 @@ class Hospital:
         rng = self._rng
         born = datetime(rng.randint(2015, 2084), rng.randint(1, 12), rng.randint(1, 28))
         starts = sorted(self._moment(datetime(2100, 2, 1), NOW - timedelta(days=3)) for _ in visits)
-        person = (rng.choice(facts.INSURANCES), rng.choice(facts.LANGUAGES))
-        person += (rng.choice(facts.MARITAL_STATUSES), rng.choice(facts.ETHNICITIES))
+        person = (rng.choice(facts.insurances), rng.choice(facts.languages))
+        person += (rng.choice(facts.marital_statuses), rng.choice(facts.ethnicities))
         end: datetime | None = None
         for visit, start in zip(visits, starts):
             if end is not None and start <= end:
@@ -86,32 +66,32 @@ class Hospital:
         rng = self._rng
         over = end < NOW
         last = min(end, NOW)
-        kind, place = rng.choice(facts.ADMISSION_TYPES), rng.choice(facts.ADMISSION_LOCATIONS)
-        goal = rng.choice(facts.DISCHARGE_LOCATIONS) if over else None
+        kind, place = rng.choice(facts.admission_types), rng.choice(facts.admission_locations)
+        goal = rng.choice(facts.discharge_locations) if over else None
         self._add("admissions", subject, visit, start, end if over else None, kind, place, goal, *person, age)
         who = (subject, visit)
-        for table, entries, most in (("diagnoses_icd", facts.DIAGNOSES, 5), ("procedures_icd", facts.PROCEDURES, 3)):
+        for table, entries, most in (("diagnoses_icd", facts.diagnoses, 5), ("procedures_icd", facts.procedures, 3)):
             for code, *_ in rng.sample(entries, rng.randint(most // 3, most)):
                 moment = self._moment(start, last)
                 self._charge(who, table, self._add(table, *who, code, moment), moment)
-        for item, _, unit, bounds in rng.sample(facts.LABS, 4):
+        for item, _, unit, bounds in rng.sample(facts.labs, 4):
             for _ in range(rng.randint(1, 3)):
                 moment = self._moment(start, last)
                 row = self._add("labevents", *who, item, moment, self._draw(bounds), unit)
                 self._charge(who, "labevents", row, moment)
-        for drug, doses, unit, route in rng.sample(facts.DRUGS, rng.randint(2, 5)):
+        for drug, doses, unit, route in rng.sample(facts.drugs, rng.randint(2, 5)):
             moment = self._moment(start, last)
             stop = min(last, moment + timedelta(days=rng.randint(1, 5)))
             row = self._add("prescriptions", *who, moment, stop, drug, rng.choice(doses), unit, route)
             self._charge(who, "prescriptions", row, moment)
-        for specimen in rng.sample(facts.SPECIMENS, rng.randint(0, 2)):
-            self._add("microbiologyevents", *who, self._moment(start, last), specimen, rng.choice(facts.ORGANISMS))
+        for specimen in rng.sample(facts.specimens, rng.randint(0, 2)):
+            self._add("microbiologyevents", *who, self._moment(start, last), specimen, rng.choice(facts.organisms))
         self._add_transfers(who, start, end)
 
     def _add_transfers(self, who: Row, start: datetime, end: datetime) -> None:
         """From ward to intensive care (mostly) and out."""
         rng = self._rng
-        ward, unit = rng.randint(1, 57), rng.choice(facts.CARE_UNITS)
+        ward, unit = rng.randint(1, 57), rng.choice(facts.care_units)
         if rng.random() < 0.35:
             self._add("transfers", *who, None, "admit", None, ward, start, self._past(end))
         else:
@@ -132,16 +112,16 @@ class Hospital:
 
     def _add_care(self, who: Row, start: datetime, end: datetime) -> None:
         """What intensive care charts, gives and measures."""
-        for item, _, unit, bounds in facts.VITALS:
+        for item, _, unit, bounds in facts.vitals:
             for _ in range(3):
                 self._add("chartevents", *who, item, self._moment(start, end), self._draw(bounds), unit)
-        for table, items in (("inputevents_cv", facts.INPUTS), ("outputevents", facts.OUTPUTS)):
+        for table, items in (("inputevents_cv", facts.inputs), ("outputevents", facts.outputs)):
             for item, _, bounds in self._rng.sample(items, 2):
                 for _ in range(self._rng.randint(1, 3)):
                     self._add(table, *who, self._moment(start, end), item, round(self._rng.uniform(*bounds)))
 
     def _charge(self, who: Row, table: str, row: int, moment: datetime) -> None:
-        self._add("cost", *who, table, row, moment, round(self._rng.uniform(*PRICES[table]), 2))
+        self._add("cost", *who, table, row, moment, round(self._rng.uniform(*facts.prices[table]), 2))
 
     def _moment(self, start: datetime, end: datetime) -> datetime:
         return start + timedelta(seconds=self._rng.randint(1, max(1, int((end - start).total_seconds()) - 1)))
@@ -149,6 +129,6 @@ class Hospital:
     def _past(self, moment: datetime) -> datetime | None:
         return moment if moment < NOW else None
 
-    def _draw(self, bounds: tuple[float, float]) -> float:
+    def _draw(self, bounds: Sequence[float]) -> float:
         value = self._rng.uniform(*bounds)
         return round(value, 1) if bounds[1] < 60 else float(round(value))

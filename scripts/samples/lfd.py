@@ -1,4 +1,4 @@
-"""The lfd sample: server logs that end in a fault of the CPU, the memory or other hardware, from lfd_facts.
+"""The lfd sample: server logs that end in a fault of the CPU, the memory or other hardware.
 
 A fault shows in one to three lines of its own among its consequences, which other faults share, and lines of parts
 that are well. So the word "CPU" or "memory" in a log decides nothing.
@@ -10,18 +10,18 @@ import random
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from . import lfd_facts as facts
-from .wording import expand
+from .facts import load_facts
+from .wording import draw_two, expand
 
+facts = load_facts("lfd")
 ROWS = {"CPU": 62, "Memory": 66, "Hardware": 72}
 FEWEST, MOST = 4, 10  # lines in a log
-HOSTS = ("node17", "db-03", "compute-2-11", "web04", "kvm-host9", "store-6", "gpu-01", "rack7-u12")
 
 
 def rows(rng: random.Random, folder: Path) -> list[dict]:
     """200 rows, shuffled."""
     result = [
-        {"task": write_log(fault_lines(rng.choice(facts.FAULTS[label]), rng), rng), "label": label}
+        {"task": write_log(fault_lines(rng.choice(facts.faults[label]), rng), rng), "label": label}
         for label, number in ROWS.items()
         for _ in range(number)
     ]
@@ -29,24 +29,23 @@ def rows(rng: random.Random, folder: Path) -> list[dict]:
     return result
 
 
-def fault_lines(fault: facts.Fault, rng: random.Random) -> list[str]:
+def fault_lines(fault: dict[str, list[str]], rng: random.Random) -> list[str]:
     """The lines of one log, in order: the fault's own, a consequence after the first, and noise in any place."""
-    drawn = {name: rng.sample(values, 2) for name, values in facts.DETAILS.items()}
-    faulty, well = ({name: pair[place] for name, pair in drawn.items()} for place in (0, 1))
-    telling = sorted(rng.sample(range(len(fault.lines)), rng.choice((1, 2, 2, 3))))
-    lines = [fault.lines[index] for index in telling]
+    faulty, well = draw_two(rng, facts.details)
+    telling = sorted(rng.sample(range(len(fault["lines"])), rng.choice((1, 2, 2, 3))))
+    lines = [fault["lines"][index] for index in telling]
     if rng.random() < 0.7:
-        lines.insert(rng.randint(1, len(lines)), rng.choice(fault.after))
+        lines.insert(rng.randint(1, len(lines)), rng.choice(fault["after"]))
     lines = [expand(line, rng, faulty) for line in lines]
     length = rng.randint(max(FEWEST, len(lines) + 1), MOST)
-    for line in rng.sample(facts.NOISE, length - len(lines)):
+    for line in rng.sample(facts.noise, length - len(lines)):
         lines.insert(rng.randint(0, len(lines)), expand(line, rng, well))
     return lines
 
 
 def write_log(lines: list[str], rng: random.Random) -> str:
     """Give the lines a host and increasing times, in one of four formats."""
-    host, style = rng.choice(HOSTS), rng.choice((syslog, iso, dmesg, table))
+    host, style = rng.choice(facts.hosts), rng.choice((syslog, iso, dmesg, table))
     time = datetime(2024, 1, 1) + timedelta(seconds=rng.randint(0, 31_000_000))
     written = []
     for line in lines:

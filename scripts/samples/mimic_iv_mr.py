@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from .mimic_iv_mr_facts import BASICS, CHRONIC, CLASSES, PRINCIPAL, Condition
-from .patients import Patient, draw_patient, listing, sentence
+from .facts import load_facts
+from .patients import FEMALE, Patient, draw_patient, sentence
+from .wording import listing
 
+facts = load_facts("mimic-iv-mr")
 ROWS = 200
 USUAL, SOMETIMES = 0.85, 0.3  # how often a class of each kind is given
 FEWEST, MOST = 4, 15  # classes of an admission
 
 
+@dataclass(frozen=True)
+class Condition:
+    """A diagnosis: `usual` and `sometimes` are short names of classes."""
+
+    names: Sequence[str]
+    usual: Sequence[str]
+    sometimes: Sequence[str] = ()
+    ages: Sequence[int] = (25, 92)
+    sex: str = ""  # "F" or "M" where only they have it
+    procedures: Sequence[str] = ()
+    findings: Sequence[str] = ()
+    group: str = ""  # conditions of one group exclude each other
+
+
 def rows(rng: random.Random, folder: Path) -> list[dict]:
     """200 admissions; each principal condition comes up about equally often."""
-    reasons = [PRINCIPAL[number % len(PRINCIPAL)] for number in range(ROWS)]
+    reasons = [facts.principal[number % len(facts.principal)] for number in range(ROWS)]
     rng.shuffle(reasons)
-    return [draw_row(rng, reason) for reason in reasons]
+    return [draw_row(rng, Condition(**reason)) for reason in reasons]
 
 
 def draw_row(rng: random.Random, reason: Condition) -> dict:
-    patient = draw_patient(rng, reason.ages, {"F": 1.0, "M": 0.0}.get(reason.sex, 0.5))
+    patient = draw_patient(rng, reason.ages, FEMALE[reason.sex])
     conditions = [reason]
-    for condition in rng.sample(CHRONIC, len(CHRONIC)):
+    for chronic in rng.sample(facts.chronic, len(facts.chronic)):
+        condition = Condition(**chronic)
         if fits(condition, patient, conditions) and len(conditions) < 5 and rng.random() < 0.25:
             conditions.append(condition)
     return {"task": describe(rng, patient, conditions), "label": prescribe(rng, conditions)}
@@ -38,15 +57,15 @@ def fits(condition: Condition, patient: Patient, others: list[Condition]) -> boo
 
 def prescribe(rng: random.Random, conditions: list[Condition]) -> list[str]:
     """The classes that the conditions and a stay in hospital call for, in alphabetical order."""
-    chances = list(BASICS.items())
+    chances = list(facts.basics.items())
     for condition in conditions:
-        chances += [(key, USUAL) for key in condition.usual.split()]
-        chances += [(key, SOMETIMES) for key in condition.sometimes.split()]
+        chances += [(key, USUAL) for key in condition.usual]
+        chances += [(key, SOMETIMES) for key in condition.sometimes]
     given = {key: None for key, chance in chances if rng.random() < chance}  # a dict, for its stable order
-    for key in BASICS:
+    for key in facts.basics:
         if len(given) < FEWEST:
             given[key] = None
-    return sorted(CLASSES[key] for key in list(given)[-MOST:])
+    return sorted(facts.classes[key] for key in list(given)[-MOST:])
 
 
 def describe(rng: random.Random, patient: Patient, conditions: list[Condition]) -> str:

@@ -3,43 +3,52 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from .mimic_iv_msr_facts import PRESENTATIONS, SPECIALTIES, Presentation
-from .patients import bare, draw_patient, listing, sentence
+from .facts import load_facts
+from .patients import FEMALE, bare, draw_patient, sentence
+from .wording import listing
 
+facts = load_facts("mimic-iv-msr")
 ROWS = 200
-REMARKS = (
-    "No known drug allergies.",
-    "Lives with family.",
-    "Lives alone.",
-    "Takes vitamin D.",
-    "Sleeps poorly.",
-    "Vaccinations up to date.",
-    "An appendectomy in childhood.",
-)
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """A reason to refer; `specialties` are their short names, the first the most fitting."""
+
+    specialties: Sequence[str]
+    ages: Sequence[int]
+    complaints: Sequence[str]
+    symptoms: Sequence[str]
+    history: Sequence[str]
+    findings: Sequence[str]
+    sex: str = ""  # "F" or "M" where only they have it
 
 
 def rows(rng: random.Random, folder: Path) -> list[dict]:
     """200 notes; each presentation comes up about equally often."""
-    drawn = [PRESENTATIONS[number % len(PRESENTATIONS)] for number in range(ROWS)]
+    cases = [Presentation(**case) for case in facts.presentations]
+    drawn = [cases[number % len(cases)] for number in range(ROWS)]
     rng.shuffle(drawn)
     return [{"task": describe(rng, case), "label": label(case)} for case in drawn]
 
 
 def label(case: Presentation) -> list[str]:
     """The specialties that may take the case, the most fitting first."""
-    return [SPECIALTIES[key] for key in case.specialties.split()]
+    return [facts.specialties[key] for key in case.specialties]
 
 
 def describe(rng: random.Random, case: Presentation) -> str:
     """One patient with this presentation, as a note in one of three styles."""
-    patient = draw_patient(rng, case.ages, {"F": 1.0, "M": 0.0}.get(case.sex, 0.5))
+    patient = draw_patient(rng, case.ages, FEMALE[case.sex])
     complaint = rng.choice(case.complaints)
     symptoms, history, findings = (
         rng.sample(items, rng.randint(1, min(2, len(items)))) for items in (case.symptoms, case.history, case.findings)
     )
-    remark = rng.choice(REMARKS)
+    remark = rng.choice(facts.remarks)
     style = rng.randrange(3)
     if style == 0:
         return "\n".join(

@@ -8,15 +8,19 @@ of the facts that the text is written from.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .mimic_iv_tlp_facts import VISITS, Detail, Visit
-from .patients import Patient, draw_patient, listing
+from .facts import load_facts
+from .patients import FEMALE, Patient, draw_patient
+from .wording import listing
 
+facts = load_facts("mimic-iv-tlp")
 ROWS = 200
 COLLAPSE = 0.12  # how often a patient who could collapse has
 SEVERE_PAIN = 8
+LOW_SATURATION = 92
 
 
 @dataclass(frozen=True)
@@ -26,21 +30,39 @@ class AgeGroup:
     youngest: float
     heart_limit: int
     breath_limit: int
-    heart_range: tuple[int, int]
-    breath_range: tuple[int, int]
-    systolic_range: tuple[int, int]
+    heart_range: Sequence[int]
+    breath_range: Sequence[int]
+    systolic_range: Sequence[int]
 
 
-LOW_SATURATION = 92
-ARRIVALS = {"walk-in": "walks in", "brought by family": "is brought by the family", "ambulance": "arrives by ambulance"}
-ALERTNESS = {"A": "alert", "V": "drowsy, responds to voice", "P": "responds to pain only", "U": "unresponsive"}
-AGE_GROUPS = (
-    AgeGroup(50, 100, 20, (62, 96), (12, 19), (112, 164)),
-    AgeGroup(8, 100, 20, (62, 96), (12, 19), (102, 136)),
-    AgeGroup(3, 140, 30, (85, 128), (18, 27), (90, 110)),
-    AgeGroup(0.25, 160, 40, (100, 148), (24, 36), (84, 104)),
-    AgeGroup(0, 180, 50, (120, 168), (30, 46), (74, 94)),
-)
+@dataclass(frozen=True)
+class Detail:
+    """Something in the history. Where it adds resources or makes the case high-risk, it is the whole story."""
+
+    text: str
+    resources: int = 0
+    high_risk: bool = False
+
+    @property
+    def decisive(self) -> bool:
+        return self.high_risk or self.resources > 0
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A reason to come. `resources` is how many kinds of resource (laboratory, imaging, fluids, injections,
+    procedures, consultations) it usually takes; `high_risk` that it should not wait, whatever the vital signs;
+    `collapse` how such a patient looks when the life is in danger, where that can be."""
+
+    complaint: str
+    ages: Sequence[float]
+    resources: int
+    details: Sequence[str | dict]  # texts, or the fields of a Detail
+    high_risk: bool = False
+    pain: Sequence[int] = (0, 0)  # from, to out of 10
+    sex: str = ""
+    collapse: str = ""
+    weight: int = 2  # how often it comes up, relative to the others
 
 
 @dataclass(frozen=True)
@@ -65,13 +87,14 @@ class Case:
     details: list[Detail]
     vitals: Vitals
     pain: int
-    arrival: str  # a key of ARRIVALS
+    arrival: str  # a key of the arrivals
 
 
 def rows(rng: random.Random, folder: Path) -> list[dict]:
     """200 visits; complaints come up in proportion to their weight."""
-    visits = rng.choices(VISITS, weights=[visit.weight for visit in VISITS], k=ROWS)
-    cases = [draw_case(rng, visit) for visit in visits]
+    visits = [Visit(**visit) for visit in facts.visits]
+    drawn = rng.choices(visits, weights=[visit.weight for visit in visits], k=ROWS)
+    cases = [draw_case(rng, visit) for visit in drawn]
     return [{"task": describe(rng, case), "label": esi_level(case)} for case in cases]
 
 
@@ -100,16 +123,20 @@ def in_danger_zone(patient: Patient, vitals: Vitals) -> bool:
 
 
 def age_group(patient: Patient) -> AgeGroup:
-    return next(group for group in AGE_GROUPS if patient.months >= 12 * group.youngest)
+    groups = (AgeGroup(**group) for group in facts.age_groups)
+    return next(group for group in groups if patient.months >= 12 * group.youngest)
 
 
 def draw_case(rng: random.Random, visit: Visit) -> Case:
-    patient = draw_patient(rng, visit.ages, {"F": 1.0, "M": 0.0}.get(visit.sex, 0.5))
+    patient = draw_patient(rng, visit.ages, FEMALE[visit.sex])
     if visit.collapse and rng.random() < COLLAPSE:
         return Case(patient, visit, [Detail(visit.collapse)], collapsed_vitals(rng, patient), 0, "ambulance")
-    details = rng.sample(visit.details, rng.randint(1, 2))
+    details = [
+        Detail(detail) if isinstance(detail, str) else Detail(**detail)
+        for detail in rng.sample(visit.details, rng.randint(1, 2))
+    ]
     details = next(([detail] for detail in details if detail.decisive), details)
-    ways = [way for way in ARRIVALS if way != "ambulance" or visit.resources >= 2]
+    ways = [way for way in facts.arrivals if way != "ambulance" or visit.resources >= 2]
     if patient.years < 12:
         ways.remove("walk-in")
     return Case(patient, visit, details, draw_vitals(rng, patient, visit), rng.randint(*visit.pain), rng.choice(ways))
@@ -169,11 +196,11 @@ def describe(rng: random.Random, case: Case) -> str:
                 f"Vital signs: T {vitals.temperature} °C, HR {vitals.heart_rate}, RR {vitals.breaths}, "
                 f"SpO2 {vitals.saturation} %, BP {pressure}",
                 f"Pain: {pain}",
-                f"Mental state: {ALERTNESS[vitals.alertness]}",
+                f"Mental state: {facts.alertness[vitals.alertness]}",
                 f"History: {story}.",
             )
         )
-    opening = f"{patient.description} {ARRIVALS[case.arrival]}"
+    opening = f"{patient.description} {facts.arrivals[case.arrival]}"
     signs = (
         f"temperature {vitals.temperature} °C",
         f"heart rate {vitals.heart_rate}/min",
@@ -183,5 +210,5 @@ def describe(rng: random.Random, case: Case) -> str:
     )
     return (
         f"{opening[0].upper()}{opening[1:]}. Complaint: {case.visit.complaint.lower()}. {story}. Pain {pain}; "
-        f"{ALERTNESS[vitals.alertness]}. On arrival: {listing(signs)}."
+        f"{facts.alertness[vitals.alertness]}. On arrival: {listing(signs)}."
     )

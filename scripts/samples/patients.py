@@ -6,7 +6,10 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .wording import article
+
 ADULT = 18
+FEMALE = {"F": 1.0, "M": 0.0, "": 0.5}  # the share of women where one sex has something, or both
 
 
 @dataclass(frozen=True)
@@ -37,34 +40,20 @@ class Patient:
         return "she" if self.sex == "F" else "he"
 
     @property
-    def possessive(self) -> str:
-        return "her" if self.sex == "F" else "his"
-
-    @property
     def description(self) -> str:
         """With its article: "an 84-year-old man"."""
         return f"{article(self.age)} {self.age} {self.noun}"
 
 
-def draw_patient(rng: random.Random, ages: tuple[float, float], female: float = 0.5) -> Patient:
+def draw_patient(rng: random.Random, ages: Sequence[float], female: float = 0.5) -> Patient:
     """Draw a patient between two ages in years; `female` is the share of women."""
     low, high = (round(12 * age) for age in ages)
     return Patient(rng.randint(low, high), "F" if rng.random() < female else "M")
 
 
-def article(words: str) -> str:
-    """The indefinite article that `words` (which may begin with a number) takes."""
-    return "an" if words.startswith(("8", "11-", "18-")) or words[0].lower() in "aeiou" else "a"
-
-
 def bare(phrase: str) -> str:
     """`phrase` without its indefinite article, as charts write it."""
     return phrase.removeprefix("an ").removeprefix("a ")
-
-
-def listing(items: Sequence[str], last: str = "and") -> str:
-    """Join items as prose does: "a, b and c"."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"
 
 
 def sentence(text: str) -> str:

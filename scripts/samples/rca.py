@@ -1,4 +1,4 @@
-"""The rca sample: alarm records of network elements with a few log lines, from rca_facts.
+"""The rca sample: alarm records of network elements with a few log lines.
 
 The category is never written: it follows from the cause, which the headline or the log tells. Around it are a
 consequence, which looks like an alarm of another category, and routine.
@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from . import rca_facts as facts
-from .wording import expand, start_upper
+from .facts import load_facts
+from .wording import draw_two, expand, start_upper
 
+facts = load_facts("rca")
 ROWS = {
     "communicationsAlarm": 46,
     "equipmentAlarm": 40,
@@ -26,6 +27,16 @@ ROWS = {
 }
 CODED = 0.6  # how often a record has the cause's code
 HIDDEN = 0.25  # how often its headline is a consequence, and only the log tells the cause
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What happened. `causes` are probable causes and `texts` specific problems, each of them telling by itself."""
+
+    causes: Sequence[str]
+    texts: Sequence[str]
+    after: Sequence[str]
+    severities: Sequence[str] = ("major", "minor", "critical")
 
 
 @dataclass(frozen=True)
@@ -55,22 +66,21 @@ def rows(rng: random.Random, folder: Path) -> list[dict]:
 
 def draw(rng: random.Random, label: str) -> Record:
     """Draw an alarm of category `label`."""
-    cause = rng.choice(facts.CAUSES[label])
-    drawn = {name: rng.sample(values, 2) for name, values in facts.DETAILS.items()}
-    here, elsewhere = ({name: pair[place] for name, pair in drawn.items()} for place in (0, 1))
+    cause = Cause(**rng.choice(facts.categories[label]))
+    here, elsewhere = draw_two(rng, facts.details)
     text, further = rng.sample(cause.texts, 2)
     coded = rng.random() < CODED
     consequence = rng.choice(cause.after)
     problem, *telling = (consequence, text) if rng.random() < HIDDEN else (text, further, consequence)
     lines = [expand(line, rng, here) for line in telling]
-    for line in rng.sample(facts.NOISE, rng.randint(1, 2)):
+    for line in rng.sample(facts.noise, rng.randint(1, 2)):
         lines.insert(rng.randint(0, len(lines)), expand(line, rng, elsewhere))
     return Record(
         time=datetime(2024, 1, 1) + timedelta(seconds=rng.randint(0, 31_000_000)),
-        device=rng.choice(facts.DEVICES),
+        device=rng.choice(facts.devices),
         site=here["site"],
         number=rng.randint(10_000, 99_999),
-        severity=rng.choice(facts.EVENT_SEVERITIES if label == "EventTrap" else cause.severities),
+        severity=rng.choice(facts.event_severities if label == "EventTrap" else cause.severities),
         cause=rng.choice(cause.causes) if coded else None,
         problem=expand(problem, rng, here),
         log=lines,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -18,14 +18,14 @@ SQLITE_VERSION_OFFSET = 96  # in the file header: which SQLite wrote the file la
 class Template:
     """One query kind: several wordings of a question and its SQL, with {slots} that a filling gives values to.
 
-    `slots` maps a slot to the SQL that lists its possible values (one column). In `sql` a slot stands for an SQL
-    literal, in the wordings for the plain value. `{tie}` in `sql`, after an ORDER BY term, marks where ties would
-    leave the result open: fillings with such ties are dropped.
+    `slots` maps a slot to its possible values, or to the SQL that lists them (one column). In `sql` a slot stands for
+    an SQL literal, in the wordings for the plain value. `{tie}` in `sql`, after an ORDER BY term, marks where ties
+    would leave the result open: fillings with such ties are dropped.
     """
 
     sql: str
-    wordings: tuple[str, ...]
-    slots: dict[str, str] = field(default_factory=dict)
+    wordings: Sequence[str]
+    slots: dict[str, str | list] = field(default_factory=dict)
     evidence: str = ""
 
 
@@ -41,6 +41,11 @@ def write_database(path: Path, schema: str, tables: Tables) -> None:
     connection.execute("COMMIT")
     connection.execute("VACUUM")
     connection.close()
+    erase_sqlite_version(path)
+
+
+def erase_sqlite_version(path: Path) -> None:
+    """Take from a database which SQLite wrote it, so that its bytes are the same everywhere."""
     with path.open("r+b") as file:
         file.seek(SQLITE_VERSION_OFFSET)
         file.write(bytes(4))
@@ -52,7 +57,10 @@ def literal(value: Any) -> str:
 
 def fillings(template: Template, connection: sqlite3.Connection, rng: random.Random) -> Iterator[tuple[str, str, str]]:
     """Yield (question, SQL, evidence) for random values of the slots, without end; the wordings take turns."""
-    values = {slot: [row[0] for row in connection.execute(sql)] for slot, sql in template.slots.items()}
+    values = {
+        slot: [row[0] for row in connection.execute(source)] if isinstance(source, str) else source
+        for slot, source in template.slots.items()
+    }
     turn = rng.randrange(len(template.wordings))
     while True:
         chosen = {slot: rng.choice(column) for slot, column in values.items()}

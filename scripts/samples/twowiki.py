@@ -11,8 +11,10 @@ import random
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import twowiki_facts as facts
+from .facts import load_facts
+from .wording import article
 
+facts = load_facts("2wiki")
 PER_KIND = 6  # questions of each of the ten kinds
 ACTORS = 40
 Question = dict[str, object]
@@ -34,7 +36,7 @@ class Person:
 
     @property
     def birth(self) -> str:
-        return f"{self.born[0]} {facts.MONTHS[self.born[1] - 1]} {self.born[2]}"
+        return f"{self.born[0]} {facts.months[self.born[1] - 1]} {self.born[2]}"
 
 
 @dataclass
@@ -57,7 +59,7 @@ class World:
 
     @property
     def region_of(self) -> dict[str, str]:
-        return {town: region for region, (_, towns) in facts.REGIONS.items() for town in towns}
+        return {town: region for region, place in facts.regions.items() for town in place["towns"]}
 
 
 def rows(rng: random.Random, folder: Path) -> list[dict]:
@@ -82,25 +84,24 @@ def rows(rng: random.Random, folder: Path) -> list[dict]:
 def draw_world(rng: random.Random) -> World:
     world = World()
     towns = list(world.region_of)
-    world.university_towns = {name: rng.choice(towns) for name in facts.UNIVERSITIES}
-    names = [f"{given} {family}" for given in facts.GIVEN for family in facts.FAMILY]
+    world.university_towns = {name: rng.choice(towns) for name in facts.universities}
+    names = [f"{given} {family}" for given in facts.given_names for family in facts.family_names]
     rng.shuffle(names)
 
     def draw_person(trade: str, years: tuple[int, int] = (1880, 1930)) -> Person:
         born = (rng.randint(1, 28), rng.randint(1, 12), rng.randint(*years))
-        person = Person(names.pop(), trade, rng.choice(towns), born, rng.choice(facts.UNIVERSITIES))
+        person = Person(names.pop(), trade, rng.choice(towns), born, rng.choice(facts.universities))
         world.people.append(person)
         return person
 
-    titles = {"film": facts.FILMS, "novel": facts.NOVELS, "company": facts.COMPANIES}
-    for kind, names_of_kind in titles.items():
-        for title in names_of_kind:
-            maker = draw_person(rng.choice(facts.TRADES[kind]))
+    for kind, titles in facts.titles.items():
+        for title in titles:
+            maker = draw_person(rng.choice(facts.trades[kind]))
             world.works.append(Work(kind, title, maker, maker.born[2] + rng.randint(25, 50), rng.choice(towns)))
     makers = list(world.people)
     for person in makers:
-        person.parent = draw_person(rng.choice(facts.TRADES_OF_OTHERS), (person.born[2] - 40, person.born[2] - 22))
-        person.spouse = draw_person(rng.choice(facts.TRADES_OF_OTHERS))
+        person.parent = draw_person(rng.choice(facts.trades_of_others), (person.born[2] - 40, person.born[2] - 22))
+        person.spouse = draw_person(rng.choice(facts.trades_of_others))
     for _ in range(ACTORS):
         draw_person("actor")
     return world
@@ -111,52 +112,59 @@ def write_articles(world: World, rng: random.Random) -> None:
         world.articles[person.name] = describe_person(person, world, rng)
     actors = [person for person in world.people if person.trade == "actor"]
     for work in world.works:
-        text = rng.choice({"film": facts.FILM, "novel": facts.NOVEL, "company": facts.COMPANY}[work.kind])
+        text = rng.choice(facts.articles[work.kind])
         world.articles[work.title] = text.format(
             title=work.title,
             maker=work.maker.name,
             year=work.year,
             town=work.town,
-            genre=rng.choice(facts.GENRES),
+            genre=rng.choice(facts.genres),
             star=rng.choice(actors).name,
-            product=rng.choice(facts.PRODUCTS),
+            product=rng.choice(facts.products),
         )
     for town, region in world.region_of.items():
-        river = f", on the river {facts.RIVERS[region]}" if region in facts.RIVERS and rng.random() < 0.5 else ""
+        river = f", on the river {facts.rivers[region]}" if region in facts.rivers and rng.random() < 0.5 else ""
         people = f"{rng.randint(4, 900) * 100:,}"
-        world.articles[town] = rng.choice(facts.TOWN).format(town=town, region=region, river=river, people=people)
-    for region, (capital, towns) in facts.REGIONS.items():
-        product, named = rng.choice(facts.PRODUCTS), " and ".join(rng.sample(towns[1:], 2))
-        world.articles[region] = facts.REGION.format(region=region, capital=capital, product=product, towns=named)
+        world.articles[town] = rng.choice(facts.articles["town"]).format(
+            town=town, region=region, river=river, people=people
+        )
+    for region, place in facts.regions.items():
+        product, named = rng.choice(facts.products), " and ".join(rng.sample(place["towns"][1:], 2))
+        world.articles[region] = facts.articles["region"].format(
+            region=region, capital=place["capital"], product=product, towns=named
+        )
     for university, town in world.university_towns.items():
         year = rng.randint(1620, 1870)
-        world.articles[university] = facts.UNIVERSITY.format(university=university, town=town, year=year)
+        world.articles[university] = facts.articles["university"].format(university=university, town=town, year=year)
 
 
 def describe_person(person: Person, world: World, rng: random.Random) -> str:
     words = {"name": person.name, "last": person.last, "town": person.town, "university": person.university}
+
+    def say(about: str, **more: object) -> str:
+        return rng.choice(facts.sentences[about]).format(**words, **more)
+
     family = ""
     if person.parent is not None and person.spouse is not None:
-        child = rng.choice(facts.CHILD).format(
-            **words, parent=person.parent.name, a_parent_trade=with_article(person.parent.trade)
-        )
+        child = say("child", parent=person.parent.name, a_parent_trade=with_article(person.parent.trade))
         wedding = person.born[2] + rng.randint(21, 35)
-        family = f"{child} {rng.choice(facts.SPOUSE).format(**words, spouse=person.spouse.name, wedding=wedding)}"
-    death = f"{rng.randint(1, 28)} {rng.choice(facts.MONTHS)} {person.born[2] + rng.randint(55, 90)}"
-    return facts.PERSON.format(
+        family = f"{child} {say('spouse', spouse=person.spouse.name, wedding=wedding)}"
+    death = f"{rng.randint(1, 28)} {rng.choice(facts.months)} {person.born[2] + rng.randint(55, 90)}"
+    text = facts.articles["person"].format(
         name=person.name,
         birth=person.birth,
         death=death,
         a_trade=with_article(person.trade),
         region=world.region_of[person.town],
-        Born=rng.choice(facts.BORN).format(**words),
-        study=rng.choice(facts.STUDY).format(**words),
+        Born=say("born"),
+        study=say("study"),
         family=family,
-    ).strip()
+    )
+    return text.strip()
 
 
 def with_article(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+    return f"{article(noun)} {noun}"
 
 
 # -- questions ---------------------------------------------------------------------------------------------------------
@@ -218,5 +226,5 @@ def earlier(task: str, one: Work, works: list[Work]) -> Question:
 def dates(person: Person) -> list[str]:
     """A birthday in the forms it is written in."""
     day, month, year = person.born
-    name = facts.MONTHS[month - 1]
+    name = facts.months[month - 1]
     return [person.birth, f"{name} {day}, {year}", f"{year}-{month:02}-{day:02}"]
