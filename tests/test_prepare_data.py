@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import io
 import json
 import os
 import sqlite3
 import subprocess
 import sys
-import threading
 import zipfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,6 +18,7 @@ import pytest
 from env import make_env
 from env.data import locate
 from errors import DataError
+from helpers.hub import hub, serve
 from scripts.prepare import downloads
 from scripts.prepare.downloads import fetch_file, unpack_databases
 
@@ -178,7 +176,7 @@ def test_a_spider_release_with_test_set_and_no_database(bird_release: Path, tmp_
         ("banking77", "test.csv", b"text,category\nhi,card_arrival\nhi,card_loss\n", ["test.csv:3", "card_loss"]),
         ("banking77", "test.csv", b"text,label\nhi,card_arrival\n", ["test.csv:1", "'category'"]),
         ("banking77", "test.csv", b"text,category\n,card_arrival\n", ["test.csv:2", "'text' is empty"]),
-        ("banking77", "test.csv", b"text,category\nhi\n", ["test.csv:2", "'category' is empty"]),
+        ("banking77", "test.csv", b"text,category\nhi\n", ["test.csv:2", "no cell", "'category'"]),
         ("banking77", "test.csv", b"text,category\n\xff,card_arrival\n", ["test.csv", "not UTF-8"]),
         ("banking77", "test.csv", b"text,category\n", ["no rows"]),
         ("banking77", "test.csv", b"", ["'text'"]),
@@ -190,6 +188,13 @@ def test_a_spider_release_with_test_set_and_no_database(bird_release: Path, tmp_
         ("spider", "dev.json", b"{}", ["expected a JSON list"]),
         ("spider", "dev.json", b'[{"question": "q", "db_id": "d"}]', ["item 1", "'query'"]),
         ("bird", "dev.json", b'[{"question": "q", "db_id": "d", "SQL": ""}]', ["item 1", "'evidence'"]),
+        ("spider", "dev.json", b'[{"question": "\\ud800", "db_id": "d", "query": ""}]', ["item 1", "half a character"]),
+        (
+            "bird",
+            "dev.json",
+            b'[{"question": "", "evidence": "", "db_id": "d", "SQL": "\\udfff"}]',
+            ["item 1", "half a"],
+        ),
     ],
 )
 def test_a_bad_release_leaves_nothing(task: str, file: str, content: bytes, words: list[str], tmp_path: Path) -> None:
@@ -288,7 +293,7 @@ def test_what_has_to_be_fetched_by_hand(task: str, tmp_path: Path) -> None:
 
 def test_ehr_rows_arrive_and_the_tables_are_asked_for(tmp_path: Path) -> None:
     row = {"task": "How many patients are there?", "label": "1"}
-    with serve(hub("ehr/ehr.jsonl", json.dumps(row).encode())) as address:
+    with serve(hub({"ehr/ehr.jsonl": json.dumps(row).encode()})) as address:
         result = prepare("ehr", "--out", tmp_path, endpoint=address)
         refuses(result, "drive.google.com", f"{tmp_path}/source", "--check")
         assert json.loads((tmp_path / "ehr.jsonl").read_text()) == row
@@ -299,7 +304,7 @@ def test_ehr_rows_arrive_and_the_tables_are_asked_for(tmp_path: Path) -> None:
 
 def test_official_rows_are_downloaded_checked_and_noted(tmp_path: Path) -> None:
     content = b'{"task": "Where is my card?", "label": "card arrival"}\n'
-    with serve(hub("banking77/banking77.jsonl", content)) as address:
+    with serve(hub({"banking77/banking77.jsonl": content})) as address:
         result = prepare("banking77", "--out", tmp_path, endpoint=address)
     assert result.returncode == 0, result.stderr
     assert "1 rows (official), 0 bad" in result.stdout
@@ -309,7 +314,7 @@ def test_official_rows_are_downloaded_checked_and_noted(tmp_path: Path) -> None:
 
 def test_spider_rows_arrive_and_the_databases_are_asked_for(tmp_path: Path) -> None:
     row = {"task": "How many books?", "db_id": "library", "query": "SELECT COUNT(*) FROM book"}
-    with serve(hub("data/spider/spider.jsonl", json.dumps(row).encode())) as address:
+    with serve(hub({"data/spider/spider.jsonl": json.dumps(row).encode()})) as address:
         result = prepare("spider", "--out", tmp_path, endpoint=address)
         refuses(result, "drive.google.com", f"{tmp_path}/source/library/library.sqlite")
         write_database(tmp_path / "source" / "library" / "library.sqlite")
@@ -318,7 +323,7 @@ def test_spider_rows_arrive_and_the_databases_are_asked_for(tmp_path: Path) -> N
 
 
 def test_a_hub_without_the_task(tmp_path: Path) -> None:
-    with serve(hub("readme.md", b"nothing here")) as address:
+    with serve(hub({"readme.md": b"nothing here"})) as address:
         refuses(prepare("rca", "--out", tmp_path / "out", endpoint=address), "has no rca.jsonl")
     assert not (tmp_path / "out").exists()
 
@@ -360,49 +365,3 @@ def zipped(members: dict[str, bytes]) -> bytes:
         for name, content in members.items():
             archive.writestr(name, content)
     return buffer.getvalue()
-
-
-def hub(path: str, content: bytes) -> dict[str, bytes]:
-    """What a hub answers for the dataset with one file: its description, its tree, the file."""
-    api, commit = "/api/datasets/guosy/DTLBench", "a" * 40
-    description = {"id": "guosy/DTLBench", "sha": commit, "siblings": [{"rfilename": path}]}
-    tree = [{"type": "file", "path": path, "size": len(content), "oid": "b" * 40}]
-    return {
-        f"{api}/revision/main": json.dumps(description).encode(),
-        f"{api}/tree/{commit}": json.dumps(tree).encode(),
-        f"/datasets/guosy/DTLBench/resolve/{commit}/{path}": content,
-    }
-
-
-@contextmanager
-def serve(pages: dict[str, bytes | tuple[bytes, int]]) -> Iterator[str]:
-    """Serve `pages` on loopback; a page may come with a length that it does not have."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            page = pages.get(self.path.partition("?")[0])
-            if page is None:
-                self.send_error(404)
-                return
-            content, length = page if isinstance(page, tuple) else (page, len(page))
-            self.send_response(200)
-            headers = {"Content-Length": length, "ETag": f'"{"b" * 40}"', "X-Repo-Commit": "a" * 40}
-            for name, value in headers.items():
-                self.send_header(name, str(value))
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(content)
-
-        do_HEAD = do_GET
-
-        def log_message(self, *arguments: object) -> None:
-            """Keep the test's output clean."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
