@@ -56,7 +56,7 @@ ENV_OPTIONS: dict[str, tuple[str, ...]] = {
 }
 # What shows in a run's name in a way of its own, or, like the weights that an LLM's name stands for, not at all.
 UNNAMED = ("env", "agent", "bandit", "llm", "seed", "serving_mode", "model_path")
-STREAM_OPTIONS = ("shuffle", "limit", "data")
+STREAM_OPTIONS = ("shuffle", "limit", "data", "columns")
 TRACKERS = ("none", "tensorboard", "wandb")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 EMBEDDED = "embedded"  # the encoder that ships as a package; also the name of the serving mode that needs no LLM
@@ -78,7 +78,16 @@ class Config:
     seed: int = option(0, "seed of everything random; -1 makes five runs, seeds 0 to 4", at_least=-1, at_most=2**32 - 1)
     shuffle: bool = option(False, "order the stream by the seed (default: the file's order)")
     limit: int | None = option(None, "only the first N steps of the stream", at_least=1, metavar="N")
-    data: str = option("auto", "the rows: auto, official, sample, or a folder or .jsonl file", metavar="WHICH")
+    data: str = option(
+        "auto",
+        "the rows: auto, official, sample, a folder, a .jsonl, .csv or .parquet file, hf:OWNER/NAME[[:CONFIG]:SPLIT]",
+        metavar="WHICH",
+    )
+    columns: str | None = option(
+        None,
+        "which columns of --data are the task's fields, as in task=text,label=category",
+        metavar="FIELD=COLUMN,...",
+    )
 
     comk: int = option(1, "k, the number of cases put into the prompt", at_least=1)
     recall_size: int = option(32, "R, the number of nearest cases that the policy ranks", at_least=1)

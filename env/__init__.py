@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from errors import DataError, unknown_choice
 
 from .base import Env
+from .data import parse_columns
 
 if TYPE_CHECKING:
     from config import Config
@@ -60,10 +61,10 @@ def make_env(
     """Construct the task `name` and load its rows.
 
     Args:
-        data: auto, official, sample, or a path to a folder or a .jsonl file.
+        data: auto, official, sample, a folder, a .jsonl, .csv or .parquet file, or hf:OWNER/NAME[:SPLIT].
         shuffle_seed: order of the stream; None keeps the file's order.
         limit: keep the first N rows of the stream.
-        config: the command line, for tasks with options of their own.
+        config: the command line, for --columns and for tasks with options of their own.
     Raises:
         UsageError: no such task. DataError: its rows are missing or malformed.
     """
@@ -71,6 +72,7 @@ def make_env(
     env.name = env.name or name
     env.data = data
     if config is not None:
+        env.columns = parse_columns(config.columns)
         env.prepare(config)
     if not env.dataset:
         env.init_env()

@@ -33,7 +33,7 @@ def describe_data(env: Env) -> dict[str, Any]:
     if data_file is None:  # a task that loads its rows itself
         rows = json.dumps(env.dataset, ensure_ascii=False, default=str).encode(errors="replace")
         return {"path": None, "origin": "user", "sha256": hashlib.sha256(rows).hexdigest(), "rows": len(env)}
-    return {"path": str(data_file.path), "origin": data_file.origin, "sha256": data_file.sha256, "rows": len(env)}
+    return {**data_file.record(), "rows": len(env)}
 
 
 def announce(config: Config, data: dict[str, Any], log: RunLog) -> None:
