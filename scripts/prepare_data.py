@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from env import ENV_ALIASES, ENV_DICT, find_env  # noqa: E402
-from env.data import DATA_ROOT, locate, parse_row  # noqa: E402
+from env.data import DATA_ROOT, is_benchmark, locate, parse_row  # noqa: E402
 from errors import DataError, UsageError, exit_code, unknown_choice  # noqa: E402
 from scripts.prepare import downloads  # noqa: E402
 from scripts.prepare.checks import check_rows  # noqa: E402
@@ -78,6 +78,9 @@ def install_release(task: str, release: Path, split: str | None, folder: Path) -
 
 def download(task: str, folder: Path) -> None:
     """Fetch the official rows and what else the task needs. Raises DataError that says what to do where it can't."""
+    if not is_benchmark(task):
+        rows = DATA_ROOT / task / f"{task}.jsonl"
+        raise DataError(f"{task} is your own task, there is nothing to download: write its rows to {rows}")
     if task in downloads.BY_HAND:
         raise DataError(f"{task} cannot be downloaded: {downloads.BY_HAND[task].format(folder=folder, task=task)}")
     path = folder / f"{task}.jsonl"

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from env import make_env
-from env.data import locate
+from env import ENV_DICT, make_env
+from env.base import Env
+from env.data import DATA_ROOT, locate
 from errors import DataError
 from helpers.hub import hub, serve
+from scripts import prepare_data
 from scripts.prepare import downloads
 from scripts.prepare.downloads import fetch_file, unpack_databases
 
@@ -289,6 +291,15 @@ def test_no_hub_is_one_clear_line_and_nothing_written(tmp_path: Path) -> None:
 def test_what_has_to_be_fetched_by_hand(task: str, tmp_path: Path) -> None:
     refuses(prepare(task, "--out", tmp_path / "out"), "physionet.org", f"{tmp_path}/out/{task}.jsonl")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_own_task_has_nothing_to_download(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(ENV_DICT, "mails", Env)
+    assert prepare_data.main(["mails"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and f"write its rows to {DATA_ROOT}/mails/mails.jsonl" in error
 
 
 def test_ehr_rows_arrive_and_the_tables_are_asked_for(tmp_path: Path) -> None:
