@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from env import ENV_ALIASES, ENV_DICT, find_env  # noqa: E402
+from env.blocks import label_blocks  # noqa: E402
 from env.data import DATA_ROOT, is_benchmark, locate, parse_row  # noqa: E402
 from errors import DataError, UsageError, exit_code, unknown_choice  # noqa: E402
 from scripts.prepare import downloads  # noqa: E402
@@ -74,6 +75,9 @@ def install_release(task: str, release: Path, split: str | None, folder: Path) -
     install_rows(content, path, "converted", str(conversion.source))
     files = f" and {len(conversion.files)} files" if conversion.files else ""
     print(f"{path}: {len(conversion.rows)} rows{files} converted from {conversion.source}")
+    note = label_blocks(conversion.rows)
+    if note:
+        print(f"note: {note}")
 
 
 def download(task: str, folder: Path) -> None:

@@ -112,6 +112,14 @@ def test_banking77_takes_the_labels_spelling(tmp_path: Path) -> None:
 
 
 @needs_shared
+def test_rows_in_blocks_of_one_label_are_told_of(tmp_path: Path) -> None:
+    result = prepare("banking77", "--from", SHARED / "banking77", "--out", tmp_path)
+    assert "neighbours agree in 98% of cases, 1% by chance" in result.stdout and "--shuffle" in result.stdout
+    result = prepare("sentifin", "--from", SHARED / "sentfin", "--out", tmp_path)
+    assert "neighbours" not in result.stdout
+
+
+@needs_shared
 def test_spider_brings_its_databases(tmp_path: Path) -> None:
     assert prepare("spider", "--from", SHARED / "spider", "--out", tmp_path).returncode == 0
     rows, originals = read(tmp_path / "spider.jsonl"), json.loads((SHARED / "spider" / "dev.json").read_text())
