@@ -226,6 +226,37 @@ def test_usage_errors(arguments: list[str], words: list[str]) -> None:
     refuses(prepare(*arguments), *words, code=2)
 
 
+# -- Parquet -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", ["banking77", "mimic-iv-mr", "sentifin", "mimic-iv-tlp"])
+def test_rows_written_as_parquet_are_read_as_they_were(task: str, tmp_path: Path) -> None:
+    path = tmp_path / "new" / f"{task}.parquet"
+    result = prepare(task, "--to", path, "--out", REPO / "data" / task / "sample")
+    assert (result.returncode, result.stderr) == (0, "")
+    sample = make_env(task, "sample").dataset
+    assert result.stdout == f"{path}: {len(sample)} rows (sample)\n"
+    assert make_env(task, str(path)).dataset == sample
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_release_goes_to_parquet_at_once(bird_release: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bird.parquet"
+    result = prepare("bird", "--from", bird_release, "--out", tmp_path / "out", "--to", path, "--check")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "2 rows (converted)" in result.stdout and "2 rows (converted), 0 bad" in result.stdout
+    (tmp_path / "source").symlink_to(tmp_path / "out" / "source")
+    assert make_env("bird", str(path)).dataset == read(tmp_path / "out" / "bird.jsonl")
+
+
+def test_rows_that_parquet_would_change_are_not_written(tmp_path: Path) -> None:
+    for task in ("mud", "ehr"):  # dicts with other keys in each row; numbers and lists in one column
+        path = tmp_path / f"{task}.parquet"
+        refuses(prepare(task, "--to", path, "--out", REPO / "data" / task / "sample"), f"{task}.jsonl", "one type")
+        assert not path.exists()
+    refuses(prepare("mud", "--to", tmp_path / "rows.csv"), "ends in .parquet", code=2)
+
+
 # -- checks ------------------------------------------------------------------------------------------------------------
 
 
