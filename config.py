@@ -70,7 +70,16 @@ class Config:
     shuffle: bool = option(False, "order the stream by the seed (default: the file's order)", "stream")
     limit: int | None = option(None, "only the first N steps of the stream", "stream", at_least=1, metavar="N")
     data: str = option(
-        "auto", "the rows: auto, official, sample, or a folder or .jsonl file", "stream", metavar="WHICH"
+        "auto",
+        "the rows: auto, official, sample, a folder, a .jsonl, .csv or .parquet file, hf:OWNER/NAME[[:CONFIG]:SPLIT]",
+        "stream",
+        metavar="WHICH",
+    )
+    columns: str | None = option(
+        None,
+        "which columns of --data are the task's fields, as in task=text,label=category",
+        "stream",
+        metavar="FIELD=COLUMN,...",
     )
 
     agent: str = option("cbr", "the agent", "method", choices=tuple(AGENTS), shown="no")

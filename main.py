@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from config import Config, typed_options
 from env import Env, describe_data, find_env, make_env, task_code, templates_of
+from env.blocks import label_blocks
 from errors import DataError, LLMError, RefusedError, exit_code
 from registry import AGENTS
 from runs import screen
@@ -136,6 +137,9 @@ def play(config: Config, env: Env, log: RunLog, tracker: Tracker, data: dict[str
     from llm import make_llm
 
     screen.announce(config, data, log)
+    blocks = None if config.shuffle else label_blocks(env.dataset)
+    if blocks:
+        screen.say(f"note: {blocks}")
     llm = make_llm(config, load)
     agent = make_agent(config, env, llm, load)
     task = env.details()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from errors import DataError, unknown_choice
 
 from .base import Env
+from .data import parse_columns
 from .labels import LabelSet
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def make_env(
     """Construct the task `name` and load its rows.
 
     Args:
-        data: auto, official, sample, or a path to a folder or a .jsonl file.
+        data: auto, official, sample, a folder, a .jsonl, .csv or .parquet file, or hf:OWNER/NAME[:SPLIT].
         shuffle_seed: order of the stream; None keeps the file's order.
         limit: keep the first N rows of the stream.
         config, make_llm: the command line, and what makes an LLM of one, for tasks with options of their own.
@@ -81,6 +82,7 @@ def make_env(
     env.name = env.name or name
     env.data = data
     if config is not None:
+        env.columns = parse_columns(config.columns)
         env.prepare(config, make_llm or _no_llm)
     if not env.dataset:
         env.init_env()
@@ -98,10 +100,9 @@ def _no_llm(config: Config) -> LLM:
 
 def describe_data(env: Env) -> dict[str, Any]:
     """Where the task's rows come from: path, origin, sha256 (before they were put in order), rows in the stream."""
-    data_file = env.data_file
-    if data_file is None:  # a task that loads its rows itself
+    if env.data_file is None:  # a task that loads its rows itself
         return {"path": None, "origin": "user", "sha256": env.rows_sha256, "rows": len(env)}
-    return {"path": str(data_file.path), "origin": data_file.origin, "sha256": data_file.sha256, "rows": len(env)}
+    return env.data_file.record() | {"rows": len(env)}
 
 
 def templates_of(env: Env) -> dict[str, str]:

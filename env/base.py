@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from errors import DataError
 
-from .data import DataFile, locate, read_rows
+from .data import DataFile, locate
 from .labels import LabelSet
 from .parsing import last_boxed
 from .prompts.layout import ALL_RIGHT, WITH_FEEDBACK
@@ -49,6 +49,7 @@ class Env:
     fields: dict[str, type | tuple[type, ...]] = {"task": str, "label": str}
     prompts: ModuleType | None = None  # our own tasks name their prompts module; a recipe task sets attributes itself
     data: str = "auto"
+    columns: dict[str, str] | None = None  # field -> the column of the source that holds it under another name
     data_file: DataFile | None = None
     rows_sha256: str = ""
     packages: tuple[str, ...] = ()
@@ -84,13 +85,13 @@ class Env:
         """Load the rows into `self.dataset`, all or nothing. Raises DataError naming file and line."""
         self.data_file = locate(self.stream or self.name, self.data)
         rows = []
-        for number, row in read_rows(self.data_file.path, self.fields):
+        for number, row in self.data_file.rows(self.fields, self.columns):
             problem = self.check_row(row)
             if problem:
-                raise DataError(f"{self.data_file.path}:{number}: {problem}")
+                raise DataError(f"{self.data_file.place(number)}: {problem}")
             rows.append(row)
         if not rows:
-            raise DataError(f"{self.data_file.path} has no rows")
+            raise DataError(f"{self.data_file.name} has no rows")
         self.dataset = rows
 
     def check_row(self, row: dict[str, Any]) -> str | None:

@@ -3,6 +3,7 @@
     python scripts/prepare_data.py banking77                       # download the official stream
     python scripts/prepare_data.py banking77 --from ~/banking77    # convert the original public release instead
     python scripts/prepare_data.py banking77 --check               # validate the rows in place, or else the sample
+    python scripts/prepare_data.py banking77 --to rows.parquet     # write the rows in place as a Parquet file
 
 Rows go to data/TASK/TASK.jsonl with a note of their origin; databases go below data/TASK/source/. Converted rows are
 not the benchmark's stream, and runs on them say so. Exit code: 0, 1 where something is wrong with the data, 2
@@ -12,6 +13,7 @@ for usage.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 import tempfile
@@ -21,7 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from env import ENV_ALIASES, ENV_DICT, find_env  # noqa: E402
-from env.data import DATA_ROOT, locate, parse_row  # noqa: E402
+from env.blocks import label_blocks  # noqa: E402
+from env.data import DATA_ROOT, is_benchmark, locate, parse_row  # noqa: E402
 from errors import DataError, UsageError, exit_code, unknown_choice  # noqa: E402
 from scripts.prepare import downloads  # noqa: E402
 from scripts.prepare.checks import check_rows  # noqa: E402
@@ -31,7 +34,7 @@ from scripts.prepare.installing import install, install_rows  # noqa: E402
 
 def main(argv: list[str]) -> int:
     options = parse_arguments(argv)
-    return exit_code(lambda: prepare(options.task, options.release, options.split, options.out, options.check))
+    return exit_code(lambda: prepare(options))
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
@@ -40,27 +43,33 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--from", dest="release", type=Path, metavar="FOLDER", help="convert the release there")
     parser.add_argument("--split", help="which split of the release (default: the test split if it has one)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the data folder (default: data/TASK)")
+    parser.add_argument(
+        "--to", type=Path, metavar="FILE.parquet", help="write the rows there; alone, it only does that"
+    )
     parser.add_argument("--check", action="store_true", help="validate every row; alone, it only does that")
     return parser.parse_args(argv)
 
 
-def prepare(task: str, release: Path | None, split: str | None, out: Path | None, check: bool) -> int:
+def prepare(options: argparse.Namespace) -> int:
     """Do what the command line says and return the exit code."""
-    task = ENV_ALIASES.get(task, task)
+    task = ENV_ALIASES.get(options.task, options.task)
     if task not in ENV_DICT:
         raise unknown_choice("task", task, ENV_DICT)
-    if split is not None and release is None:
+    if options.split is not None and options.release is None:
         raise UsageError("--split chooses among the splits of a release: it needs --from FOLDER")
+    if options.to is not None and options.to.suffix.lower() != ".parquet":
+        raise UsageError(f"--to {options.to}: the name of a Parquet file ends in .parquet")
     task = find_env(task).stream or task
-    folder = out or DATA_ROOT / task
-    if release is not None:
-        install_release(task, release, split, folder)
-    elif not check:
+    folder = options.out or DATA_ROOT / task
+    fetch = options.release is None and not options.check and options.to is None
+    if options.release is not None:
+        install_release(task, options.release, options.split, folder)
+    elif fetch:
         download(task, folder)
-    if release is not None and not check:
-        return 0
-    nothing_new = release is None and check and out is None
-    return report_check(task, "auto" if nothing_new else str(folder))
+    where = "auto" if options.release is None and not fetch and options.out is None else str(folder)
+    if options.to is not None:
+        export(task, where, options.to)
+    return report_check(task, where) if options.check or fetch else 0
 
 
 def install_release(task: str, release: Path, split: str | None, folder: Path) -> None:
@@ -74,10 +83,39 @@ def install_release(task: str, release: Path, split: str | None, folder: Path) -
     install_rows(content, path, "converted", str(conversion.source))
     files = f" and {len(conversion.files)} files" if conversion.files else ""
     print(f"{path}: {len(conversion.rows)} rows{files} converted from {conversion.source}")
+    note = label_blocks(conversion.rows)
+    if note:
+        print(f"note: {note}")
+
+
+def export(task: str, where: str, path: Path) -> None:
+    """Write the task's rows as a Parquet file. Raises DataError where that form cannot hold them."""
+    from datasets import Dataset, disable_progress_bars
+
+    data_file = locate(task, where)
+    rows = [row for _, row in data_file.rows(find_env(task).fields)]
+    if not rows:
+        raise DataError(f"{data_file.name} has no rows")
+    disable_progress_bars()
+    buffer = io.BytesIO()
+    try:
+        table = Dataset.from_list(rows)
+        held = table.to_list() == rows
+    except (ValueError, TypeError, OverflowError):
+        held = False
+    if not held:
+        raise DataError(f"{data_file.name}: a column of a Parquet file has one type, which these rows do not fit")
+    table.to_parquet(buffer)
+    buffer.seek(0)
+    install(buffer, path)
+    print(f"{path}: {len(rows)} rows ({data_file.origin})")
 
 
 def download(task: str, folder: Path) -> None:
     """Fetch the official rows and what else the task needs. Raises DataError that says what to do where it can't."""
+    if not is_benchmark(task):
+        rows = DATA_ROOT / task / f"{task}.jsonl"
+        raise DataError(f"{task} is your own task, there is nothing to download: write its rows to {rows}")
     if task in downloads.BY_HAND:
         raise DataError(f"{task} cannot be downloaded: {downloads.BY_HAND[task].format(folder=folder, task=task)}")
     path = folder / f"{task}.jsonl"

@@ -32,6 +32,7 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "shuffle": ("", True),
     "limit": ("12", 12),
     "data": ("sample", "sample"),
+    "columns": ("task=text,label=category", "task=text,label=category"),
     "comk": ("4", 4),
     "recall_size": ("8", 8),
     "embedding_model_path": ("models/e", "models/e"),

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import io
 import json
 import os
 import sqlite3
 import subprocess
 import sys
-import threading
 import zipfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from env import make_env
-from env.data import locate
+from env import ENV_DICT, make_env
+from env.base import Env
+from env.data import DATA_ROOT, locate
 from errors import DataError
+from helpers.hub import hub, serve
+from scripts import prepare_data
 from scripts.prepare import downloads
 from scripts.prepare.downloads import fetch_file, unpack_databases
 
@@ -112,6 +112,14 @@ def test_banking77_takes_the_labels_spelling(tmp_path: Path) -> None:
 
 
 @needs_shared
+def test_rows_in_blocks_of_one_label_are_told_of(tmp_path: Path) -> None:
+    result = prepare("banking77", "--from", SHARED / "banking77", "--out", tmp_path)
+    assert "neighbours agree in 98% of cases, 1% by chance" in result.stdout and "--shuffle" in result.stdout
+    result = prepare("sentifin", "--from", SHARED / "sentfin", "--out", tmp_path)
+    assert "neighbours" not in result.stdout
+
+
+@needs_shared
 def test_spider_brings_its_databases(tmp_path: Path) -> None:
     assert prepare("spider", "--from", SHARED / "spider", "--out", tmp_path).returncode == 0
     rows, originals = read(tmp_path / "spider.jsonl"), json.loads((SHARED / "spider" / "dev.json").read_text())
@@ -178,7 +186,7 @@ def test_a_spider_release_with_test_set_and_no_database(bird_release: Path, tmp_
         ("banking77", "test.csv", b"text,category\nhi,card_arrival\nhi,card_loss\n", ["test.csv:3", "card_loss"]),
         ("banking77", "test.csv", b"text,label\nhi,card_arrival\n", ["test.csv:1", "'category'"]),
         ("banking77", "test.csv", b"text,category\n,card_arrival\n", ["test.csv:2", "'text' is empty"]),
-        ("banking77", "test.csv", b"text,category\nhi\n", ["test.csv:2", "'category' is empty"]),
+        ("banking77", "test.csv", b"text,category\nhi\n", ["test.csv:2", "no cell", "'category'"]),
         ("banking77", "test.csv", b"text,category\n\xff,card_arrival\n", ["test.csv", "not UTF-8"]),
         ("banking77", "test.csv", b"text,category\n", ["no rows"]),
         ("banking77", "test.csv", b"", ["'text'"]),
@@ -190,6 +198,13 @@ def test_a_spider_release_with_test_set_and_no_database(bird_release: Path, tmp_
         ("spider", "dev.json", b"{}", ["expected a JSON list"]),
         ("spider", "dev.json", b'[{"question": "q", "db_id": "d"}]', ["item 1", "'query'"]),
         ("bird", "dev.json", b'[{"question": "q", "db_id": "d", "SQL": ""}]', ["item 1", "'evidence'"]),
+        ("spider", "dev.json", b'[{"question": "\\ud800", "db_id": "d", "query": ""}]', ["item 1", "half a character"]),
+        (
+            "bird",
+            "dev.json",
+            b'[{"question": "", "evidence": "", "db_id": "d", "SQL": "\\udfff"}]',
+            ["item 1", "half a"],
+        ),
     ],
 )
 def test_a_bad_release_leaves_nothing(task: str, file: str, content: bytes, words: list[str], tmp_path: Path) -> None:
@@ -209,6 +224,37 @@ def test_a_bad_release_leaves_nothing(task: str, file: str, content: bytes, word
 )
 def test_usage_errors(arguments: list[str], words: list[str]) -> None:
     refuses(prepare(*arguments), *words, code=2)
+
+
+# -- Parquet -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", ["banking77", "mimic-iv-mr", "sentifin", "mimic-iv-tlp"])
+def test_rows_written_as_parquet_are_read_as_they_were(task: str, tmp_path: Path) -> None:
+    path = tmp_path / "new" / f"{task}.parquet"
+    result = prepare(task, "--to", path, "--out", REPO / "data" / task / "sample")
+    assert (result.returncode, result.stderr) == (0, "")
+    sample = make_env(task, "sample").dataset
+    assert result.stdout == f"{path}: {len(sample)} rows (sample)\n"
+    assert make_env(task, str(path)).dataset == sample
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_release_goes_to_parquet_at_once(bird_release: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bird.parquet"
+    result = prepare("bird", "--from", bird_release, "--out", tmp_path / "out", "--to", path, "--check")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "2 rows (converted)" in result.stdout and "2 rows (converted), 0 bad" in result.stdout
+    (tmp_path / "source").symlink_to(tmp_path / "out" / "source")
+    assert make_env("bird", str(path)).dataset == read(tmp_path / "out" / "bird.jsonl")
+
+
+def test_rows_that_parquet_would_change_are_not_written(tmp_path: Path) -> None:
+    for task in ("mud", "ehr"):  # dicts with other keys in each row; numbers and lists in one column
+        path = tmp_path / f"{task}.parquet"
+        refuses(prepare(task, "--to", path, "--out", REPO / "data" / task / "sample"), f"{task}.jsonl", "one type")
+        assert not path.exists()
+    refuses(prepare("mud", "--to", tmp_path / "rows.csv"), "ends in .parquet", code=2)
 
 
 # -- checks ------------------------------------------------------------------------------------------------------------
@@ -286,9 +332,18 @@ def test_what_has_to_be_fetched_by_hand(task: str, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_an_own_task_has_nothing_to_download(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(ENV_DICT, "mails", Env)
+    assert prepare_data.main(["mails"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and f"write its rows to {DATA_ROOT}/mails/mails.jsonl" in error
+
+
 def test_ehr_rows_arrive_and_the_tables_are_asked_for(tmp_path: Path) -> None:
     row = {"task": "How many patients are there?", "label": "1"}
-    with serve(hub("ehr/ehr.jsonl", json.dumps(row).encode())) as address:
+    with serve(hub({"ehr/ehr.jsonl": json.dumps(row).encode()})) as address:
         result = prepare("ehr", "--out", tmp_path, endpoint=address)
         refuses(result, "drive.google.com", f"{tmp_path}/source", "--check")
         assert json.loads((tmp_path / "ehr.jsonl").read_text()) == row
@@ -299,7 +354,7 @@ def test_ehr_rows_arrive_and_the_tables_are_asked_for(tmp_path: Path) -> None:
 
 def test_official_rows_are_downloaded_checked_and_noted(tmp_path: Path) -> None:
     content = b'{"task": "Where is my card?", "label": "card arrival"}\n'
-    with serve(hub("banking77/banking77.jsonl", content)) as address:
+    with serve(hub({"banking77/banking77.jsonl": content})) as address:
         result = prepare("banking77", "--out", tmp_path, endpoint=address)
     assert result.returncode == 0, result.stderr
     assert "1 rows (official), 0 bad" in result.stdout
@@ -309,7 +364,7 @@ def test_official_rows_are_downloaded_checked_and_noted(tmp_path: Path) -> None:
 
 def test_spider_rows_arrive_and_the_databases_are_asked_for(tmp_path: Path) -> None:
     row = {"task": "How many books?", "db_id": "library", "query": "SELECT COUNT(*) FROM book"}
-    with serve(hub("data/spider/spider.jsonl", json.dumps(row).encode())) as address:
+    with serve(hub({"data/spider/spider.jsonl": json.dumps(row).encode()})) as address:
         result = prepare("spider", "--out", tmp_path, endpoint=address)
         refuses(result, "drive.google.com", f"{tmp_path}/source/library/library.sqlite")
         write_database(tmp_path / "source" / "library" / "library.sqlite")
@@ -318,7 +373,7 @@ def test_spider_rows_arrive_and_the_databases_are_asked_for(tmp_path: Path) -> N
 
 
 def test_a_hub_without_the_task(tmp_path: Path) -> None:
-    with serve(hub("readme.md", b"nothing here")) as address:
+    with serve(hub({"readme.md": b"nothing here"})) as address:
         refuses(prepare("rca", "--out", tmp_path / "out", endpoint=address), "has no rca.jsonl")
     assert not (tmp_path / "out").exists()
 
@@ -360,49 +415,3 @@ def zipped(members: dict[str, bytes]) -> bytes:
         for name, content in members.items():
             archive.writestr(name, content)
     return buffer.getvalue()
-
-
-def hub(path: str, content: bytes) -> dict[str, bytes]:
-    """What a hub answers for the dataset with one file: its description, its tree, the file."""
-    api, commit = "/api/datasets/guosy/DTLBench", "a" * 40
-    description = {"id": "guosy/DTLBench", "sha": commit, "siblings": [{"rfilename": path}]}
-    tree = [{"type": "file", "path": path, "size": len(content), "oid": "b" * 40}]
-    return {
-        f"{api}/revision/main": json.dumps(description).encode(),
-        f"{api}/tree/{commit}": json.dumps(tree).encode(),
-        f"/datasets/guosy/DTLBench/resolve/{commit}/{path}": content,
-    }
-
-
-@contextmanager
-def serve(pages: dict[str, bytes | tuple[bytes, int]]) -> Iterator[str]:
-    """Serve `pages` on loopback; a page may come with a length that it does not have."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            page = pages.get(self.path.partition("?")[0])
-            if page is None:
-                self.send_error(404)
-                return
-            content, length = page if isinstance(page, tuple) else (page, len(page))
-            self.send_response(200)
-            headers = {"Content-Length": length, "ETag": f'"{"b" * 40}"', "X-Repo-Commit": "a" * 40}
-            for name, value in headers.items():
-                self.send_header(name, str(value))
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(content)
-
-        do_HEAD = do_GET
-
-        def log_message(self, *arguments: object) -> None:
-            """Keep the test's output clean."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()

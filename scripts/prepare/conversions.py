@@ -5,7 +5,6 @@ Each release is a table entry: which file holds which split, how its rows are re
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -14,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from env import find_env
+from env.data import check_text
 from env.labels import LabelSet
 from env.parsing import python_literal
 from env.sentifin import SENTIMENTS
+from env.sources import read_csv
 from errors import DataError, UsageError
 
 from .alfworld_games import find_games, game_rows
@@ -139,22 +140,11 @@ def _in_order_of_occurrence(entities: list[str], title: str) -> list[str]:
 
 def _csv_records(path: Path, *columns: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield ("file:line", record) of a CSV file with at least `columns`, none of them empty."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        try:
-            missing = [column for column in columns if column not in (reader.fieldnames or [])]
-            if missing:
-                raise DataError(f"{path}:1: there is no column {missing[0]!r}")
-            for record in reader:
-                where = f"{path}:{reader.line_num}"
-                empty = [column for column in columns if not (record[column] or "").strip()]
-                if empty:
-                    raise DataError(f"{where}: the column {empty[0]!r} is empty")
-                yield where, record
-        except csv.Error as error:
-            raise DataError(f"{path}:{reader.line_num}: not valid CSV ({error})") from None
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path}: not UTF-8 ({error.reason} after line {reader.line_num})") from None
+    for number, record in read_csv(path, columns):
+        empty = [column for column in columns if not record[column].strip()]
+        if empty:
+            raise DataError(f"{path}:{number}: the column {empty[0]!r} is empty")
+        yield f"{path}:{number}", record
 
 
 def spider_rows(path: Path) -> list[Row]:
@@ -185,6 +175,7 @@ def _json_items(path: Path, *fields: str) -> list[dict[str, str]]:
         for name in fields:
             if not isinstance(item, dict) or not isinstance(item.get(name), str):
                 raise DataError(f"{path}: item {number} has no text in the field {name!r}")
+            check_text(f"{path}: item {number}", item[name])
     return items
 
 
