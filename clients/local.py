@@ -15,6 +15,7 @@ import gc
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -24,12 +25,14 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.generation import TemperatureLogitsWarper, TopPLogitsWarper
 
+from clients.sampling import sampling_of
 from config import Config
-from errors import LLMError, UserError
-from llm import LLM, AnswerCache, Message, Reply
+from errors import LLMError, RefusedError, UserError
+from llm import CUT, Message, Reply
 from memory.encoders import LOAD_ERRORS, cannot_load, check_tokenizer, quiet_transformers, resolve_device
 
-TEMPERATURE, TOP_P, TOP_K, PRESENCE_PENALTY = 0.1, 0.8, 20, 1.5
+KEPT_GROUPS = 64  # several may be on their way at once
+SENT = ("temperature", "top_p", "top_k", "presence_penalty", "max_new_tokens")
 TOOL_CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.S)
 
 
@@ -48,17 +51,35 @@ class PresencePenalty(LogitsProcessor):
 class SeededSampler(LogitsProcessor):
     """Samples each row's next token with that row's own generator, and leaves only it for greedy search to take."""
 
-    def __init__(self, temperature: float, top_p: float, seeds: list[list[int]]) -> None:
+    def __init__(self, temperature: float, top_p: float, top_k: int, seeds: list[list[int]]) -> None:
+        self._top_k = top_k
         self._warpers = LogitsProcessorList([TemperatureLogitsWarper(temperature), TopPLogitsWarper(top_p)])
         self._generators = [np.random.default_rng(seed) for seed in seeds]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        best, tokens = scores.float().topk(min(TOP_K, scores.shape[1]))
+        best, tokens = scores.float().topk(min(self._top_k, scores.shape[1]))
         cumulative = self._warpers(input_ids, best).softmax(1).cumsum(1)
         draws = torch.tensor([[generator.random()] for generator in self._generators], dtype=best.dtype)
         rank = (cumulative <= draws.to(best.device) * cumulative[:, -1:]).sum(1, keepdim=True)
         chosen = tokens.gather(1, rank.clamp(max=best.shape[1] - 1))
         return torch.full_like(scores, -torch.inf).scatter_(1, chosen, 0.0)
+
+
+class Group:
+    """Steps whose prompts are known and whose answers are generated together, once one of them is needed."""
+
+    def __init__(self, requests: dict[int, dict[str, Any]]) -> None:
+        """`requests`: by step; those that fit into the model's context."""
+        self.requests = requests
+        self.replies: list[Reply] = []
+        together = json.dumps(list(requests.values()), sort_keys=True)
+        self.company = hashlib.sha256(together.encode()).hexdigest()
+
+    def place(self, step: int, request: dict[str, Any]) -> dict[str, Any]:
+        """`request` with its company, which changes its answer's last digits, where it is the one known of `step`."""
+        if self.requests.get(step) != request:
+            return request
+        return request | {"company": self.company, "place": list(self.requests).index(step)}
 
 
 class LocalClient:
@@ -73,37 +94,78 @@ class LocalClient:
         self.option, self.path = "--llm", config.llm
         if config.model_path:
             self.option, self.path = "--model_path", config.model_path
+        self._lock = threading.RLock()  # one answer, or one batch, at a time
         self.device = resolve_device(config.device)
         self.model, self.tokenizer = load_chat_model(self.path, self.option, self.device)
         self._ends = _end_tokens(self.model, self.tokenizer)
         self._context: int | None = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        self._seed = config.seed
-        # what the loss of reinforce weighs is the model's own distribution, so nothing is added to its logits
-        penalty = 0.0 if config.agent == "reinforce" else PRESENCE_PENALTY
-        self._sampling = {
-            "temperature": TEMPERATURE if config.temperature is None else config.temperature,
-            "top_p": TOP_P if config.top_p is None else config.top_p,
-            "top_k": TOP_K,
-            "presence_penalty": penalty,
-            "max_new_tokens": config.max_new_tokens,
-        }
+        self._sampling = sampling_of(config)
+        self._batch_size = config.generate_batch
+        self._groups: dict[int, Group] = {}  # by their first step, the latest KEPT_GROUPS
+
+    @classmethod
+    def from_config(cls, config: Config, recall_encoder: object = None) -> LocalClient:
+        return cls(config)
 
     def details(self) -> dict[str, Any]:
-        """What is run and how."""
+        """What is run and how. Answers that were generated in another company may differ in their last digits."""
         attention = getattr(self.model.config, "_attn_implementation", None)
         dtype = str(self.model.dtype).removeprefix("torch.")
-        return {"model": self.path, "device": str(self.device), "dtype": dtype, "attention": attention}
+        where = {"model": self.path, "device": str(self.device), "dtype": dtype, "attention": attention}
+        return where | vars(self._sampling) | {"generate_batch": self._batch_size}
 
-    def request(self, messages: list[Message], tools: list[dict[str, Any]] | None) -> dict[str, Any]:
-        request = {"model": self.path, "dtype": str(self.model.dtype), "messages": messages, **self._sampling}
+    # -- steps that are known ahead --------------------------------------------------------------------------------
+
+    def look_ahead(self, step: int, prompt_of: Callable[[int], str], steps: int) -> None:
+        """Note the prompts of the group of steps that `step` belongs to, to answer them as one batch."""
+        first = self._first_of(step)
+        with self._lock:
+            if self._batch_size == 1 or first in self._groups:
+                return
+            requests = {}
+            for other in range(first, min(first + self._batch_size, steps + 1)):
+                request = self._alone([{"role": "user", "content": prompt_of(other)}], None, other, 0)
+                if self._fits(request):  # one that does not is refused when it is asked, without its company
+                    requests[other] = request
+            self._groups[first] = Group(requests)
+            while len(self._groups) > KEPT_GROUPS:
+                del self._groups[next(iter(self._groups))]
+
+    def _first_of(self, step: int) -> int:
+        """The first step of the fixed group that `step` is in."""
+        return (step - 1) // self._batch_size * self._batch_size + 1
+
+    def request(
+        self, messages: list[Message], tools: list[dict[str, Any]] | None, step: int = 0, call: int = 0
+    ) -> dict[str, Any]:
+        request, group = self._alone(messages, tools, step, call), self._groups.get(self._first_of(step))
+        return group.place(step, request) if group else request
+
+    def _alone(
+        self, messages: list[Message], tools: list[dict[str, Any]] | None, step: int, call: int
+    ) -> dict[str, Any]:
+        sampling = self._sampling
+        request = {"model": self.path, "dtype": str(self.model.dtype), "messages": messages}
+        request |= {name: getattr(sampling, name) for name in SENT}
+        if sampling.temperature:
+            request["draw"] = [sampling.seed, step, call]
         return request | ({"tools": tools} if tools else {})
 
-    def drawn(self, request: dict[str, Any], step: int, call: int) -> dict[str, Any]:
-        """`request` with the seed of its random draws, where it has any."""
-        return request | {"draw": [self._seed, step, call]} if request["temperature"] else request
+    def _fits(self, request: dict[str, Any]) -> bool:
+        if self._context is None:
+            return True
+        return len(self.encode(request["messages"])) + self._sampling.max_new_tokens <= self._context
+
+    # -- answers ---------------------------------------------------------------------------------------------------
 
     def complete(self, request: dict[str, Any]) -> Reply:
-        return self.complete_all([request])[0]
+        with self._lock:
+            group = next((each for each in self._groups.values() if each.company == request.get("company")), None)
+            if group is None:
+                return self.complete_all([request])[0]
+            if not group.replies:
+                group.replies = self.complete_all(list(group.requests.values()))
+            return group.replies[request["place"]]
 
     def complete_all(self, requests: list[dict[str, Any]]) -> list[Reply]:
         """Answer requests of equal sampling as one batch. Raises LLMError where one does not fit."""
@@ -148,10 +210,10 @@ class LocalClient:
     def _check_length(self, length: int) -> None:
         if self._context is None:
             return
-        room, wanted = self._context - length, self._sampling["max_new_tokens"]
+        room, wanted = self._context - length, self._sampling.max_new_tokens
         if room < wanted:
             advice = f"--max_new_tokens {room} would fit" if room > 0 else "show fewer cases (a smaller --comk)"
-            raise LLMError(
+            raise RefusedError(
                 f"{self.option} {self.path}: a prompt of {length} tokens and --max_new_tokens {wanted} are more than "
                 f"the model's context of {self._context}: {advice}, or choose a model with a longer context"
             )
@@ -168,7 +230,7 @@ class LocalClient:
             processors.append(PresencePenalty(sampling["presence_penalty"], width))
         if sampling["temperature"]:
             seeds = [request["draw"] for request in requests]
-            processors.append(SeededSampler(sampling["temperature"], sampling["top_p"], seeds))
+            processors.append(SeededSampler(sampling["temperature"], sampling["top_p"], sampling["top_k"], seeds))
         output = self.model.generate(
             input_ids=ids.to(self.device),
             attention_mask=mask.to(self.device),
@@ -192,52 +254,7 @@ class LocalClient:
         calls: list[dict[str, Any]] = []
         if request.get("tools"):
             text, calls = read_tool_calls(text)
-        return Reply(text, len(prompt), len(tokens), calls, tokens)
-
-
-class LocalLLM(LLM):
-    """An LLM whose client knows the step it answers in, and that answers the steps it knows ahead in batches."""
-
-    def __init__(self, client: LocalClient, cache: AnswerCache | None, batch_size: int) -> None:
-        super().__init__(client, cache)
-        self.client = client
-        self._batch_size = batch_size
-        self._first = 0  # the step of the batch's first request
-        self._batch: list[dict[str, Any]] = []
-        self._replies: list[Reply] = []  # to the batch, once one of them was needed
-
-    def look_ahead(self, prompt_of: Callable[[int], str], steps: int) -> None:
-        first = (self._step - 1) // self._batch_size * self._batch_size + 1
-        if self._batch_size == 1 or first == self._first:
-            return
-        self._first, self._batch, self._replies = first, [], []
-        for step in range(first, min(first + self._batch_size, steps + 1)):
-            request = self.client.request([{"role": "user", "content": prompt_of(step)}], None)
-            self._batch.append(self.client.drawn(request, step, 0))
-        company = hashlib.sha256(json.dumps(self._batch, sort_keys=True).encode()).hexdigest()
-        self._batch = [request | {"company": company, "place": i} for i, request in enumerate(self._batch)]
-
-    def _request(self, messages: list[Message], tools: list[dict[str, Any]] | None) -> dict[str, Any]:
-        request = self.client.drawn(super()._request(messages, tools), self._step, self.spent.calls)
-        expected = self._expected()
-        known = expected is not None and all(expected.get(key) == value for key, value in request.items())
-        return expected if known else request
-
-    def _complete(self, request: dict[str, Any]) -> Reply:
-        if request is not self._expected():
-            return super()._complete(request)
-        if not self._replies:
-            self._replies = self.client.complete_all(self._batch)
-        return self._replies[self._step - self._first]
-
-    def _expected(self) -> dict[str, Any] | None:
-        place = self._step - self._first
-        return self._batch[place] if 0 <= place < len(self._batch) else None
-
-
-def make_local_llm(config: Config, cache: AnswerCache | None) -> LocalLLM:
-    """The LLM of `--serving_mode hf`. Raises UserError where its model does not load."""
-    return LocalLLM(LocalClient(config), cache, config.generate_batch)
+        return Reply(text, len(prompt), len(tokens), calls, tokens, finish_reason="stop" if ended else CUT)
 
 
 def load_chat_model(path: str, option: str, device: torch.device) -> tuple[Any, Any]:

@@ -20,11 +20,12 @@ from conftest import ROOT, run_cli
 
 import main
 from agent import AGENT_DICT, make_agent
+from clients.scripted import ScriptedClient
 from config import AGENT_OPTIONS, POLICY_OPTIONS, Config
 from env import make_env
 from helpers.fake_server import choose_option, serving
 from helpers.runs import argv, lfd_stream, run_folder, steps
-from llm import LLM, ScriptedClient
+from llm import LLM
 from memory import encoders
 from runs.folder import RunLog
 from runs.track import NoTracker

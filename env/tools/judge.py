@@ -1,6 +1,6 @@
 """A judge: an LLM that says whether an answer means the same as one of the labels.
 
-A verdict that cannot be read is asked for again; if none comes, that is an outage of the judge and not a wrong answer.
+A verdict that cannot be read is asked for again; if none comes, that is a refusal of the judge and not a wrong answer.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from config import Config
-from errors import LLMError
-from llm import LLM, AnswerCache, Client, Message, Reply, ServerClient
+from errors import LLMError, RefusedError, printable
+from llm import LLM, Client, Message, Reply, Session, make_llm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,11 +46,16 @@ class JudgeClient:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def request(self, messages: list[Message], tools: list[dict[str, Any]] | None) -> dict[str, Any]:
-        return {"purpose": "judge", "request": self._client.request(messages, tools)}
+    def details(self) -> dict[str, Any]:
+        return self._client.details()
+
+    def request(
+        self, messages: list[Message], tools: list[dict[str, Any]] | None, step: int, call: int
+    ) -> dict[str, Any]:
+        return {"purpose": "judge", "request": self._client.request(messages, tools, step, call)}
 
     def complete(self, request: dict[str, Any]) -> Reply:
-        """Raises LLMError where no reply came, or none with a verdict."""
+        """Raises LLMError where no reply came, RefusedError where none had a verdict."""
         inner = request["request"]
         prompt_tokens = completion_tokens = 0
         for _ in range(TRIES):
@@ -58,18 +63,17 @@ class JudgeClient:
             prompt_tokens += reply.prompt_tokens
             completion_tokens += reply.completion_tokens
             if read_verdict(reply.text) is not None:
-                return Reply(reply.text, prompt_tokens, completion_tokens)
+                return Reply(reply.text, prompt_tokens, completion_tokens, finish_reason=reply.finish_reason)
             again = [{"role": "assistant", "content": reply.text or "(empty)"}, {"role": "user", "content": AGAIN}]
             inner = inner | {"messages": [*inner["messages"], *again]}
-        said = " ".join(reply.text.split())[:100]
-        raise LLMError(f"the judge {inner['model']} gave no verdict in {TRIES} tries: it said {said!r}")
+        said = printable(" ".join(reply.text.split()))[:100]
+        raise RefusedError(f"the judge {inner['model']} gave no verdict in {TRIES} tries: it said {said!r}")
 
 
-def judge(llm: LLM, question: str, labels: Sequence[str], answer: str) -> bool:
-    """Whether `llm`, a judge, accepts `answer`. Raises LLMError."""
+def judge(ask: Session | LLM, question: str, labels: Sequence[str], answer: str) -> bool:
+    """Whether a judge accepts `answer`; a session of it has the account. Raises LLMError."""
     accepted = "\n".join(f"- {label}" for label in labels)
-    llm.begin_step()
-    return bool(read_verdict(llm(PROMPT.format(question=question, accepted=accepted, answer=answer))))
+    return bool(read_verdict(ask(PROMPT.format(question=question, accepted=accepted, answer=answer))))
 
 
 def read_verdict(text: str) -> bool | None:
@@ -85,15 +89,19 @@ def make_judge(config: Config) -> LLM:
     mode = config.judge_serving_mode or ("openai" if config.serving_mode == "openai" else "vllm")
     settings = dataclasses.replace(
         config,
+        agent="zero-shot",  # what the agent does with its LLM does not concern the judge
         llm=config.judge_llm,
         serving_mode=mode,
         server=config.judge_server or config.server,
         port=config.judge_port or config.port,
         temperature=0.0,
     )
-    client = _as_judge(ServerClient, settings)
-    _as_judge(client.check)
-    return LLM(JudgeClient(client), AnswerCache(config.cache) if config.cache else None)
+    made = _as_judge(make_llm, settings, _no_encoder)
+    return LLM(JudgeClient(made.client), made.cache, made.keep_exchanges)
+
+
+def _no_encoder() -> Any:
+    raise AssertionError("a judge is an LLM at a server")
 
 
 def _as_judge(work: Callable[..., Any], *arguments: Any) -> Any:
@@ -102,4 +110,4 @@ def _as_judge(work: Callable[..., Any], *arguments: Any) -> Any:
         return work(*arguments)
     except LLMError as error:
         message = str(error).removeprefix("--llm ")
-        raise LLMError(f"the judge (--judge_llm, --judge_server, --judge_port): {message}") from error
+        raise type(error)(f"the judge (--judge_llm, --judge_server, --judge_port): {message}") from error

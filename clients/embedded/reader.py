@@ -1,0 +1,89 @@
+"""The reader as a client: which format a prompt asks for, and who of its neighbours writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from config import EMBEDDED, EMBEDDED_READER, Config
+from llm import Message, Reply
+from memory.bank import Embedder
+
+from .games import game_reply, plays
+from .labels import write_dict, write_entities, write_json_dict, write_label, write_list
+from .reading import Reading, instruction_of, read_prompt
+from .scripts import write_script
+from .search import search_reply
+from .sql import write_sql
+
+if TYPE_CHECKING:
+    from memory.encoders import TextEncoder
+
+CANNOT = "I cannot answer this: the prompt has neither options that I can find nor a case that I can follow."
+Writer = Callable[[Reading, Embedder], str | None]
+
+
+def _write_script(reading: Reading, encoder: Embedder) -> str | None:
+    return write_script(reading.task, reading.schema, reading.case)
+
+
+FORMATS: list[tuple[str, Writer]] = [
+    ("```python", _write_script),
+    ("```sql", write_sql),
+    ("'entity'", write_entities),
+    ("JSON list", write_list),
+    ("```json", write_json_dict),
+    ("dict", write_dict),
+    ("\\boxed", write_label),
+]
+
+
+class EmbeddedReader:
+    """A client that answers prompts by text similarity."""
+
+    def __init__(self, encoder: Embedder) -> None:
+        self._encoder = encoder
+
+    @classmethod
+    def from_config(cls, config: Config, recall_encoder: Callable[[], TextEncoder]) -> EmbeddedReader:
+        """The reader with the encoder that cases are recalled with."""
+        return cls(recall_encoder())
+
+    def details(self) -> dict[str, Any]:
+        return {"model": EMBEDDED_READER, "encoder": EMBEDDED, "sampling": "none: it always takes the most similar"}
+
+    def request(
+        self, messages: list[Message], tools: list[dict[str, Any]] | None, step: int = 0, call: int = 0
+    ) -> dict[str, Any]:
+        return {"model": EMBEDDED_READER, "messages": messages} | ({"tools": tools} if tools else {})
+
+    def complete(self, request: dict[str, Any]) -> Reply:
+        messages = request["messages"]
+        if "tools" in request or any(message["role"] == "tool" for message in messages):
+            task = self.read(messages[0]["content"]).task
+            reply = search_reply(task, messages, request.get("tools", []), self._encoder.encode)
+        elif plays(messages):
+            reading = self.read(messages[0]["content"])
+            reply = Reply(game_reply(reading.task, reading.case, messages, self._encoder.encode))
+        else:
+            reply = Reply(self.answer(messages[-1]["content"]))
+        words = sum(len(message["content"].split()) for message in messages)
+        counts = {"prompt_tokens": words, "completion_tokens": len(reply.text.split())}
+        return replace(reply, **counts, finish_reason="stop")
+
+    def answer(self, prompt: str) -> str:
+        """The answer's text, in the format that the prompt names before its first case."""
+        reading = self.read(prompt)
+        write = writer_of(instruction_of(prompt))
+        if write is not None:
+            return write(reading, self._encoder) or CANNOT
+        return reading.case[1] if reading.case else CANNOT
+
+    def read(self, prompt: str) -> Reading:
+        return read_prompt(prompt, self._encoder)
+
+
+def writer_of(instruction: str) -> Writer | None:
+    """Who writes the format that `instruction` asks for; None where it names none."""
+    return next((write for cue, write in FORMATS if cue in instruction), None)

@@ -1,0 +1,210 @@
+"""Servers that speak the OpenAI chat-completions protocol: an API, or vLLM.
+
+The OpenAI SDK does connections and retries; a reply that came but cannot be read counts as one more failed try. The
+run's seed goes to vLLM with every request; APIs differ in whether they take one, so there it only keeps the cached
+answers of runs apart.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import openai
+
+from clients.sampling import Sampling, sampling_of
+from clients.transport import wait_for
+from config import Config
+from errors import LLMError, UsageError
+from llm import Message, Reply
+
+UNREADABLE = (openai.APIError, ValueError, TypeError, AttributeError, LookupError)
+TOO_LONG = "where the prompt is too long, serve the model with a longer context or lower --max_new_tokens or --comk"
+
+
+class Server:
+    """A client of a server; the classes below say where it is and how it is asked to sample."""
+
+    UNREADABLE_PAUSE, LONGEST_PAUSE = 0.5, 8.0  # seconds; the first is doubled at each unreadable reply
+    KEY_VARIABLE = ""
+    WHERE = ""  # what says where the server is
+    AFTER_OUTAGE = ""  # what to check where it does not answer
+
+    def __init__(self, config: Config) -> None:
+        address, key = self.reach(config)
+        if address is not None and not _is_address(address):
+            raise UsageError(f"{address} is not a server's address: check {self.WHERE}")
+        self._model = config.llm
+        self._retries = config.max_retries
+        self._client = openai.AsyncOpenAI(
+            base_url=address,
+            api_key=key,
+            timeout=config.timeout,
+            max_retries=config.max_retries,
+        )
+        self._address = _without_secrets(str(self._client.base_url))
+        self._sampling = sampling_of(config)
+        self._not_sent = {"address": self._address, "run_seed": config.seed}  # in the cache's key alone
+
+    @classmethod
+    def from_config(cls, config: Config, recall_encoder: object = None) -> Server:
+        client = cls(config)
+        client.check()
+        return client
+
+    def reach(self, config: Config) -> tuple[str | None, str]:
+        """(the base URL or None for OpenAI's own, the API key)."""
+        raise NotImplementedError
+
+    def settings(self, sampling: Sampling) -> dict[str, Any]:
+        """What a request says of sampling, as the SDK takes it."""
+        return {
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_completion_tokens": sampling.max_new_tokens,
+        }
+
+    def check(self) -> None:
+        """Raise LLMError where it can be known before the first question that the server will not answer."""
+
+    def details(self) -> dict[str, Any]:
+        """Which server, and how it is asked to sample; None is the server's own choice."""
+        return {"address": self._address, **vars(self._sampling)}
+
+    def request(
+        self, messages: list[Message], tools: list[dict[str, Any]] | None, step: int = 0, call: int = 0
+    ) -> dict[str, Any]:
+        request = {**self._not_sent, "model": self._model, "messages": messages, **self.settings(self._sampling)}
+        return request | ({"tools": tools} if tools else {})
+
+    def complete(self, request: dict[str, Any]) -> Reply:
+        arguments = {name: value for name, value in request.items() if name not in self._not_sent}
+        create = self._client.chat.completions.with_raw_response.create
+        return self._call(lambda: create(**arguments), read_completion)
+
+    def _call(self, send: Callable[[], Awaitable[Any]], read: Callable[[Any], Any]) -> Any:
+        """Send until a readable reply comes; the SDK retries what never arrived, this what arrived unreadable."""
+        for attempt in range(self._retries + 1):
+            try:
+                return read(json.loads(wait_for(_sent(send)).content))
+            except openai.AuthenticationError as error:
+                raise LLMError(f"{self._address} rejected the API key: check {self.KEY_VARIABLE}") from error
+            except openai.NotFoundError as error:
+                raise LLMError(
+                    f"{self._address} does not know the model {self._model!r} or is not the API's address, "
+                    f"which mostly ends in /v1: check both ({_reason(error)})"
+                ) from error
+            except (openai.RateLimitError, openai.InternalServerError, openai.APIConnectionError) as error:
+                raise self._outage(error) from error
+            except openai.APIStatusError as error:
+                advice = f": {TOO_LONG}" if "context" in str(error) else ""
+                raise LLMError(f"{self._address} refused the request: {brief(str(error))}{advice}") from error
+            except UNREADABLE as error:
+                if attempt == self._retries:
+                    raise self._outage(error) from error
+                time.sleep(min(self.UNREADABLE_PAUSE * 2**attempt, self.LONGEST_PAUSE))
+        raise AssertionError("unreachable")
+
+    def _outage(self, error: Exception) -> LLMError:
+        tries = f"after {self._retries} retries ({_reason(error)})"
+        return LLMError(f"no answer from {self._address} {tries}: {self.AFTER_OUTAGE}")
+
+
+class OpenAI(Server):
+    """An API: OpenAI's, or another provider's at OPENAI_BASE_URL."""
+
+    KEY_VARIABLE = "OPENAI_API_KEY"
+    WHERE = "OPENAI_BASE_URL"
+    AFTER_OUTAGE = "check the network, OPENAI_BASE_URL and your quota"
+
+    def reach(self, config: Config) -> tuple[str | None, str]:
+        key = _read_key(self.KEY_VARIABLE)
+        if not key:
+            raise LLMError("no API key: set OPENAI_API_KEY (and OPENAI_BASE_URL for another provider than OpenAI)")
+        return os.environ.get("OPENAI_BASE_URL") or None, key
+
+
+class VLLM(Server):
+    """A vLLM server, asked to sample as the paper did."""
+
+    KEY_VARIABLE = "VLLM_API_KEY"
+    WHERE = "--server and --port"
+    AFTER_OUTAGE = "is it running? scripts/serve_qwen_8b.sh and its kin start one; --server and --port say where"
+
+    def reach(self, config: Config) -> tuple[str | None, str]:
+        address = config.server if "://" in config.server else f"http://{config.server}:{config.port}/v1"
+        return address, _read_key(self.KEY_VARIABLE) or "EMPTY"
+
+    def settings(self, sampling: Sampling) -> dict[str, Any]:
+        thinking = {"enable_thinking": sampling.enable_thinking}
+        return super().settings(sampling) | {
+            "seed": sampling.seed,
+            "presence_penalty": sampling.presence_penalty,
+            "extra_body": {"top_k": sampling.top_k, "chat_template_kwargs": thinking},
+        }
+
+    def check(self) -> None:
+        """Ask for the models that are served, so that a wrong address or name stops the run before it starts."""
+        names = self._call(self._client.models.with_raw_response.list, read_models)
+        if self._model not in names:
+            served = brief(", ".join(names)) or "no model"
+            raise LLMError(f"--llm {self._model}: {self._address} serves {served}")
+
+
+async def _sent(send: Callable[[], Awaitable[Any]]) -> Any:
+    return await send()
+
+
+def read_models(body: Any) -> list[str]:
+    """The names in a server's list of models. Raises ValueError and the like where the body is no such list."""
+    return [str(model["id"]) for model in body["data"]]
+
+
+def read_completion(body: Any) -> Reply:
+    """The answer in the body of a chat completion. Raises ValueError and the like where it is none."""
+    choice, usage = body["choices"][0], body.get("usage")
+    message, reason = choice["message"], choice.get("finish_reason")
+    content, calls = message.get("content"), message.get("tool_calls")
+    if content is None and not calls and reason is None:
+        raise ValueError("the reply has no content")
+    if not isinstance(content, str | None):
+        raise ValueError("the reply's content is not text")
+    text = (content or "").encode(errors="replace").decode()  # half a surrogate pair is not text
+    tokens = ((usage or {}).get(name) or 0 for name in ("prompt_tokens", "completion_tokens"))
+    return Reply(text, *tokens, tool_calls=calls or [], finish_reason=reason)
+
+
+def brief(text: str) -> str:
+    return " ".join(text.split())[:200]
+
+
+def _read_key(variable: str) -> str:
+    """The key in an environment variable, without the line's end that a file may have given it; "" for none."""
+    key = os.environ.get(variable, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise LLMError(f"{variable} holds characters that a key cannot have: copy the key again")
+    return key
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number, or the brackets of an IPv6 address do not match
+        return False
+
+
+def _without_secrets(url: str) -> str:
+    """`url` without user, password and query, as messages, the record and the cache may show it."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+
+
+def _reason(error: Exception) -> str:
+    """What happened, with what was behind it where the SDK says little more than that the connection failed."""
+    reasons = [brief(str(each)) or type(each).__name__ for each in (error, error.__cause__) if each is not None]
+    return ": ".join(dict.fromkeys(reasons))

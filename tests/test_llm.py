@@ -1,0 +1,170 @@
+"""Sessions, replies and the cache: whatever a server or a cache file holds, an answer is whole or there is none."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import main
+from clients.scripted import ScriptedClient
+from clients.server import Server
+from config import Config
+from errors import UserError
+from helpers.fake_server import FakeServer, choose_option, completion, serving
+from helpers.runs import argv, lfd_stream, run_folder, steps
+from llm import LLM, Reply, hash_prompt, make_llm
+from registry import CLIENTS, Row
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[FakeServer]:
+    lfd_stream(tmp_path, 6)
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def quick_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Server, "UNREADABLE_PAUSE", 0.001)
+
+
+def llm_at(server: FakeServer, **options: Any) -> LLM:
+    settings = {"llm": "m", "port": server.port, "max_retries": 0, "timeout": 5.0} | options
+    return make_llm(Config(**settings), lambda: pytest.fail("no encoder is needed"))
+
+
+def run(tmp_path: Path, server: FakeServer | None, *more: object, folder: str = "run") -> int:
+    words = ("--agent", "icrl", *(("--max_retries", 0) if server else ()))
+    return main.main(argv(server, tmp_path / folder, *words, *more))
+
+
+def is_whole(reply: Reply) -> None:
+    """Every field is of its type, and can be written and read again."""
+    assert isinstance(reply.text, str) and isinstance(reply.finish_reason, str | None)
+    for count in (reply.prompt_tokens, reply.completion_tokens):
+        assert type(count) is int and 0 <= count <= 2**53
+    for call in reply.tool_calls:
+        assert set(call) == {"id", "type", "function"} and set(call["function"]) == {"name", "arguments"}
+        assert all(isinstance(text, str) for text in (call["id"], *call["function"].values()))
+    written = json.dumps(asdict(reply), ensure_ascii=False, allow_nan=False).encode()
+    assert Reply.read(json.loads(written)) == reply
+
+
+# -- sessions ----------------------------------------------------------------------------------------------------------
+
+
+def test_finish_reasons_are_counted_kept_and_cached(server: FakeServer, tmp_path: Path) -> None:
+    reasons = ["length", "stop", None, ["length"], "length"]
+    server.fault = lambda number: (200, completion(choice={"finish_reason": reasons[number % 5]}))
+    for cached in (False, True):
+        session = llm_at(server, cache=str(tmp_path / "answers.sqlite")).session(1)
+        seen = []
+        for word in "abcde":
+            session(word)
+            seen.append(session.spent.finish_reason)
+        assert seen == ["length", "stop", None, None, "length"]
+        assert (session.spent.cut, session.spent.calls, session.spent.cached) == (2, 5, cached)
+
+
+def test_sessions_are_apart_and_may_be_in_flight_together(server: FakeServer, tmp_path: Path) -> None:
+    together = threading.Barrier(4)
+    server.answer = lambda prompt: together.wait(10) and "" or prompt.upper()
+    llm = llm_at(server, cache=str(tmp_path / "answers.sqlite"), timeout=30.0)
+    sessions = [llm.session(step) for step in range(1, 5)]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda session: session(f"step {session.step}"), sessions))
+    assert answers == [f"STEP {step}" for step in range(1, 5)]
+    assert [(session.spent.calls, session.spent.prompt_tokens) for session in sessions] == [(1, 11)] * 4
+    assert len({session.prompt_sha256 for session in sessions}) == 4
+
+
+def test_the_prompts_hash_is_the_same_whoever_answers(server: FakeServer) -> None:
+    prompt, tools = [{"role": "user", "content": "Who?"}], [{"type": "function", "function": {"name": "f"}}]
+    hashes = set()
+    for llm in (llm_at(server), llm_at(server, temperature=1.0, seed=4), LLM(ScriptedClient(["a", "b"]))):
+        server.answer = lambda prompt: "a"
+        session = llm.session(3)
+        assert session.prompt_sha256 is None
+        session.chat(prompt, tools)
+        session("another question")
+        hashes.add(session.prompt_sha256)
+    assert hashes == {hash_prompt(prompt, tools)}
+    assert hash_prompt(prompt) == hash_prompt(prompt, []) != hash_prompt(prompt, tools)
+
+
+def test_exchanges_are_whole_and_kept_only_when_asked(server: FakeServer, tmp_path: Path) -> None:
+    assert llm_at(server).session(1)("<options>\n- a\n</options>") and llm_at(server).session(1).exchanges == []
+    session = llm_at(server, log_requests=True, cache=str(tmp_path / "answers.sqlite")).session(5)
+    server.answer = lambda prompt: "yes"
+    messages = [{"role": "user", "content": "x" * 10_000}]
+    session.chat(messages)
+    messages.append({"role": "user", "content": "later"})
+    session(messages)
+    first, second = session.exchanges
+    assert first["step"] == 5 and first["cached"] is False and first["request"]["temperature"] == 0.1
+    assert first["request"]["messages"] == messages[:1] and second["request"]["messages"] == messages
+    assert first["reply"] == asdict(Reply("yes", 11, 3, finish_reason="stop"))
+
+
+def test_log_requests_writes_them_beside_the_steps(server: FakeServer, tmp_path: Path) -> None:
+    assert run(tmp_path, server, "--log_requests", "--limit", 3) == 0
+    assert run(tmp_path, server, "--limit", 3, folder="without") == 0
+    folder = run_folder(tmp_path / "run")
+    kept = [json.loads(line) for line in (folder / "requests.jsonl").read_text().splitlines()]
+    assert [exchange["step"] for exchange in kept] == [1, 2, 3]
+    for exchange, step in zip(kept, steps(folder)):
+        assert exchange["reply"]["text"] == step["output"]
+        assert hash_prompt(exchange["request"]["messages"]) == step["prompt_sha256"]
+        assert step["finish_reason"] == "stop"
+    assert not (run_folder(tmp_path / "without") / "requests.jsonl").exists()
+    assert steps(folder) == steps(run_folder(tmp_path / "without"))
+
+
+# -- the registry ------------------------------------------------------------------------------------------------------
+
+
+def test_every_client_is_found_and_its_options_are_configs() -> None:
+    names = {name for name in Config.__dataclass_fields__}
+    for row in CLIENTS.values():
+        assert all(hasattr(row.load(), method) for method in ("from_config", "details", "request", "complete"))
+        assert set(row.options) | set(row.defaults) <= names and row.help
+
+
+def test_a_missing_package_is_named_and_a_row_that_points_nowhere_is_a_bug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "needs_much.py").write_text("import no_such_package.inside\nclass Much: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match="no_such_package is missing: `pip install -r requirements-local.txt`"):
+        Row("needs_much:Much", requirements="requirements-local.txt").load()
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        Row("no_such_module:Much").load()
+    assert Row("config:Config").load() is Config
+
+
+def test_one_mode_loads_no_other(tmp_path: Path) -> None:
+    import subprocess
+
+    code = "import sys, llm, main; print([m for m in sys.modules if m.startswith(('clients', 'openai', 'torch'))])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(main.__file__).parent)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_every_client_records_its_sampling(server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.port}/v1")
+    server.answer = choose_option
+    wanted = {"temperature", "top_p", "top_k", "presence_penalty", "seed", "max_new_tokens"}
+    for mode in ("vllm", "openai"):
+        assert run(tmp_path, server, "--limit", 1, "--serving_mode", mode, folder=mode) == 0
+        told = yaml.safe_load((run_folder(tmp_path / mode) / "config.yaml").read_text())["llm"]
+        assert wanted <= told.keys() and told["temperature"] == CLIENTS[mode].defaults["temperature"]
