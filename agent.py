@@ -163,6 +163,7 @@ class Agent:
     def __init__(self, env: Env, llm: LLM, retrieval: NoRetrieval, rules: Rules) -> None:
         self.env = env
         self.llm = llm
+        self.ask = llm.session()  # the loop gives each step its own
         self.retrieval = retrieval
         self.rules = rules
 
@@ -172,8 +173,8 @@ class Agent:
     def generate(self, query: str, cases: list[Case]) -> str:
         """Ask the LLM. Raises LLMError where it does not answer."""
         if self.rules.prompts_are_known and asks_once(self.env):
-            self.llm.look_ahead(self._prompt_of, len(self.env))
-        return self.env.interact(self.rules.render(self.env, query, cases), self.llm)
+            self.ask.look_ahead(self._prompt_of, len(self.env))
+        return self.env.interact(self.rules.render(self.env, query, cases), self.ask)
 
     def _prompt_of(self, step: int) -> str:
         """The prompt of `step` (from 1) where it shows no cases."""

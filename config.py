@@ -120,6 +120,7 @@ class Config:
     timeout: float = option(600.0, "seconds to wait for one answer of the LLM", above=0)
     max_retries: int = option(5, "how often a failed request is sent again before the run stops", at_least=0)
     cache: str | None = option(None, "keep the LLM's answers in this SQLite file", metavar="FILE")
+    log_requests: bool = option(False, "keep whole requests and replies in requests.jsonl beside steps.jsonl")
 
     alfworld_path: str | None = option(
         None, "alfworld: the folder of the games (default: ALFWORLD_DATA, or ~/.cache/alfworld)", metavar="FOLDER"

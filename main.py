@@ -7,6 +7,7 @@ observe -> retrieve -> generate -> evaluate -> update -> retain.
 from __future__ import annotations
 
 import functools
+import json
 import sys
 import time
 import traceback
@@ -22,7 +23,7 @@ from runs.folder import RunLog
 
 if TYPE_CHECKING:
     from agent import Agent
-    from llm import LLM
+    from llm import LLM, Session
     from memory.encoders import TextEncoder
     from runs.track import Tracker
 
@@ -42,7 +43,7 @@ def run(env: Env, agent: Agent, llm: LLM, log: RunLog, tracker: Tracker) -> None
         while not done:
             step, start = env.index + 1, time.perf_counter()
             logged = log.record(step)
-            llm.begin_step(step)
+            agent.ask = ask = llm.session(step)
 
             query = env.observe()
             cases = agent.retrieve(query)
@@ -60,7 +61,8 @@ def run(env: Env, agent: Agent, llm: LLM, log: RunLog, tracker: Tracker) -> None
             successes += reward
             if logged is None:
                 seconds = time.perf_counter() - start
-                record = make_record(step, query, cases, output, answer, reward, successes, llm, seconds, agent, env)
+                record = make_record(step, query, cases, output, answer, reward, successes, ask, seconds, agent, env)
+                append_requests(log.folder, ask.exchanges)
                 log.append(record)
                 tracker.log(record)
                 log.checkpoint(step, agent.save)
@@ -76,13 +78,13 @@ def make_record(
     answer: Any,
     reward: int,
     successes: int,
-    llm: LLM,
+    ask: Session,
     seconds: float,
     agent: Agent,
     env: Env,
 ) -> dict[str, Any]:
     """One line of steps.jsonl."""
-    spent = llm.spent
+    spent = ask.spent
     record = {
         "step": step,
         "task": query,
@@ -96,11 +98,20 @@ def make_record(
         "llm_seconds": round(spent.seconds, 6),
         "agent_seconds": round(seconds - spent.seconds, 6),
         "cached": spent.cached,
+        "finish_reason": spent.finish_reason,
+        "prompt_sha256": ask.prompt_sha256,
         "metrics": dict(agent.metrics),
     }
     if env.turns is not None:
         record["turns"] = env.turns
     return record | agent.memo
+
+
+def append_requests(folder: Path, exchanges: list[dict[str, Any]]) -> None:
+    """Keep whole requests and replies in requests.jsonl. A step that a kill made do again is there twice."""
+    if exchanges:
+        with (folder / "requests.jsonl").open("a", encoding="utf-8") as lines:
+            lines.writelines(json.dumps(exchange, ensure_ascii=False) + "\n" for exchange in exchanges)
 
 
 def check_replay(logged: dict[str, Any], query: str, cases: list[dict[str, Any]]) -> None:

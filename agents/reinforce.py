@@ -160,7 +160,7 @@ class ReinforceAgent(Agent):
         self._metrics: Metrics = {}
 
     def generate(self, query: str, cases: list[Case]) -> str:
-        reply = self.llm.chat(self._messages(query))
+        reply = self.ask.chat(self._messages(query))
         self._answer = reply.tokens
         return reply.text
 

@@ -172,9 +172,10 @@ class TwoWiki(Env):
             return int(normalise(answer) in {normalise(label) for label in self.row["label"]})
         from .tools.judge import judge
 
-        right = judge(self.judge, self.row["task"], self.row["label"], answer)
+        ask = self.judge.session()
+        right = judge(ask, self.row["task"], self.row["label"], answer)
         if self.turns is not None:
-            spent = self.judge.spent  # apart from the step's usage, which is the agent's LLM
+            spent = ask.spent  # apart from the step's usage, which is the agent's LLM
             self.turns.append(
                 {
                     "judge": self._config.judge_llm,
