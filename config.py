@@ -48,7 +48,7 @@ SERVING_OPTIONS: dict[str, tuple[str, ...]] = {
     "embedded": (),
     "openai": _SAMPLING,
     "vllm": _SAMPLING,
-    "hf": (*_SAMPLING, "model_path", "generate_batch"),
+    "hf": (*_SAMPLING, "model_path"),
 }
 # The options of its own that can change what a task does.
 ENV_OPTIONS: dict[str, tuple[str, ...]] = {
@@ -191,8 +191,6 @@ class Config:
         if "bandit" in names:
             names += POLICY_OPTIONS[self.bandit]
         names += SERVING_OPTIONS[self.serving_mode]
-        if "generate_batch" in names and self.agent != "zero-shot":
-            names.remove("generate_batch")  # the others learn from each answer before the next
         names += ENV_OPTIONS.get(self.env, ())
         return {name: getattr(self, name) for name in names}
 

@@ -172,7 +172,7 @@ def test_run_name_is_readable_and_fits_a_file_system() -> None:
     assert Config(**local, model_path="org/m").run_name() == "ddxplus/reinforce/m/seed0"
     assert Config(**local, learning_rate=2e-5).run_name() == "ddxplus/reinforce,learning_rate=2e-05/m/seed0"
     assert Config(**local, generate_batch=2).run_name() == "ddxplus/reinforce/m/seed0"
-    assert Config(**local | {"agent": "zero-shot"}, generate_batch=2).run_name().endswith("m,generate_batch=2/seed0")
+    assert Config(**local | {"agent": "zero-shot"}, generate_batch=2).run_name() == "ddxplus/zero-shot/m/seed0"
     encoders = {"embedding_model_path": "org/gte-modernbert-base", "reranker_model_path": "/models/gte-reranker/"}
     named = "cbr-NeuralLinLogUCB,embedding_model_path=gte-modernbert-base,reranker_model_path=gte-reranker"
     assert Config(**encoders).run_name() == f"ddxplus/{named}/embedded-reader/seed0"
