@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
+import main
 from clients.embedded import CANNOT, EmbeddedReader, names_in
+from config import Config
 from env import make_env
+from helpers.runs import argv, lfd_stream, run_folder, steps
+from llm import make_llm
 
 if TYPE_CHECKING:
     from memory.encoders import TextEncoder
@@ -59,6 +65,24 @@ def test_sql_takes_the_new_question_s_values(reader: EmbeddedReader) -> None:
 
 def test_says_that_it_cannot(reader: EmbeddedReader) -> None:
     assert reader.answer("Write a poem about the sea, and put its title into \\boxed{}.") == CANNOT
+
+
+def test_it_answers_the_same_whatever_recalls_the_cases(tmp_path: Path) -> None:
+    """Its encoder is the embedded one, and no second one is loaded where that also recalls."""
+
+    def never() -> TextEncoder:
+        raise AssertionError("the recall encoder is another model")
+
+    lfd_stream(tmp_path, 4)
+    words = ("--agent", "zero-shot", "--cache", tmp_path / "answers.sqlite", "--device", "cpu")
+    assert main.main(argv(None, tmp_path / "plain", *words)) == 0
+    assert main.main(argv(None, tmp_path / "other", *words[:2], "--embedding_model_path", tmp_path / "none")) == 0
+    assert steps(run_folder(tmp_path / "plain")) == steps(run_folder(tmp_path / "other"))
+    config = Config(embedding_model_path=str(tmp_path / "none"), device="cpu")
+    assert make_llm(config, never).details()["encoder"] == "embedded"
+    loads: list[str] = []
+    shared = make_llm(Config(), lambda: loads.append("once") or SimpleNamespace(encode=None))
+    assert loads == ["once"] and shared.client._encoder.encode is None
 
 
 def test_names_of_defendants() -> None:

@@ -47,8 +47,12 @@ class EmbeddedReader:
 
     @classmethod
     def from_config(cls, config: Config, recall_encoder: Callable[[], TextEncoder]) -> EmbeddedReader:
-        """The reader with the encoder that cases are recalled with."""
-        return cls(recall_encoder())
+        """The reader with the embedded encoder, whichever the cases are recalled with; loaded once where it is both."""
+        if config.embedding_model_path == EMBEDDED:
+            return cls(recall_encoder())
+        from memory.encoders import TextEncoder, resolve_device
+
+        return cls(TextEncoder(EMBEDDED, resolve_device(config.device)))
 
     def details(self) -> dict[str, Any]:
         return {"model": EMBEDDED_READER, "encoder": EMBEDDED, "sampling": "none: it always takes the most similar"}
