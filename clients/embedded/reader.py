@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -28,15 +29,18 @@ def _write_script(reading: Reading, encoder: Embedder) -> str | None:
     return write_script(reading.task, reading.schema, reading.case)
 
 
-FORMATS: list[tuple[str, Writer]] = [
-    ("```python", _write_script),
-    ("```sql", write_sql),
-    ("'entity'", write_entities),
-    ("JSON list", write_list),
-    ("```json", write_json_dict),
-    ("dict", write_dict),
-    ("\\boxed", write_label),
+# What an answer is to look like, as prompts write it out. The last one in a prompt counts: the format follows the
+# instruction. A word of everyday language counts only where none of these is there, and only as a whole word.
+SPELLED_OUT: list[tuple[str, Writer]] = [
+    (r"```python\b", _write_script),
+    (r"```sql\b", write_sql),
+    (r"'entity':", write_entities),
+    (r"\bJSON list\b", write_list),
+    (r"```json\s*\[", write_list),
+    (r"```json\b(?!\s*\[)", write_json_dict),
+    (r"\\boxed\b", write_label),
 ]
+NAMED: list[tuple[str, Writer]] = [(r"\bdict\b", write_dict)]
 
 
 class EmbeddedReader:
@@ -90,4 +94,8 @@ class EmbeddedReader:
 
 def writer_of(instruction: str) -> Writer | None:
     """Who writes the format that `instruction` asks for; None where it names none."""
-    return next((write for cue, write in FORMATS if cue in instruction), None)
+    for formats in (SPELLED_OUT, NAMED):
+        found = [(match.start(), write) for cue, write in formats for match in re.finditer(cue, instruction)]
+        if found:
+            return max(found, key=lambda each: each[0])[1]
+    return None
