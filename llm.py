@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Message = dict[str, Any]
 CUT = "length"  # the finish_reason of an answer that reached the token limit
+LARGEST_COUNT = 2**53  # of tokens; what is above it is no count
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,41 @@ class Reply:
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)  # the generated tokens, where the client knows them
     finish_reason: str | None = None  # "stop", "length" where the token limit cut it, or what a server says
+
+    @classmethod
+    def read(cls, said: Any) -> Reply:
+        """A reply out of parsed JSON that anything may have written, every field of its type.
+
+        A count that is none becomes 0, half a character a question mark. Raises ValueError where it is no reply.
+        """
+        if not isinstance(said, dict) or not isinstance(said.get("text"), str):
+            raise ValueError("the reply has no text")
+        calls, tokens, reason = said.get("tool_calls") or [], said.get("tokens") or [], said.get("finish_reason")
+        if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
+            raise ValueError("the reply's tool calls are not a list of objects")
+        if not isinstance(tokens, list) or not all(type(token) is int for token in tokens):
+            raise ValueError("the reply's tokens are not a list of numbers")
+        counts = (_count(said.get(name)) for name in ("prompt_tokens", "completion_tokens"))
+        return cls(_whole(said["text"]), *counts, [_tool_call(call) for call in calls], tokens, _whole(reason) or None)
+
+
+def _count(value: Any) -> int:
+    return value if type(value) is int and 0 <= value <= LARGEST_COUNT else 0
+
+
+def _whole(value: Any) -> str:
+    """`value` where it is a text, without halves of surrogate pairs, which cannot be written; else nothing."""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
+def _tool_call(call: dict[str, Any]) -> dict[str, Any]:
+    function = call.get("function")
+    function = function if isinstance(function, dict) else {}
+    arguments = function.get("arguments")
+    if isinstance(arguments, dict):
+        arguments = json.dumps(arguments, ensure_ascii=False)
+    function = {"name": _whole(function.get("name")), "arguments": _whole(arguments)}
+    return {"id": _whole(call.get("id")), "type": "function", "function": function}
 
 
 @dataclass
@@ -153,7 +189,7 @@ class Session:
         reply = cache.get(key) if cache else None
         hit = reply is not None
         if reply is None:
-            reply = self._llm.client.complete(request)
+            reply = Reply.read(asdict(self._llm.client.complete(request)))
             if cache:
                 cache.put(key, text, reply)
         self._asked[text] = repeat + 1
@@ -187,7 +223,8 @@ def _as_json(value: Any, sort_keys: bool = True) -> str:
 class AnswerCache:
     """Answers in a SQLite file that several runs may share. Only answers are kept, never failures.
 
-    Raises UsageError where the file is no such cache or can be read or written no longer.
+    What cannot be read counts as not there, and the next answer replaces it. Raises UsageError where the file is no
+    such cache or can be read or written no longer.
     """
 
     def __init__(self, path: str) -> None:
@@ -196,6 +233,7 @@ class AnswerCache:
         with self._usable():
             Path(path).expanduser().parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(Path(path).expanduser(), timeout=60, check_same_thread=False)
+            self._db.text_factory = bytes  # what is not UTF-8 is a reply that cannot be read, not a broken file
             self._db.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, request TEXT, reply TEXT)")
             self._db.execute("SELECT key, request, reply FROM answers LIMIT 0")  # another program's table has others
             self._db.commit()
@@ -203,7 +241,10 @@ class AnswerCache:
     def get(self, key: str) -> Reply | None:
         with self._usable():
             row = self._db.execute("SELECT reply FROM answers WHERE key = ?", (key,)).fetchone()
-            return None if row is None else Reply(**json.loads(row[0]))
+        try:
+            return None if row is None else Reply.read(json.loads(row[0]))
+        except (ValueError, TypeError, RecursionError):
+            return None
 
     def put(self, key: str, request: str, reply: Reply) -> None:
         with self._usable(), self._db:
@@ -215,7 +256,7 @@ class AnswerCache:
         try:
             with self._lock:
                 yield
-        except (sqlite3.Error, OSError, ValueError, TypeError) as error:
+        except (sqlite3.Error, OSError, ValueError) as error:
             raise UsageError(f"--cache {self._path}: not a usable SQLite file ({error})") from error
 
 

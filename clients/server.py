@@ -22,7 +22,7 @@ from config import Config
 from errors import LLMError, UsageError
 from llm import Message, Reply
 
-UNREADABLE = (openai.APIError, ValueError, TypeError, AttributeError, LookupError)
+UNREADABLE = (openai.APIError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
 TOO_LONG = "where the prompt is too long, serve the model with a longer context or lower --max_new_tokens or --comk"
 
 
@@ -171,11 +171,9 @@ def read_completion(body: Any) -> Reply:
     content, calls = message.get("content"), message.get("tool_calls")
     if content is None and not calls and reason is None:
         raise ValueError("the reply has no content")
-    if not isinstance(content, str | None):
-        raise ValueError("the reply's content is not text")
-    text = (content or "").encode(errors="replace").decode()  # half a surrogate pair is not text
-    tokens = ((usage or {}).get(name) or 0 for name in ("prompt_tokens", "completion_tokens"))
-    return Reply(text, *tokens, tool_calls=calls or [], finish_reason=reason)
+    counts = usage if isinstance(usage, dict) else {}
+    said = {"text": "" if content is None else content, "tool_calls": calls, "finish_reason": reason}
+    return Reply.read(said | {name: counts.get(name) for name in ("prompt_tokens", "completion_tokens")})
 
 
 def brief(text: str) -> str:

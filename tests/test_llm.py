@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import main
 from clients.scripted import ScriptedClient
-from clients.server import Server
+from clients.server import Server, read_completion
 from config import Config
 from errors import UserError
-from helpers.fake_server import FakeServer, choose_option, completion, serving
+from helpers.fake_server import DEEP, FakeServer, choose_option, completion, serving
 from helpers.runs import argv, lfd_stream, run_folder, steps
-from llm import LLM, Reply, hash_prompt, make_llm
+from llm import LLM, AnswerCache, Reply, hash_prompt, make_llm
 from registry import CLIENTS, Row
 
 
@@ -57,6 +61,155 @@ def is_whole(reply: Reply) -> None:
         assert all(isinstance(text, str) for text in (call["id"], *call["function"].values()))
     written = json.dumps(asdict(reply), ensure_ascii=False, allow_nan=False).encode()
     assert Reply.read(json.loads(written)) == reply
+
+
+# -- odd replies -------------------------------------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=4,
+)
+COUNTS = JSON | st.sampled_from([10**400, -1, True, 3, 3.0, "12", [1], float("nan")])
+FUNCTIONS = JSON | st.fixed_dictionaries({}, optional={"name": JSON, "arguments": JSON})
+CALLS = JSON | st.lists(JSON | st.fixed_dictionaries({}, optional={"id": JSON, "type": JSON, "function": FUNCTIONS}))
+MESSAGES = JSON | st.fixed_dictionaries({}, optional={"content": JSON, "tool_calls": CALLS})
+CHOICES = JSON | st.lists(st.fixed_dictionaries({}, optional={"message": MESSAGES, "finish_reason": JSON}), max_size=2)
+USAGES = JSON | st.fixed_dictionaries({}, optional={"prompt_tokens": COUNTS, "completion_tokens": COUNTS})
+BODIES = JSON | st.fixed_dictionaries({}, optional={"choices": CHOICES, "usage": USAGES})
+REPLIES = JSON | st.fixed_dictionaries(
+    {"text": st.text(st.characters(codec=None))},
+    optional={
+        "prompt_tokens": COUNTS,
+        "completion_tokens": COUNTS,
+        "tool_calls": CALLS,
+        "tokens": JSON,
+        "finish_reason": JSON,
+        "x": JSON,
+    },
+)
+UNREADABLE = (ValueError, TypeError, AttributeError, LookupError)
+
+
+@given(BODIES)
+def test_any_body_is_a_whole_reply_or_unreadable(body: Any) -> None:
+    try:
+        reply = read_completion(json.loads(json.dumps(body)))
+    except UNREADABLE:
+        return
+    is_whole(reply)
+
+
+@given(REPLIES)
+def test_any_kept_reply_is_whole_or_unreadable(kept: Any) -> None:
+    try:
+        reply = Reply.read(json.loads(json.dumps(kept)))
+    except ValueError:
+        return
+    is_whole(reply)
+
+
+ODD_USAGE = [
+    *({"prompt_tokens": odd, "completion_tokens": 3} for odd in ("12", [1], 1.5, -1, True, 10**400, {"a": 1}, None)),
+    *("text", [1], 7, None, {}),
+]
+
+
+@pytest.mark.parametrize("usage", ODD_USAGE, ids=lambda usage: json.dumps(usage)[:40])
+def test_odd_token_counts_are_zero(usage: Any, server: FakeServer, tmp_path: Path) -> None:
+    server.fault = lambda number: (200, completion(usage=usage))
+    cache = ("--limit", 2, "--cache", tmp_path / "answers.sqlite")
+    for folder in ("run", "again"):  # the second from the cache
+        assert run(tmp_path, server, *cache, folder=folder) == 0
+        for step in steps(run_folder(tmp_path / folder)):
+            assert step["usage"]["prompt_tokens"] == 0
+            assert type(step["usage"]["completion_tokens"]) is int
+    assert len(server.chats) == 2
+
+
+def test_not_a_number_reaches_no_log(server: FakeServer, tmp_path: Path) -> None:
+    body = json.dumps(completion(usage={"prompt_tokens": float("nan"), "completion_tokens": float("inf")}))
+    server.fault = lambda number: body.encode()
+    assert run(tmp_path, server, "--limit", 1) == 0
+    assert steps(run_folder(tmp_path / "run"))[0]["usage"] == {"prompt_tokens": 0, "completion_tokens": 0}
+
+
+@pytest.mark.parametrize("body", [DEEP, f'{{"choices": {DEEP}}}', f'{{"usage": {DEEP}}}'], ids=["all", "in", "usage"])
+def test_deep_json_is_an_outage(
+    body: str, server: FakeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.fault = lambda number: body.encode()
+    assert run(tmp_path, server) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: no answer from http://127.0.0.1:")
+
+
+def test_half_a_character_in_a_tool_call_is_kept_as_one_that_can_be_written(server: FakeServer, tmp_path: Path) -> None:
+    call = {"id": "\ud800", "type": "function", "function": {"name": "f\udc00", "arguments": '{"q": "\ud83d"}'}}
+    server.fault = lambda number: (200, completion(message={"content": None, "tool_calls": [call]}))
+    told = []
+    for _ in range(2):
+        session = llm_at(server, cache=str(tmp_path / "answers.sqlite")).session()
+        told.append((session.chat([{"role": "user", "content": "ask"}], [{"type": "function"}]), session.spent.cached))
+    (live, _), (cached, from_cache) = told
+    assert live == cached and from_cache and len(server.chats) == 1
+    assert live.tool_calls[0] == {
+        "id": "?", "type": "function", "function": {"name": "f?", "arguments": '{"q": "?"}'}
+    }  # fmt: skip
+
+
+def test_half_a_character_in_a_prompt_can_be_asked(server: FakeServer) -> None:
+    server.answer = lambda prompt: prompt.upper()
+    assert llm_at(server)("so \ud83d what") == "SO ? WHAT"
+
+
+# -- the cache ---------------------------------------------------------------------------------------------------------
+
+HOSTILE_ROWS: list[Any] = [
+    "{", "", DEEP, "null", "[]", "3", '"text"', "{}", '{"text": 5}', '{"text": null}', '{"text": "a", "tool_calls": 1}',
+    '{"text": "a", "tool_calls": [5]}', '{"text": "a", "tokens": ["x"]}', '{"text": "a", "tokens": {"a": 1}}',
+    7, 1.5, None, b"\xff\xfe\xff", f'{{"text": {DEEP}}}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", HOSTILE_ROWS, ids=lambda row: repr(row)[:40])
+def test_an_unreadable_row_is_a_miss_and_is_replaced(row: Any, tmp_path: Path) -> None:
+    path = tmp_path / "answers.sqlite"
+    asked = []
+    client = ScriptedClient(lambda prompt: asked.append(prompt) or f"answer {len(asked)}")
+    llm = LLM(client, AnswerCache(str(path)))
+    assert llm("a") == "answer 1"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE answers SET reply = ?", (row,))
+    assert llm("a") == llm("a") == "answer 2"
+
+
+def test_a_row_that_is_not_utf_8_is_a_miss(tmp_path: Path) -> None:
+    path = tmp_path / "answers.sqlite"
+    llm = LLM(ScriptedClient(["first", "second"]), AnswerCache(str(path)))
+    assert llm("a") == "first"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE answers SET reply = CAST(x'7B22FF' AS TEXT)")
+    assert llm("a") == "second"
+
+
+@settings(max_examples=50)
+@given(st.text(st.characters(codec=None)), st.lists(st.dictionaries(st.text(max_size=5), JSON, max_size=3), max_size=2))
+def test_what_is_put_can_be_read(text: str, calls: list[dict[str, Any]]) -> None:
+    cache = AnswerCache(":memory:")
+    llm = LLM(ScriptedClient([Reply(text, -1, 2, calls)]), cache)
+    live = llm.chat([{"role": "user", "content": text}])
+    assert llm.chat([{"role": "user", "content": text}]) == live
+    is_whole(live)
+
+
+def test_older_rows_are_still_answers(tmp_path: Path) -> None:
+    path = tmp_path / "answers.sqlite"
+    llm = LLM(ScriptedClient(["new"]), AnswerCache(str(path)))
+    assert llm("a") == "new"
+    old = {"text": "old", "prompt_tokens": 5, "completion_tokens": 1, "tool_calls": [], "tokens": []}
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE answers SET reply = ?", (json.dumps(old),))
+    assert llm.chat([{"role": "user", "content": "a"}]) == Reply("old", 5, 1)
 
 
 # -- sessions ----------------------------------------------------------------------------------------------------------
