@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import openai
 
 from clients.sampling import Sampling, sampling_of
-from clients.transport import wait_for
+from clients.transport import BoundedClient, wait_for
 from config import Config
 from errors import LLMError, UsageError
 from llm import Message, Reply
@@ -45,6 +45,7 @@ class Server:
             api_key=key,
             timeout=config.timeout,
             max_retries=config.max_retries,
+            http_client=BoundedClient(config.timeout),
         )
         self._address = _without_secrets(str(self._client.base_url))
         self._sampling = sampling_of(config)

@@ -22,8 +22,8 @@ import main
 from clients.scripted import ScriptedClient
 from clients.server import Server, read_completion
 from config import Config
-from errors import UserError
-from helpers.fake_server import DEEP, FakeServer, choose_option, completion, serving
+from errors import LLMError, UserError
+from helpers.fake_server import DEEP, FakeServer, choose_option, completion, redirect, serving, trickle
 from helpers.runs import argv, lfd_stream, run_folder, steps
 from llm import LLM, AnswerCache, Reply, hash_prompt, make_llm
 from registry import CLIENTS, Row
@@ -210,6 +210,54 @@ def test_older_rows_are_still_answers(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("UPDATE answers SET reply = ?", (json.dumps(old),))
     assert llm.chat([{"role": "user", "content": "a"}]) == Reply("old", 5, 1)
+
+
+# -- bounds ------------------------------------------------------------------------------------------------------------
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+ENDLESS = {
+    "a byte now and then": lambda handler: trickle(handler, HEAD + b"Content-Length: 999\r\n\r\n", b" ", 0.05),
+    "chunks now and then": lambda handler: trickle(
+        handler, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n", 0.05
+    ),
+    "a head without end": lambda handler: trickle(handler, HEAD, b"X-More: 1\r\n", 0.05),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_the_timeout_is_a_deadline_over_the_whole_reply(kind: str, server: FakeServer) -> None:
+    server.fault = lambda number: ENDLESS[kind]
+    with pytest.raises(LLMError, match=r"after 1 retries \(Request timed out.: no whole reply within 0.4 s\)"):
+        llm_at(server, timeout=0.4, max_retries=1)("ask")
+    assert len(server.chats) == 2
+    server.fault = lambda number: None
+    server.answer = lambda prompt: "here"
+    assert llm_at(server, timeout=0.4)("ask") == "here"
+
+
+def test_a_reply_without_end_is_not_taken(server: FakeServer) -> None:
+    head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+    piece = b"100000\r\n" + b" " * 2**20 + b"\r\n"
+    server.fault = lambda number: lambda handler: trickle(handler, head, piece, 0)
+    with pytest.raises(LLMError, match="the reply is larger than 32 MB"):
+        llm_at(server, timeout=60.0)("ask")
+
+
+def test_a_compressed_reply_is_neither_asked_for_nor_taken(server: FakeServer) -> None:
+    server.fault = lambda number: lambda handler: trickle(handler, HEAD + b"Content-Encoding: gzip\r\n\r\n", b" ", 0.05)
+    with pytest.raises(LLMError, match="compressed, though that was not asked for"):
+        llm_at(server)("ask")
+    assert server.headers[0]["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_redirects_are_not_followed(status: int, server: FakeServer) -> None:
+    with serving() as other:
+        address = f"http://127.0.0.1:{other.port}/v1/chat/completions"
+        server.fault = lambda number: redirect(status, address)
+        with pytest.raises(LLMError, match=f"answers from elsewhere, {address}: name that address itself"):
+            llm_at(server)("a secret prompt")
+        assert other.chats == [] and other.headers == []
 
 
 # -- sessions ----------------------------------------------------------------------------------------------------------
