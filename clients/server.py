@@ -16,14 +16,14 @@ from urllib.parse import urlsplit
 
 import openai
 
+from clients.refusals import brief, explain
 from clients.sampling import Sampling, sampling_of
 from clients.transport import BoundedClient, wait_for
 from config import Config
-from errors import LLMError, UsageError
+from errors import LLMError, RefusedError, UsageError
 from llm import Message, Reply
 
 UNREADABLE = (openai.APIError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
-TOO_LONG = "where the prompt is too long, serve the model with a longer context or lower --max_new_tokens or --comk"
 
 
 class Server:
@@ -85,7 +85,13 @@ class Server:
     def complete(self, request: dict[str, Any]) -> Reply:
         arguments = {name: value for name, value in request.items() if name not in self._not_sent}
         create = self._client.chat.completions.with_raw_response.create
-        return self._call(lambda: create(**arguments), read_completion)
+        return self._call(lambda: create(**arguments), self._read)
+
+    def _read(self, body: Any) -> Reply:
+        reply = read_completion(body)
+        if reply.finish_reason == "content_filter" and not reply.text and not reply.tool_calls:
+            raise RefusedError(f"{self._address}: its content filter stopped the answer")
+        return reply
 
     def _call(self, send: Callable[[], Awaitable[Any]], read: Callable[[Any], Any]) -> Any:
         """Send until a readable reply comes; the SDK retries what never arrived, this what arrived unreadable."""
@@ -102,8 +108,7 @@ class Server:
             except (openai.RateLimitError, openai.InternalServerError, openai.APIConnectionError) as error:
                 raise self._outage(error) from error
             except openai.APIStatusError as error:
-                advice = f": {TOO_LONG}" if "context" in str(error) else ""
-                raise LLMError(f"{self._address} refused the request: {brief(str(error))}{advice}") from error
+                raise explain(error, self._address) from error
             except UNREADABLE as error:
                 if attempt == self._retries:
                     raise self._outage(error) from error
@@ -175,10 +180,6 @@ def read_completion(body: Any) -> Reply:
     counts = usage if isinstance(usage, dict) else {}
     said = {"text": "" if content is None else content, "tool_calls": calls, "finish_reason": reason}
     return Reply.read(said | {name: counts.get(name) for name in ("prompt_tokens", "completion_tokens")})
-
-
-def brief(text: str) -> str:
-    return " ".join(text.split())[:200]
 
 
 def _read_key(variable: str) -> str:

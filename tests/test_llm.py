@@ -22,7 +22,7 @@ import main
 from clients.scripted import ScriptedClient
 from clients.server import Server, read_completion
 from config import Config
-from errors import LLMError, UserError
+from errors import LLMError, RefusedError, UserError
 from helpers.fake_server import DEEP, FakeServer, choose_option, completion, redirect, serving, trickle
 from helpers.runs import argv, lfd_stream, run_folder, steps
 from llm import LLM, AnswerCache, Reply, hash_prompt, make_llm
@@ -258,6 +258,84 @@ def test_redirects_are_not_followed(status: int, server: FakeServer) -> None:
         with pytest.raises(LLMError, match=f"answers from elsewhere, {address}: name that address itself"):
             llm_at(server)("a secret prompt")
         assert other.chats == [] and other.headers == []
+
+
+# -- refusals ----------------------------------------------------------------------------------------------------------
+
+REFUSED = {
+    "vllm": (400, {"object": "error", "message": "This model's maximum context length is 9 tokens. However, ..."}),
+    "vllm, newer": (400, "The decoder prompt (length 99) is longer than the maximum model length of 9."),
+    "openai": (400, {"error": {"message": "Too much.", "code": "context_length_exceeded", "param": "messages"}}),
+    "openai, newer": (400, "Input tokens exceed the configured limit of 272000 tokens."),
+    "gemini": (400, [{"error": {"message": "The input token count (12) exceeds the maximum number of tokens (9)."}}]),
+    "anthropic": (400, "prompt is too long: 210000 tokens > 200000 maximum"),
+    "llama.cpp": (400, "the request exceeds the available context size"),
+    "too large": (413, "Payload Too Large"),
+    "azure filter": (400, {"error": {"message": "Filtered.", "innererror": {"code": "ResponsibleAIPolicyViolation"}}}),
+    "azure filter, by code": (400, {"error": {"message": "Filtered.", "code": "content_filter"}}),
+    "openai filter": (400, "Invalid prompt: your prompt was flagged as potentially violating our usage policy."),
+    "gemini filter": (400, {"error": {"message": "The prompt was blocked", "status": "PROHIBITED_CONTENT"}}),
+    "openrouter filter": (403, "This model requires moderation. Your input was flagged."),
+    "answer filter": (200, completion(choice={"finish_reason": "content_filter", "message": {"content": None}})),
+    "answer filter, empty": (200, completion(choice={"finish_reason": "content_filter", "message": {"content": ""}})),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_prompt_that_will_never_be_answered_is_refused(kind: str, server: FakeServer, tmp_path: Path) -> None:
+    server.fault = lambda number: REFUSED[kind]
+    llm = llm_at(server, max_retries=2, cache=str(tmp_path / "answers.sqlite"))
+    session = llm.session(1)
+    with pytest.raises(RefusedError, match=f"^http://127.0.0.1:{server.port}/v1/"):
+        session("ask")
+    assert len(server.chats) == 1 and session.spent.calls == 0
+    server.fault = lambda number: None
+    server.answer = lambda prompt: "yes"
+    assert session("ask") == "yes"
+
+
+@pytest.mark.parametrize("fault, option", [
+    ((400, {"error": {"message": "Unsupported value: 'temperature' does not support 0.1.", "param": "temperature"}}),
+     "--temperature"),
+    ((400, "Unsupported parameter: 'top_p' is not supported with this model."), "--top_p"),
+    ((400, "max_completion_tokens is too large: this model supports at most 9"), "--max_new_tokens"),
+    ((422, {"detail": "x", "message": "extra fields: top_k"}), "--serving_mode"),
+])  # fmt: skip
+def test_a_setting_that_a_server_does_not_take_names_the_option(fault: Any, option: str, server: FakeServer) -> None:
+    server.fault = lambda number: fault
+    with pytest.raises(LLMError, match=f"the option to change is {option}") as raised:
+        llm_at(server)("ask")
+    assert not isinstance(raised.value, RefusedError)
+
+
+@pytest.mark.parametrize("fault", [(400, "no"), (403, "not in your country"), (401, "flagged"), (429, "flagged"),
+                                   (500, "context length"), (404, "context length")])  # fmt: skip
+def test_other_failures_are_not_the_prompts(fault: Any, server: FakeServer) -> None:
+    server.fault = lambda number: fault
+    with pytest.raises(LLMError) as raised:
+        llm_at(server)("ask")
+    assert not isinstance(raised.value, RefusedError)
+
+
+def test_an_answer_that_the_filter_cut_is_an_answer(server: FakeServer) -> None:
+    server.fault = lambda number: (200, completion(choice={"finish_reason": "content_filter"}))
+    session = llm_at(server).session()
+    assert session("ask") == "yes" and session.spent.finish_reason == "content_filter"
+
+
+def test_what_a_server_wrote_does_not_reach_the_terminal_raw(
+    server: FakeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evil = "\x1b]0;owned\x07\x1b[2J\u202e"
+    for status in (400, 404, 429, 500, 302):
+        server.fault = lambda number, status=status: (status, f"no {evil}" + " context length" * (status == 400))
+        assert run(tmp_path, server, "--limit", 1) == 1
+        assert run(tmp_path, server, "--limit", 1, "--debug") == 1
+    server.models = {"data": [{"id": evil}]}
+    assert run(tmp_path, server) == 1
+    error = "".join(line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
+    assert error.count("error: ") == 6
+    assert not set("\x1b\x07\u202e") & set(error)
 
 
 # -- sessions ----------------------------------------------------------------------------------------------------------
