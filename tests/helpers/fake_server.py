@@ -76,6 +76,7 @@ class FakeServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: FakeServer
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each reply waits 40 ms for the client's acknowledgement of its head
 
     def log_message(self, *arguments: Any) -> None:
         pass
