@@ -22,6 +22,7 @@ import main
 from clients.scripted import ScriptedClient
 from clients.server import Server, read_completion
 from config import Config
+from env.tools.judge import JudgeClient, judge
 from errors import LLMError, RefusedError, UserError
 from helpers.fake_server import DEEP, FakeServer, choose_option, completion, redirect, serving, trickle
 from helpers.runs import argv, lfd_stream, run_folder, steps
@@ -91,6 +92,7 @@ REPLIES = JSON | st.fixed_dictionaries(
 UNREADABLE = (ValueError, TypeError, AttributeError, LookupError)
 
 
+@settings(deadline=None)
 @given(BODIES)
 def test_any_body_is_a_whole_reply_or_unreadable(body: Any) -> None:
     try:
@@ -100,6 +102,7 @@ def test_any_body_is_a_whole_reply_or_unreadable(body: Any) -> None:
     is_whole(reply)
 
 
+@settings(deadline=None)
 @given(REPLIES)
 def test_any_kept_reply_is_whole_or_unreadable(kept: Any) -> None:
     try:
@@ -107,6 +110,30 @@ def test_any_kept_reply_is_whole_or_unreadable(kept: Any) -> None:
     except ValueError:
         return
     is_whole(reply)
+
+
+@pytest.fixture(scope="module")
+def busy_server() -> Iterator[FakeServer]:
+    with serving() as server:
+        yield server
+
+
+@settings(max_examples=30, deadline=None)
+@given(BODIES)
+def test_any_body_that_is_served_is_an_answer_or_an_outage(busy_server: FakeServer, body: Any) -> None:
+    busy_server.fault = lambda number: json.dumps(body).encode()
+    llm = LLM(llm_at(busy_server).client, AnswerCache(":memory:"))
+    busy_server.chats.clear()
+    question = [{"role": "user", "content": "ask"}]
+    try:
+        live = llm.chat(question)
+    except LLMError:
+        with pytest.raises(LLMError):
+            llm.chat(question)
+        assert len(busy_server.chats) == 2  # no failure was kept
+        return
+    is_whole(live)
+    assert llm.chat(question) == live and len(busy_server.chats) == 1
 
 
 ODD_USAGE = [
@@ -192,7 +219,7 @@ def test_a_row_that_is_not_utf_8_is_a_miss(tmp_path: Path) -> None:
     assert llm("a") == "second"
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.text(st.characters(codec=None)), st.lists(st.dictionaries(st.text(max_size=5), JSON, max_size=3), max_size=2))
 def test_what_is_put_can_be_read(text: str, calls: list[dict[str, Any]]) -> None:
     cache = AnswerCache(":memory:")
@@ -292,6 +319,18 @@ def test_a_prompt_that_will_never_be_answered_is_refused(kind: str, server: Fake
     server.fault = lambda number: None
     server.answer = lambda prompt: "yes"
     assert session("ask") == "yes"
+
+
+def test_a_judge_without_a_verdict_refuses_and_keeps_nothing(tmp_path: Path) -> None:
+    cache = AnswerCache(str(tmp_path / "answers.sqlite"))
+    script = ScriptedClient(["perhaps \x1b[2J", "", Reply("hm", 2, 1), "maybe right", "wrong"])
+    session = LLM(JudgeClient(script), cache).session()
+    with pytest.raises(RefusedError, match="gave no verdict in 3 tries: it said 'hm'"):
+        judge(session, "Which?", ["x"], "z")
+    assert session.spent.calls == 0
+    assert judge(session, "Which?", ["x"], "z") is True
+    assert judge(LLM(JudgeClient(script), cache), "Which?", ["x"], "z") is True  # the kept one
+    assert judge(session, "Which?", ["x"], "z") is False  # a repeat in one session is a new sample
 
 
 @pytest.mark.parametrize("fault, option", [
