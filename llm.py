@@ -144,6 +144,10 @@ class LLM:
         """What `step` (from 1) asks through."""
         return Session(self, step)
 
+    def wrapped(self, wrap: Callable[[Client], Client]) -> LLM:
+        """The same LLM behind another client, made of its own; both share the cache."""
+        return LLM(wrap(self.client), self.cache, self.keep_exchanges)
+
     def details(self) -> dict[str, Any]:
         """What config.yaml should say of how the LLM is run, as plain values."""
         return self.client.details()

@@ -213,7 +213,8 @@ class LocalClient:
         room, wanted = self._context - length, self._sampling.max_new_tokens
         if room < wanted:
             advice = f"--max_new_tokens {room} would fit" if room > 0 else "show fewer cases (a smaller --comk)"
-            raise RefusedError(
+            kind = RefusedError if wanted < self._context else LLMError  # the second, where nothing would ever fit
+            raise kind(
                 f"{self.option} {self.path}: a prompt of {length} tokens and --max_new_tokens {wanted} are more than "
                 f"the model's context of {self._context}: {advice}, or choose a model with a longer context"
             )

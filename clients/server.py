@@ -18,7 +18,7 @@ import openai
 
 from clients.refusals import brief, explain
 from clients.sampling import Sampling, sampling_of
-from clients.transport import BoundedClient, wait_for
+from clients.transport import BoundedClient, Requests
 from config import Config
 from errors import LLMError, RefusedError, UsageError
 from llm import Message, Reply
@@ -40,6 +40,7 @@ class Server:
             raise UsageError(f"{address} is not a server's address: check {self.WHERE}")
         self._model = config.llm
         self._retries = config.max_retries
+        self._requests = Requests()
         self._client = openai.AsyncOpenAI(
             base_url=address,
             api_key=key,
@@ -97,7 +98,7 @@ class Server:
         """Send until a readable reply comes; the SDK retries what never arrived, this what arrived unreadable."""
         for attempt in range(self._retries + 1):
             try:
-                return read(json.loads(wait_for(_sent(send)).content))
+                return read(json.loads(self._requests.wait_for(_sent(send)).content))
             except openai.AuthenticationError as error:
                 raise LLMError(f"{self._address} rejected the API key: check {self.KEY_VARIABLE}") from error
             except openai.NotFoundError as error:

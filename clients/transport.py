@@ -8,7 +8,6 @@ a thread with an event loop of its own. Callers stay synchronous, and several th
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
 from collections.abc import Coroutine
 from typing import Any
@@ -55,17 +54,17 @@ async def _read(response: httpx2.Response) -> bytes:
     return bytes(body)
 
 
-def wait_for(work: Coroutine[Any, Any, Any]) -> Any:
-    """The result of `work`, done in the event loop's thread; cancelled where the caller is interrupted."""
-    future = asyncio.run_coroutine_threadsafe(work, _loop())
-    try:
-        return future.result()
-    finally:
-        future.cancel()
+class Requests:
+    """An event loop in a thread of its own, where requests wait for their replies."""
 
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="requests", daemon=True).start()
 
-@functools.cache
-def _loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="requests", daemon=True).start()
-    return loop
+    def wait_for(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """The result of `work`, which is cancelled where the caller is interrupted."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        finally:
+            future.cancel()

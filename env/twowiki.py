@@ -52,7 +52,7 @@ class TwoWiki(Env):
     def prepare(self, config: Config, make_llm: Callable[[Config], LLM]) -> None:
         if config.web_search and not os.environ.get("SERPER_API_KEY"):
             raise UsageError("--web_search needs a key of https://serper.dev in the variable SERPER_API_KEY")
-        self._config = config
+        self._config, self._make_llm = config, make_llm
 
     def details(self) -> dict[str, Any]:
         """Who scores and what is searched; a service or judge that does not answer stops the run here already."""
@@ -173,9 +173,10 @@ class TwoWiki(Env):
             return int(normalise(answer) in {normalise(label) for label in self.row["label"]})
         from .tools.judge import judge
 
-        right = judge(self.judge, self.row["task"], self.row["label"], answer)
+        ask = self.judge.session()
+        right = judge(ask, self.row["task"], self.row["label"], answer)
         if self.turns is not None:
-            spent = self.judge.spent  # apart from the step's usage, which is the agent's LLM
+            spent = ask.spent  # apart from the step's usage, which is the agent's LLM
             self.turns.append(
                 {
                     "judge": self._config.judge_llm,
@@ -193,7 +194,7 @@ class TwoWiki(Env):
             return None
         from .tools.judge import make_judge
 
-        return make_judge(self._config)
+        return make_judge(self._config, self._make_llm)
 
     def case_key(self, query: str) -> str | None:
         """The question and the tool calls that led to the answer; None for a run that used no tool."""

@@ -59,6 +59,7 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "timeout": ("30", 30.0),
     "max_retries": ("0", 0),
     "cache": ("answers.sqlite", "answers.sqlite"),
+    "log_requests": ("", True),
     "alfworld_path": ("games", "games"),
     "web_search": ("", True),
     "retrieval_method": ("dense", "dense"),

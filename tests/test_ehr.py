@@ -15,6 +15,7 @@ from conftest import ROOT, run_cli
 import main
 from agent import make_agent
 from clients.embedded.scripts import exchange_values, write_script
+from clients.scripted import ScriptedClient
 from config import Config
 from env import make_env
 from env.ehr import EHR, TRIES, atoms
@@ -23,7 +24,7 @@ from env.tools.ehr_tools import calendar, filter_rows, get_value, tools
 from errors import DataError, LLMError, UsageError
 from helpers.fake_server import serving
 from helpers.runs import run_folder, steps
-from llm import LLM, ScriptedClient
+from llm import LLM
 from scripts.make_samples import make_sample
 
 SAMPLE = ROOT / "data" / "ehr" / "sample"

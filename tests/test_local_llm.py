@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,13 @@ from conftest import run_cli
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import main
-from clients.local import LocalLLM, PresencePenalty, SeededSampler, load_chat_model, read_tool_calls
+from clients.local import PresencePenalty, SeededSampler, load_chat_model, read_tool_calls
 from config import Config
-from errors import LLMError, UserError
+from errors import LLMError, RefusedError, UserError
 from helpers.local_runs import Letters, interrupting, local_argv, use
 from helpers.runs import lfd_stream, run_folder, run_folders, steps
 from helpers.tiny_models import CHAT_TEMPLATE, save_chat_model
-from llm import make_llm
+from llm import LLM, make_llm
 
 ENDS = [2, *range(150, 220)]  # so many tokens end an answer that answers differ in length
 PROMPTS = ["log ticket 1", "Which team should take this ticket? network", "server"]
@@ -43,7 +44,7 @@ def config(model: str, **options: Any) -> Config:
     return Config(serving_mode="hf", llm="tiny", model_path=model, **settings)
 
 
-def local_llm(model: str, **options: Any) -> LocalLLM:
+def local_llm(model: str, **options: Any) -> LLM:
     return make_llm(config(model, **options), lambda: None)
 
 
@@ -72,8 +73,12 @@ def test_a_process_answers_without_server_or_key(model: str, tmp_path: Path) -> 
     folder = run_folder(tmp_path / "out")
     assert folder.parent.name == "tiny,max_new_tokens=6,temperature=1.0"
     record = yaml.safe_load((folder / "config.yaml").read_text())
-    assert record["llm"] == {"model": model, "device": "cpu", "dtype": "float32", "attention": "sdpa"}
-    assert record["identity"]["generate_batch"] == 8
+    sampling = {"temperature": 1.0, "top_p": 0.8, "top_k": 20, "presence_penalty": 1.5, "enable_thinking": False}
+    assert record["llm"] == {
+        "model": model, "device": "cpu", "dtype": "float32", "attention": "sdpa",
+        **sampling, "max_new_tokens": 6, "seed": 0, "generate_batch": 8,
+    }  # fmt: skip
+    assert "generate_batch" not in record["identity"]
     tokenizer = AutoTokenizer.from_pretrained(model)
     for step in steps(folder):
         assert step["usage"]["prompt_tokens"] > 100
@@ -104,9 +109,9 @@ def test_batches_are_asked_once_each(model: str) -> None:
     complete_all = llm.client.complete_all
     llm.client.complete_all = lambda requests: sizes.append(len(requests)) or complete_all(requests)
     for step in range(1, 11):
-        llm.begin_step(step)
-        llm.look_ahead(lambda step: f"log {step}", 10)
-        assert llm(f"log {step}" if step != 7 else "something else") is not None
+        ask = llm.session(step)
+        ask.look_ahead(lambda step: f"log {step}", 10)
+        assert ask(f"log {step}" if step != 7 else "something else") is not None
     assert sizes == [4, 4, 1, 2]  # the prompt that was not as foreseen is asked alone
 
 
@@ -185,14 +190,14 @@ def test_sampler_draws_from_the_tempered_nucleus() -> None:
     order = weights.argsort(descending=True)
     before = (weights[order] / weights.sum()).cumsum(0) - weights[order] / weights.sum()
     weights[order[before >= top_p]] = 0
-    sampler = SeededSampler(temperature, top_p, [[7, step, 0] for step in range(n)])
+    sampler = SeededSampler(temperature, top_p, 20, [[7, step, 0] for step in range(n)])
     chosen = sampler(torch.zeros(n, 1, dtype=torch.long), logits.repeat(n, 1)).argmax(1)
     shares = torch.bincount(chosen, minlength=50) / n
     expected = weights / weights.sum()
     assert (expected > 0).sum() > 3
     assert torch.equal(shares > 0, expected > 0)
     assert (shares - expected).abs().max() < 0.03
-    alone = SeededSampler(temperature, top_p, [[7, 5, 0]])(torch.zeros(1, 1, dtype=torch.long), logits[None])
+    alone = SeededSampler(temperature, top_p, 20, [[7, 5, 0]])(torch.zeros(1, 1, dtype=torch.long), logits[None])
     assert int(alone.argmax()) == int(chosen[5])
 
 
@@ -314,9 +319,56 @@ def test_prompts_beyond_the_context(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "more than the model's context of 60: --max_new_tokens" in line and "would fit" in line
     assert not (run_folder(tmp_path / "out") / "steps.jsonl").exists()
     llm = local_llm(model)
-    with pytest.raises(LLMError, match="show fewer cases"):
-        llm("log " * 100)
-    assert llm.spent.calls == 0
+    ask = llm.session()
+    with pytest.raises(RefusedError, match="show fewer cases"):
+        ask("log " * 100)
+    assert ask.spent.calls == 0
+
+
+def test_a_prompt_beyond_the_context_is_refused_alone(tmp_path: Path) -> None:
+    """Its neighbours in the batch are answered, and as if it had never been among them."""
+    model = save_chat_model(tmp_path / "model", max_position_embeddings=60)
+    prompts = {1: "log 1", 2: "log " * 100, 3: "log 3", 4: "log 4"}
+    llm, sizes = local_llm(model, generate_batch=4), []
+    complete_all = llm.client.complete_all
+    llm.client.complete_all = lambda requests: sizes.append(len(requests)) or complete_all(requests)
+    told = {}
+    for step, prompt in prompts.items():
+        ask = llm.session(step)
+        ask.look_ahead(prompts.get, 4)
+        if step == 2:
+            with pytest.raises(RefusedError, match="more than the model's context of 60"):
+                ask(prompt)
+        else:
+            told[step] = ask(prompt)
+    assert sizes == [3, 1]
+    assert len(set(told.values())) == 3
+
+
+def test_sessions_in_flight_across_batches_answer_as_one_after_another(model: str) -> None:
+    def prompt_of(step: int) -> str:
+        return f"log {step}"
+
+    in_turn, together = local_llm(model, generate_batch=3), local_llm(model, generate_batch=3)
+    expected = []
+    for step in range(1, 9):
+        ask = in_turn.session(step)
+        ask.look_ahead(prompt_of, 8)
+        expected.append(ask.chat([{"role": "user", "content": prompt_of(step)}]))
+    sessions = [together.session(step) for step in range(1, 9)]
+    for ask in sessions:
+        ask.look_ahead(prompt_of, 8)
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(lambda ask: ask.chat([{"role": "user", "content": prompt_of(ask.step)}]), sessions))
+    assert told == expected
+
+
+def test_finish_reasons(model: str) -> None:
+    llm = local_llm(model, max_new_tokens=2)
+    replies = [llm.session(step).chat([{"role": "user", "content": "log"}]) for step in range(1, 20)]
+    assert {reply.finish_reason for reply in replies} == {"stop", "length"}
+    for reply in replies:
+        assert (reply.tokens[-1] in ENDS) == (reply.finish_reason == "stop")
 
 
 def test_out_of_memory_is_an_outage(

@@ -15,9 +15,9 @@ import yaml
 from conftest import run_cli
 
 import main
+from clients.server import Server
 from helpers.fake_server import FAULTS, FakeServer, choose_option, serving
 from helpers.runs import lfd_stream, run_folder, steps
-from llm import ServerClient
 
 SIZE = 12
 N_FAULTS = 8
@@ -39,7 +39,7 @@ def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ServerClient, "UNREADABLE_PAUSE", 0.001)
+    monkeypatch.setattr(Server, "UNREADABLE_PAUSE", 0.001)
 
 
 def argv(tmp_path: Path, server: FakeServer, *more: object, mode: str = "vllm", folder: str = "run") -> list[str]:
@@ -247,7 +247,9 @@ def test_vllm_request_is_the_papers(server: FakeServer, tmp_path: Path) -> None:
     assert step["usage"] == {"prompt_tokens": 11, "completion_tokens": 3}
     served = yaml.safe_load((run_folder(tmp_path / "run") / "config.yaml").read_text())["llm"]
     assert served.pop("address") == f"http://127.0.0.1:{server.port}/v1/"
-    assert served | served.pop("extra_body") | {"model": "m"} == chat  # the record says what was sent
+    thinking = {"enable_thinking": served.pop("enable_thinking")}
+    recorded = {"max_completion_tokens": served.pop("max_new_tokens"), "chat_template_kwargs": thinking, "model": "m"}
+    assert served | recorded == chat  # the record says what was sent
 
 
 def test_a_password_in_an_address_is_not_written_down(
@@ -259,7 +261,8 @@ def test_a_password_in_an_address_is_not_written_down(
     assert main.main(argv(tmp_path, server, *more, mode="openai")) == 0
     served = yaml.safe_load((run_folder(tmp_path / "run") / "config.yaml").read_text())["llm"]
     assert served["address"].startswith(f"http://127.0.0.1:{server.port}/v1")
-    assert served["temperature"] == 0.05 and served["top_p"] == 0.8
+    assert served["temperature"] == 0.05 and served["top_p"] == 0.8 and served["max_new_tokens"] == 2048
+    assert served["top_k"] is served["presence_penalty"] is served["seed"] is None  # the provider's own choice
     assert not any(KEY.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
@@ -332,8 +335,8 @@ def test_a_repeat_in_a_step_is_a_new_sample(server: FakeServer, tmp_path: Path) 
     for _ in range(2):
         llm = make_llm(config, lambda: pytest.fail("no encoder is needed"))
         for _ in range(2):
-            llm.begin_step()
-            heard.append((llm("same"), llm("same"), llm("other"), llm.spent.cached, llm.spent.calls))
+            ask = llm.session()
+            heard.append((ask("same"), ask("same"), ask("other"), ask.spent.cached, ask.spent.calls))
     assert heard == [("a", "b", "c", False, 3)] + [("a", "b", "c", True, 3)] * 3
 
 
@@ -359,12 +362,8 @@ def test_cache_that_breaks_during_a_run_is_one_clear_line(
     path = tmp_path / "answers.sqlite"
     assert main.main(argv(tmp_path, server, "--limit", 2, "--cache", path)) == 0
     with closing(sqlite3.connect(path)) as database, database:
-        database.execute("UPDATE answers SET reply = '{'")
-    assert main.main(argv(tmp_path, server, "--limit", 2, "--overwrite", "--cache", path)) == 2
-    assert last_line(capsys.readouterr().err).startswith(f"error: --cache {path}: not a usable SQLite file")
-    with closing(sqlite3.connect(path)) as database, database:
         database.execute("DELETE FROM answers")
         database.execute("CREATE TRIGGER full BEFORE INSERT ON answers BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
-    assert main.main(argv(tmp_path, server, "--limit", 2, "--cache", path)) == 2
+    assert main.main(argv(tmp_path, server, "--limit", 2, "--overwrite", "--cache", path)) == 2
     assert "(disk is full)" in last_line(capsys.readouterr().err)
     assert steps_or_none(tmp_path) == []

@@ -19,6 +19,7 @@ import yaml
 from conftest import ROOT, run_cli
 
 import main
+from clients.scripted import ScriptedClient
 from config import Config
 from env import make_env, twowiki
 from env.tools.judge import TRIES, judge, make_judge, read_verdict
@@ -28,7 +29,7 @@ from errors import LLMError, UserError
 from helpers.fake_server import serving
 from helpers.runs import run_folder, steps
 from helpers.web import pages
-from llm import LLM, Reply, ScriptedClient
+from llm import LLM, Reply
 from scripts.make_samples import make_sample
 
 for package in ("mcp", "bm25s", "faiss"):

@@ -9,12 +9,13 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING, Any
 
-from config import Config
 from errors import LLMError, RefusedError, printable
-from llm import LLM, Client, Message, Reply, Session, make_llm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from config import Config
+    from llm import LLM, Client, Message, Reply, Session
 
 TRIES = 3
 PROMPT = """Decide whether an answer to a question is right.
@@ -63,7 +64,7 @@ class JudgeClient:
             prompt_tokens += reply.prompt_tokens
             completion_tokens += reply.completion_tokens
             if read_verdict(reply.text) is not None:
-                return Reply(reply.text, prompt_tokens, completion_tokens, finish_reason=reply.finish_reason)
+                return dataclasses.replace(reply, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
             again = [{"role": "assistant", "content": reply.text or "(empty)"}, {"role": "user", "content": AGAIN}]
             inner = inner | {"messages": [*inner["messages"], *again]}
         said = printable(" ".join(reply.text.split()))[:100]
@@ -84,7 +85,7 @@ def read_verdict(text: str) -> bool | None:
     return found.pop() == "right" if len(found) == 1 else None
 
 
-def make_judge(config: Config) -> LLM:
+def make_judge(config: Config, make_llm: Callable[[Config], LLM]) -> LLM:
     """The judge of `config`, at temperature 0. Raises LLMError where its server does not answer or lacks the model."""
     mode = config.judge_serving_mode or ("openai" if config.serving_mode == "openai" else "vllm")
     settings = dataclasses.replace(
@@ -96,12 +97,8 @@ def make_judge(config: Config) -> LLM:
         port=config.judge_port or config.port,
         temperature=0.0,
     )
-    made = _as_judge(make_llm, settings, _no_encoder)
-    return LLM(JudgeClient(made.client), made.cache, made.keep_exchanges)
-
-
-def _no_encoder() -> Any:
-    raise AssertionError("a judge is an LLM at a server")
+    made: LLM = _as_judge(make_llm, settings)
+    return made.wrapped(JudgeClient)
 
 
 def _as_judge(work: Callable[..., Any], *arguments: Any) -> Any:

@@ -19,9 +19,10 @@ from typing import Any
 
 import main as command_line
 from agent import make_agent
+from clients.scripted import ScriptedClient
 from config import Config
 from env import Env, make_env
-from llm import LLM, Reply, ScriptedClient
+from llm import LLM, Reply
 from runs.folder import RunLog
 from runs.track import NoTracker
 

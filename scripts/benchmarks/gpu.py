@@ -71,8 +71,8 @@ def report_generation(folder: Path, device: torch.device, tiny: bool) -> None:
     print(f"generation: {how['dtype']}, attention {how['attention']}, 300 tokens in, {new_tokens} out")
     print("\n| batch | tokens a second | peak GPU memory |\n|---|---|---|")
     for size in (1, 8, 32):
-        requests = [client.request([{"role": "user", "content": words(300, i)}], None) for i in range(size)]
-        requests = [client.drawn(request, i + 1, 0) for i, request in enumerate(requests)]
+        prompts = [[{"role": "user", "content": words(300, i)}] for i in range(size)]
+        requests = [client.request(prompt, None, step) for step, prompt in enumerate(prompts, 1)]
         seconds, memory = timed(device, lambda requests=requests: client.complete_all(requests))
         print(f"| {size} | {size * new_tokens / seconds:.0f} | {memory} |", flush=True)
 

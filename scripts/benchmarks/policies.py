@@ -21,9 +21,10 @@ from pathlib import Path
 
 import main as command_line  # the repository's main.py
 from agent import make_agent
+from clients.scripted import ScriptedClient
 from config import POLICY_OPTIONS, Config
 from env import Env, make_env
-from llm import LLM, ScriptedClient
+from llm import LLM
 from runs.folder import RunLog
 from runs.track import NoTracker
 

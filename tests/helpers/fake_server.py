@@ -26,6 +26,13 @@ BODIES = {  # replies that arrive with status 200 and are no answer
     "a list": "[]",
     "null": "null",
 }
+DEEP = "[" * 100_000 + "]" * 100_000
+BODIES |= {
+    "deep list": DEEP,
+    "deep choices": f'{{"choices": {DEEP}}}',
+    "calls not a list": '{"choices": [{"finish_reason": "stop", "message": {"content": "", "tool_calls": {"a": 1}}}]}',
+    "calls of numbers": '{"choices": [{"finish_reason": "stop", "message": {"content": "", "tool_calls": [1]}}]}',
+}
 STATUSES = {"429": 429, "500": 500, "503": 503}
 Answer = Callable[[str], str | list[dict[str, Any]]]
 TRANSPORT = ("hang", "reset", "cut body", "html")
@@ -42,14 +49,15 @@ def choose_option(prompt: str) -> str:
 class FakeServer(ThreadingHTTPServer):
     """Attributes: `answer` makes the text of a reply, or its tool calls, from the last message; `chats` are the bodies
     of the chat requests so far, `headers` their headers, `answered` how many of them got an answer; `fault` says what
-    happens to the chat request of a number from 0: a name in FAULTS, a status with a message, or None for an answer."""
+    happens to the chat request of a number from 0: a name in FAULTS, a status with a message or a whole body, bytes to
+    send as the body, a function that is given the handler, or None for an answer."""
 
     daemon_threads = True
 
     def __init__(self, answer: Answer = choose_option) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answer = answer
-        self.fault: Callable[[int], str | tuple[int, str] | None] = lambda number: None
+        self.fault: Callable[[int], Any] = lambda number: None
         self.models: Any = {"object": "list", "data": [{"id": "m", "object": "model"}]}
         self.chats: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -68,6 +76,7 @@ class FakeServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: FakeServer
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each reply waits 40 ms for the client's acknowledgement of its head
 
     def log_message(self, *arguments: Any) -> None:
         pass
@@ -87,7 +96,13 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is None:
             self._answer(body)
         elif isinstance(fault, tuple):
-            self._send(fault[0], json.dumps({"error": {"message": fault[1]}}))
+            status, said = fault
+            self._send(status, json.dumps({"error": {"message": said}} if isinstance(said, str) else said))
+        elif isinstance(fault, bytes):
+            self._send(200, fault)
+        elif callable(fault):
+            fault(self)
+            self.close_connection = True
         elif fault in BODIES:
             self._send(200, BODIES[fault])
         elif fault in STATUSES:
@@ -102,9 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.answered += 1
         said = {"content": answer} if isinstance(answer, str) else {"content": None, "tool_calls": answer}
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", **said}}
-        usage = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
-        self._send(200, json.dumps({"id": "1", "object": "chat.completion", "choices": [choice], "usage": usage}))
+        self._send(200, json.dumps(completion(message=said)))
 
     def _break_off(self, fault: str) -> None:
         """Fail below HTTP: say nothing until the client gives up, reset the connection, or stop in the middle."""
@@ -118,14 +131,41 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.connection.close()
 
-    def _send(self, status: int, text: str, kind: str = "application/json", length: int | None = None) -> None:
-        data = text.encode()
+    def _send(self, status: int, text: str | bytes, kind: str = "application/json", length: int | None = None) -> None:
+        data = text if isinstance(text, bytes) else text.encode()
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data) if length is None else length))
         self.send_header("Retry-After-Ms", "1")
         self.end_headers()
         self.wfile.write(data)
+
+
+def trickle(handler: _Handler, head: bytes, piece: bytes, every: float) -> None:
+    """Send `head` and then `piece` again and again, until the client goes or the server closes."""
+    handler.wfile.write(head)
+    while not handler.server.closing.wait(every):
+        handler.wfile.write(piece)
+
+
+def redirect(status: int, address: str) -> Callable[[_Handler], None]:
+    """A fault that sends the client to `address`."""
+
+    def answer(handler: _Handler) -> None:
+        handler.send_response(status)
+        handler.send_header("Location", address)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    return answer
+
+
+def completion(**changes: Any) -> dict[str, Any]:
+    """A chat completion's body; `changes` to its choice, its message or its usage."""
+    message = {"role": "assistant", "content": "yes"} | changes.pop("message", {})
+    choice = {"index": 0, "finish_reason": "stop", "message": message} | changes.pop("choice", {})
+    usage = {"prompt_tokens": 11, "completion_tokens": 3}
+    return {"id": "1", "object": "chat.completion", "choices": [choice], "usage": usage} | changes
 
 
 @contextmanager

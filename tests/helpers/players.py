@@ -18,7 +18,12 @@ class Player:
         self.replies = replies
         self.conversations: list[list[dict[str, Any]]] = []
 
-    def request(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -> dict[str, Any]:
+    def details(self) -> dict[str, Any]:
+        return {}
+
+    def request(
+        self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None, step: int, call: int
+    ) -> dict[str, Any]:
         return {"messages": messages}
 
     def complete(self, request: dict[str, Any]) -> Reply:
