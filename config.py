@@ -129,7 +129,7 @@ class Config:
         "bm25", "2wiki: how a service that the run starts itself searches", choices=("bm25", "dense")
     )
     retrieval_url: str | None = option(
-        None, "2wiki: the retrieval service (default: a running one that fits, else one of its own)", metavar="URL"
+        None, "2wiki: a running retrieval service (default: the run starts its own)", metavar="URL"
     )
     judge_llm: str | None = option(
         None, "2wiki: the LLM that judges answers (default: none, answers must match a label)", metavar="NAME"
