@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from .tools.scienceworld_engine import LabServer
 
+PACKAGES = ("scienceworld", "py4j")
 SIMPLIFICATION = "easy"
 TURN_LIMITS = {
     "use-thermometer": 30,
@@ -127,6 +128,7 @@ class ScienceWorld(GameEnv):
     name = "scienceworld"
     fields = {"task": str, "taskName": str, "variationIdx": int}
     prompts = scienceworld_prompt
+    packages = PACKAGES
     make_game = LabGame
 
     @property
@@ -139,6 +141,7 @@ class ScienceWorldReact(GameEnv):
     stream = "scienceworld"
     fields = {"task": str, "taskName": str, "variationIdx": int}
     prompts = scienceworld_react_prompt
+    packages = PACKAGES
     react = True
     make_game = LabGame
     turn_limit = ScienceWorld.turn_limit

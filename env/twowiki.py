@@ -41,6 +41,7 @@ class TwoWiki(Env):
     single_turn = False
     fields = {"task": str, "label": list}
     prompts = twowiki_prompt
+    packages = ("mcp", "bm25s", "faiss-cpu")
 
     def __init__(self) -> None:
         super().__init__()
