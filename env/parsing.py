@@ -22,7 +22,8 @@ _IN_JSON = re.compile(r'[\[\]{}]|"(?:[^"\\\n]|\\.)*"?')
 _IN_PYTHON = re.compile(r"""[\[\]{}]|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?""")
 _PARTNER = {"}": "{", "]": "["}
 MAX_MARKS = 30  # accents on one letter; Unicode's stream-safe text format (UAX #15) allows no more
-_NOT_A_VALUE = (ValueError, TypeError, SyntaxError, RecursionError, MemoryError)
+# SystemError is what Python 3.11 sometimes makes of a literal that is nested too deep for its parser.
+_NOT_A_VALUE = (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, SystemError)
 
 
 def last_boxed(text: str) -> str | None:
