@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .tools.alfworld_engine import HouseholdEngine
 
+PACKAGES = ("alfworld", "textworld", "fast_downward_textworld")  # the last one lists what is admissible
 NOT_ADMISSIBLE = "That is not one of the possible actions, so nothing happened."
 _GOAL = re.compile(r"Your task is to: *(.+?)\.?\s*$", re.MULTILINE)
 _HEADER = re.compile(r"\A\s*-=.*=-\s*")
@@ -109,6 +110,7 @@ class AlfWorld(GameEnv):
     name = "alfworld"
     fields = {"task": str, "game_file": str}
     prompts = alfworld_prompt
+    packages = PACKAGES
     turn_limit = 30
     make_game = HouseholdGame
 
@@ -118,6 +120,7 @@ class AlfWorldReact(GameEnv):
     stream = "alfworld"
     fields = {"task": str, "game_file": str}
     prompts = alfworld_react_prompt
+    packages = PACKAGES
     turn_limit = 35
     react = True
     make_game = HouseholdGame

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,7 +21,9 @@ _OPEN = re.compile(r"[\[{]")
 _IN_JSON = re.compile(r'[\[\]{}]|"(?:[^"\\\n]|\\.)*"?')
 _IN_PYTHON = re.compile(r"""[\[\]{}]|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?""")
 _PARTNER = {"}": "{", "]": "["}
-_NOT_A_VALUE = (ValueError, TypeError, SyntaxError, RecursionError, MemoryError)
+MAX_MARKS = 30  # accents on one letter; Unicode's stream-safe text format (UAX #15) allows no more
+# SystemError is what Python 3.11 sometimes makes of a literal that is nested too deep for its parser.
+_NOT_A_VALUE = (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, SystemError)
 
 
 def last_boxed(text: str) -> str | None:
@@ -60,7 +63,7 @@ def last_code_block(text: str, language: str) -> str | None:
     else:
         block = next((part for part in reversed(text.split("```")[1::2]) if part.strip()), "")
         first_line, newline, rest = block.partition("\n")
-        block = rest if newline and re.fullmatch(r"\s*[\w+#.-]*\s*", first_line) else block
+        block = rest if newline and re.fullmatch(r"[\w+#.-]*", first_line.strip()) else block
     return block.strip() or None
 
 
@@ -76,7 +79,20 @@ def python_literal(text: str, kind: type | tuple[type, ...] = (dict, list)) -> A
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # "\d" in a string is the model's business
         warnings.simplefilter("ignore", DeprecationWarning)
-        return _last_value(text, kind, ast.literal_eval, _IN_PYTHON)
+        return _last_value(_without_piles(text), kind, ast.literal_eval, _IN_PYTHON)
+
+
+def _without_piles(text: str) -> str:
+    """`text` with at most MAX_MARKS accents in a row: Python sorts those of a name, in time that grows as a square."""
+    if text.isascii():
+        return text
+    kept, marks = [], 0
+    for character in text:
+        first = unicodedata.normalize("NFKD", character)[0]  # some are marks only once taken apart
+        marks = marks + 1 if unicodedata.combining(first) else 0
+        if marks <= MAX_MARKS:
+            kept.append(character)
+    return "".join(kept)
 
 
 def _last_value(

@@ -1,8 +1,9 @@
-"""ScienceWorld: an elementary science lab, played on its Java simulator through the package's gateway.
+"""ScienceWorld: an elementary science lab, played on the package's Java simulator.
 
 A row names task and variation, and its text is what the simulator shows of them at the beginning; both are compared
 before a game starts, so that figures on another version's worlds are not taken for the benchmark's. The package's own
-`step` lists every valid action after each one, which takes far longer than the action; this asks its server directly.
+`step` lists every valid action after each one, which takes far longer than the action; this asks its server directly,
+which env/tools/scienceworld_engine.py starts.
 
 A game must not depend on those that the same process played before it, or a continued run would differ from one that
 was not stopped. The simulator seeds its random numbers, but lists things in the order of their hash codes, which Java
@@ -12,14 +13,11 @@ which leaves things in the order in which they were made, and a task's first loa
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from errors import DataError, UserError, missing_package
 
@@ -29,8 +27,10 @@ from .prompts import scienceworld_prompt, scienceworld_react_prompt
 if TYPE_CHECKING:
     from config import Config
 
+    from .tools.scienceworld_engine import LabServer
+
+PACKAGES = ("scienceworld", "py4j")
 SIMPLIFICATION = "easy"
-REPEATABLE = "-XX:+IgnoreUnrecognizedVMOptions -XX:+UnlockExperimentalVMOptions -XX:hashCode=2"
 TURN_LIMITS = {
     "use-thermometer": 30,
     "test-conductivity": 30,
@@ -56,12 +56,12 @@ class LabGame(Game):
     """One simulator process, started at the first game. `start` takes tenths of a second, `play` hundredths."""
 
     def __init__(self) -> None:
-        self._env: Any = None
+        self.server: LabServer | None = None
         self._seen: set[tuple[str, bool]] = set()  # loaded before by this process, with or without solution
 
     def prepare(self, config: Config) -> None:
         _check_java()
-        _import_scienceworld()
+        _import_server()
 
     def check_row(self, row: Row, folder: Path) -> str | None:
         if row["taskName"] not in TURN_LIMITS:
@@ -82,31 +82,30 @@ class LabGame(Game):
         known = self.variations(task)
         if not 0 <= variation < known:
             raise DataError(f"{task} has no variation {variation}: the simulator's last is {known - 1}")
+        agent = self.server.agent
         for _ in range(1 if (task, gold) in self._seen else 2):
-            self._env.load(task, variation, SIMPLIFICATION, generateGoldPath=gold)
+            agent.load(task, variation, SIMPLIFICATION, gold)
         self._seen.add((task, gold))
         self.won = self.over = False
-        server = self._env.server
-        parts = (server.freeActionTaskDesc(), server.step("look around"), server.freeActionInventory())
+        parts = (agent.freeActionTaskDesc(), agent.step("look around"), agent.freeActionInventory())
         return "\n\n".join(part.strip() for part in parts)
 
     def variations(self, task: str) -> int:
         """How many variations of a task there are; starts the simulator where none runs."""
-        if self._env is None:
+        if self.server is None:
             _check_java()
-            with _java_options(REPEATABLE):
-                self._env = _import_scienceworld()(envStepLimit=10**9)
+            self.server = _import_server()()
             self._seen = set()
-        return self._env.get_max_variations(task)
+        return self.server.agent.getTaskMaxVariations(task)
 
     def play(self, action: str) -> tuple[str, bool]:
         from py4j.protocol import Py4JJavaError, Py4JNetworkError
 
-        server = self._env.server
+        agent = self.server.agent
         try:
-            observation = server.step(action)
-            score = round(100 * server.getScore())
-            completed = server.getCompleted()
+            observation = agent.step(action)
+            score = round(100 * agent.getScore())
+            completed = agent.getCompleted()
         except Py4JJavaError:
             return TROUBLE, False
         except Py4JNetworkError as error:
@@ -117,18 +116,19 @@ class LabGame(Game):
 
     def solution(self, row: Row, folder: Path) -> list[str]:
         self.begin(row["taskName"], row["variationIdx"], gold=True)
-        return self._env.get_gold_action_sequence()
+        return list(self.server.agent.getGoldActionSequence())
 
     def close(self) -> None:
-        if self._env is not None:
-            self._env.close()
-            self._env = None
+        if self.server is not None:
+            self.server.close()
+            self.server = None
 
 
 class ScienceWorld(GameEnv):
     name = "scienceworld"
     fields = {"task": str, "taskName": str, "variationIdx": int}
     prompts = scienceworld_prompt
+    packages = PACKAGES
     make_game = LabGame
 
     @property
@@ -141,6 +141,7 @@ class ScienceWorldReact(GameEnv):
     stream = "scienceworld"
     fields = {"task": str, "taskName": str, "variationIdx": int}
     prompts = scienceworld_react_prompt
+    packages = PACKAGES
     react = True
     make_game = LabGame
     turn_limit = ScienceWorld.turn_limit
@@ -160,20 +161,6 @@ def _words(text: str) -> Counter[str]:
     return Counter(_WORD.findall(text.lower().replace("task description:", " ")))
 
 
-@contextmanager
-def _java_options(options: str) -> Iterator[None]:
-    """Start Java with options in addition to the user's; the package passes none on."""
-    before = os.environ.get("JAVA_TOOL_OPTIONS")
-    os.environ["JAVA_TOOL_OPTIONS"] = f"{before or ''} {options}".strip()
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["JAVA_TOOL_OPTIONS"]
-        else:
-            os.environ["JAVA_TOOL_OPTIONS"] = before
-
-
 def _check_java() -> None:
     if shutil.which("java") is None:
         raise UserError(
@@ -182,9 +169,9 @@ def _check_java() -> None:
         )
 
 
-def _import_scienceworld() -> Any:
+def _import_server() -> type[LabServer]:
     try:
-        from scienceworld import ScienceWorldEnv
+        from .tools.scienceworld_engine import LabServer
     except ImportError as error:
         raise missing_package(error) from None
-    return ScienceWorldEnv
+    return LabServer

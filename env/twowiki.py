@@ -17,12 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from errors import UsageError, UserError
+from errors import UsageError, UserError, printable
 
 from .base import Ask, Env
 from .parsing import last_boxed
 from .prompts import twowiki_prompt
-from .tools.search.client import DEFAULT_URL, OwnService, health
+from .tools.search.client import OwnService, health
 from .tools.search.mcp_client import MCPToolServer, ToolResult
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MAX_CALLS = 5
 MAX_ARGUMENTS = 4000  # characters
 CORPUS = "corpus.jsonl"  # beside the rows
+HOW_TO_SERVE = "start one with `python scripts/serve_retrieval.py --corpus FILE`"
 WEB_VARIABLES = ("SERPER_API_KEY", "SERPER_URL", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE")
 
 
@@ -41,6 +42,7 @@ class TwoWiki(Env):
     single_turn = False
     fields = {"task": str, "label": list}
     prompts = twowiki_prompt
+    packages = ("mcp", "bm25s", "faiss-cpu")
 
     def __init__(self) -> None:
         super().__init__()
@@ -125,7 +127,7 @@ class TwoWiki(Env):
 
     @property
     def tools(self) -> MCPToolServer:
-        """The tool server, started when first used, with a retrieval service where none is running."""
+        """The tool server, started when first used, with a retrieval service where none is named."""
         if self._tools is None:
             command = [sys.executable, "-m", "env.tools.search.tools", "--retrieval_url", self._find_service()]
             environment = {}
@@ -138,28 +140,22 @@ class TwoWiki(Env):
     def _find_service(self) -> str:
         """The address of the retrieval service to use; sets what it says of itself.
 
-        A running one is used where --retrieval_url names it, or where it stands at the default address and serves what
-        this run would. Otherwise the run starts its own on the corpus beside the rows.
+        That is the one that --retrieval_url names. Without it the run starts its own on the corpus beside the rows:
+        whatever happens to listen on some port of the machine has no say in what a run finds.
         """
         named = self._config and self._config.retrieval_url
-        method = self._config.retrieval_method if self._config else "bm25"
-        url = (named or DEFAULT_URL).rstrip("/").removesuffix("/retrieve")
-        corpus = self.data_file.folder / CORPUS
-        self._retrieval = health(url, tries=3 if named else 1) or {}
-        if self._retrieval and (named or not corpus.is_file() or self._serves(corpus, method)):
-            return url
         if named:
-            raise UserError(f"--retrieval_url {named}: no retrieval service answers there; {how_to_serve('FILE')}")
+            url = named.rstrip("/").removesuffix("/retrieve")
+            self._retrieval = health(url) or {}
+            if not self._retrieval:
+                raise UserError(f"--retrieval_url {named}: no retrieval service answers there; {HOW_TO_SERVE}")
+            return url
+        corpus = self.data_file.folder / CORPUS
         if not corpus.is_file():
-            raise UserError(f"no retrieval service answers at {url}, and there is no {corpus}: {how_to_serve('FILE')}")
-        self._service = OwnService(corpus, method)
-        self._retrieval = health(self._service.url, tries=3) or {"passages": 0}
+            raise UserError(f"there is no {corpus} to search: {HOW_TO_SERVE}, and name it with --retrieval_url URL")
+        self._service = OwnService(corpus, self._config.retrieval_method if self._config else "bm25")
+        self._retrieval = self._service.info
         return self._service.url
-
-    def _serves(self, corpus: Path, method: str) -> bool:
-        from .tools.search.index import sha256_of
-
-        return self._retrieval.get("method") == method and self._retrieval.get("sha256") == sha256_of(corpus)
 
     # -- scoring and cases -----------------------------------------------------------------------------------------
 
@@ -215,18 +211,16 @@ class TwoWiki(Env):
 
 def describe(info: dict[str, Any]) -> str:
     """What a retrieval service says of itself, in a line."""
-    method = f"dense by {info['encoder']}" if info.get("encoder") else info.get("method")
-    return f"{method}, {info['passages']} passages of {info.get('corpus')}, sha256 {info.get('sha256')}"
-
-
-def how_to_serve(corpus: str) -> str:
-    return f"start one with `python scripts/serve_retrieval.py --corpus {corpus}`"
+    said = {key: printable(value)[:200] for key, value in info.items() if isinstance(value, str)}
+    method = f"dense by {said['encoder']}" if said.get("encoder") else said.get("method")
+    return f"{method}, {info['passages']} passages of {said.get('corpus')}, sha256 {said.get('sha256')}"
 
 
 def read_call(call: dict[str, Any], tools: list[str]) -> tuple[str, dict[str, Any], str | None]:
     """(tool, arguments, what is wrong with the call or None) of a tool call that a model wrote."""
-    function = call.get("function") or {}
-    name, written = str(function.get("name") or ""), function.get("arguments")
+    function = call.get("function")
+    name, written = (function.get("name"), function.get("arguments")) if isinstance(function, dict) else ("", None)
+    name = name if isinstance(name, str) else ""
     safe_name = re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64] or "unnamed"
     if name not in tools:
         return safe_name, {}, f"there is no tool of that name; the tools are: {', '.join(tools)}"
@@ -243,7 +237,10 @@ def read_call(call: dict[str, Any], tools: list[str]) -> tuple[str, dict[str, An
 
 
 def normalise(text: str) -> str:
-    """`text` without case, accents, punctuation, articles and extra spaces, for comparing answers."""
-    plain = unicodedata.normalize("NFKD", text).casefold()
+    """`text` without case, accents, punctuation, articles and extra spaces, for comparing answers.
+
+    Characters are taken apart one by one: a whole text's accents would be sorted first, in time that grows as a square.
+    """
+    plain = "".join(unicodedata.normalize("NFKD", character) for character in text).casefold()
     plain = "".join(" " if unicodedata.category(c)[0] in "PZ" else c for c in plain if not unicodedata.combining(c))
     return " ".join(word for word in plain.split() if word not in ("a", "an", "the")) or text.strip().casefold()

@@ -75,7 +75,6 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "device": ("cpu", "cpu"),
     "track": ("tensorboard", "tensorboard"),
     "debug": ("", True),
-    "log_requests": ("", True),
     "on_refused": ("skip", "skip"),
 }
 

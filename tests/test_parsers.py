@@ -4,24 +4,47 @@ from __future__ import annotations
 
 import copy
 import json
-import time
+import re
+import subprocess
+import sys
+import unicodedata
 from typing import Any
 
 import pytest
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from env import ENV_DICT, find_env, make_env
 from env.base import Env
+from env.families.game import MAX_ACTION, read_reply
+from env.labels import fold
 from env.parsing import json_value, last_boxed, last_code_block, python_literal
+from env.twowiki import normalise, read_call
 
 # Pieces of answers, put together at random: near misses are what breaks parsers, and random text has none.
 FRAGMENTS = (
     r"\boxed{ \text{ \boxed \{ \} { } [ ] ( ) ```json ```sql ```python ``` ' \" \\ : , - . 1 9e999 null True NaN "
     r"'a' \"a\" \ud800 \x00 \N{x} f'{ r' b'a' 'entity' 'label' positive {'entity': {'a': {\"a\": lambda # // <task>"
 ).split() + ["\n", " ", "\0", "\u2028", "İ", "\ud800", "{'entity': 'Dr Reddy's', 'label': 'neutral'}"]
-HOSTILE = st.text() | st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join)
-LONG = 100_000
+FRAGMENTS += [
+    "[Action]",
+    "[Think] ",
+    "*",
+    "\u0301",
+    "\u0f73",
+    "\uff9e",
+    "e\u0323\u0301",
+    "\u3000",
+    "\ufdfa",
+    "#",
+    "\\\n",
+]
+REPEATED = st.builds(str.__mul__, st.sampled_from(FRAGMENTS), st.sampled_from([1, 1, 1, 2, 40, 300]))
+HOSTILE = st.text() | st.lists(REPEATED, max_size=40).map("".join)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | HOSTILE, lambda v: st.lists(v) | st.dictionaries(HOSTILE, v)
+)
 TASK = "They took it."
 
 
@@ -75,22 +98,44 @@ def test_no_text_breaks_an_evaluation(env: Env, text: str) -> None:
     assert reward == 0 or answer is not None
 
 
-def test_long_runs_are_read_in_reasonable_time(env: Env) -> None:
-    at(env, 0)
-    for text in long_runs():
-        started = time.monotonic()
-        answer = env.extraction(text)
-        assert time.monotonic() - started < 5, f"{text[:30]!r} took too long"
-        assert answer is None or isinstance(answer, (str, int, list, dict))
+@pytest.mark.parametrize("task", [name for name in ENV_DICT if not find_env(name).single_turn])
+@settings(max_examples=60, deadline=None)
+@given(text=HOSTILE)
+def test_no_text_breaks_the_reading_of_a_dialogue(task: str, text: str) -> None:
+    answer = find_env(task)().extraction(text)
+    assert answer is None or (isinstance(answer, str) and answer.strip())
+    thought, action = read_reply(text, ["look", text])
+    assert len(thought) <= MAX_ACTION and len(action) <= max(MAX_ACTION, len(text))
+    assert isinstance(fold(text), str) and "\n" not in fold(text)
 
 
-def long_runs() -> list[str]:
-    pieces = ["{", "[", "[]", "{}", '{"a":', "{'a':", "\\boxed{", "\\text{", "```", "```json", "```sql", '\\"', "{a}"]
-    pieces += ["'", "{'entity': '", "{'entity': 'a', 'label': ", "'label': 'positive'}", "{" + " " * 50, "[1,"]
-    runs = [piece * (LONG // len(piece)) for piece in pieces]
-    nested = ["[" * LONG + "]" * LONG, "\\boxed{" * LONG + "}" * LONG, '["' + '\\"' * LONG, "[[{" * 900 + "}]]" * 900]
-    values = [f"[{'9' * LONG}]", f"[{'-' * LONG}1]", f"[1{'+1' * LONG}]", f"{{'a': {'(' * 150}{')' * 150}}}"]
-    return runs + nested + values
+@settings(max_examples=200, deadline=None)
+@given(text=HOSTILE)
+def test_answers_are_compared_whatever_they_are(text: str) -> None:
+    """Taken apart character by character, a text compares as it does taken apart as a whole."""
+    plain = unicodedata.normalize("NFKD", text).casefold()
+    letters = [c for c in plain if not unicodedata.combining(c)]
+    plain = "".join(" " if unicodedata.category(c)[0] in "PZ" else c for c in letters)
+    words = " ".join(word for word in plain.split() if word not in ("a", "an", "the"))
+    assert normalise(text) == (words or text.strip().casefold())
+
+
+@settings(max_examples=60, deadline=None)
+@given(call=st.fixed_dictionaries({}, optional={"id": JSON, "function": JSON}), name=JSON, written=JSON)
+def test_no_tool_call_breaks_the_dialogue(call: dict[str, Any], name: Any, written: Any) -> None:
+    for odd in (call, {"function": {"name": name, "arguments": written}}, {"function": {"name": "retrieve", **call}}):
+        tool, arguments, problem = read_call(odd, ["retrieve"])
+        assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", tool)
+        assert (problem is None) <= (tool == "retrieve") and isinstance(arguments, dict)
+        json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode()
+
+
+def test_reading_takes_time_in_proportion_to_the_length() -> None:
+    """tests/helpers/long_answers.py says how this is held without a clock."""
+    command = [sys.executable, "-W", "ignore", str(ROOT / "tests" / "helpers" / "long_answers.py")]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    *_, last = done.stdout.splitlines()
+    assert (done.returncode, last) == (0, "all are read")
 
 
 def test_the_prompt_does_not_depend_on_the_answer(env: Env) -> None:
@@ -149,6 +194,8 @@ def test_last_boxed(text: str, expected: str | None) -> None:
         ("```sqlite\nSELECT 1\n```", "sql", None),
         ("```\nfirst\n```\nand\n```py\nsecond\n```\nend", "", "second"),
         ("```sql\n```", "sql", None),
+        (f"```{' ' * 10**6}\nSELECT 1\n```", "", "SELECT 1"),
+        (f"```{' ' * 10**6}!\nx", "", "!\nx"),
         ("", "", None),
     ],
 )
@@ -186,6 +233,7 @@ def test_json_value(text: str, expected: object) -> None:
         ("{1, 2}", None),
         ("{'a': b'bytes'}", None),
         ("[0]*9999", [0]),
+        ("['ę́', 'Ａ']", ["ę́", "Ａ"]),
     ],
 )
 def test_python_literal(text: str, expected: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import http.client
 import json
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from env.tools.search.client import OwnService, Refused, call, health
+from env.tools.search.client import Outage, OwnService, Refused, call, health
 from env.tools.search.corpus import Corpus, line_starts
 from env.tools.search.index import open_index, sha256_of
 from env.tools.search.service import RetrievalService
@@ -83,6 +84,7 @@ def test_lines_that_straddle_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (b'{"id": "1", "contents": "x"}\n{"id": "2"}\n', ":2: the field 'contents' is missing"),
     (b'{"id": "1", "contents": 5}\n', ":1: the field 'contents' should be str"), (b"", "has no passages"),
     (b'{"id": "1", "contents": "x"}\nnot JSON\n', ":2: not valid JSON"),
+    (b'{"id": "1", "contents": "!!!"}\n{"id": "2", "contents": "the of"}\n', "c.jsonl has no word to search by"),
 ])  # fmt: skip
 def test_a_bad_corpus_is_named_by_line_and_leaves_no_index(content: bytes, words: str, tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_bytes(content)
@@ -187,10 +189,98 @@ def test_other_pages_and_bodies_too_long(service: RetrievalService) -> None:
         connection.close()
     for length in ("99999999999", "-1", "x"):
         with socket.create_connection(service.server_address, timeout=10) as connection:
-            connection.sendall(f"POST /retrieve HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+            connection.sendall(
+                f"POST /retrieve HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode()
+            )
             assert b" 400 " in connection.recv(4096).partition(b"\r\n")[0]
     with pytest.raises(Refused, match="topk"):
         call(f"{service.url}/retrieve", {"queries": ["x"], "topk": -1})
+
+
+@pytest.mark.parametrize("hosts, answered", [
+    (["localhost"], True), (["LOCALHOST:8765"], True), (["127.0.0.1"], True), (["[::1]:8765"], True), ([], False),
+    (["evil.example"], False), (["evil.example:8765"], False), (["localhost.evil.example"], False), ([""], False),
+    (["127.0.0.1.evil.example"], False), (["[::1"], False), (["10.0.0.1"], False),
+    (["localhost", "evil.example"], False),
+])  # fmt: skip
+def test_only_requests_to_its_address_are_answered(hosts: list[str], answered: bool, service: RetrievalService) -> None:
+    for method, path in (("GET", "/health"), ("POST", "/retrieve")):
+        connection = http.client.HTTPConnection(*service.server_address, timeout=30)
+        body = b'{"queries": ["Harrowick"]}'
+        connection.putrequest(method, path, skip_host=True)
+        for host in hosts:
+            connection.putheader("Host", host)
+        connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body)
+        response = connection.getresponse()
+        text = response.read()
+        connection.close()
+        assert response.status == (200 if answered else 403)
+        assert answered or b"Harrowick" not in text and b"sha256" not in text and b"Host header" in text
+
+
+def test_a_service_for_others_is_asked_by_the_address_that_they_know(
+    opened: tuple[Corpus, Any, dict[str, Any]],
+) -> None:
+    with RetrievalService(("0.0.0.0", 0), *opened) as service:
+        thread = threading.Thread(target=service.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        port = service.server_address[1]
+        try:
+            assert health(f"http://127.0.0.2:{port}", 30) == service.info
+            with pytest.raises(Outage, match="403.*Host header"):
+                call(f"http://127.0.0.2:{port}/health", headers={"Host": "127.0.0.3"})
+        finally:
+            service.shutdown()
+            thread.join()
+
+
+# -- what else may answer ----------------------------------------------------------------------------------------------
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+ODD_SERVICES: dict[str, tuple[bytes, bytes]] = {  # what is sent at once, and what is then sent again and again
+    "silence": (b"", b""),
+    "a drip": (b"", b"H"),
+    "a dripping head": (HEAD, b"X-More: 1\r\n"),
+    "a dripping body": (HEAD + b"Content-Length: 1000000\r\n\r\n", b" "),
+    "a body without end": (HEAD + b"\r\n", b" " * (1 << 16)),
+    "a bomb": (HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b" " * (1 << 26)), b""),
+    "deep JSON": (HEAD + b"Content-Length: 60000\r\n\r\n" + b"[" * 60_000, b""),
+    "another's JSON": (HEAD + b'Content-Length: 19\r\n\r\n{"passages": "all"}', b""),
+    "a redirect": (b"HTTP/1.1 302 Found\r\nLocation: /health\r\nContent-Length: 0\r\n\r\n", b""),
+}
+
+
+@pytest.mark.timeout(300)  # in place of waiting for ever
+@pytest.mark.parametrize("name", ODD_SERVICES)
+def test_whatever_answers_is_waited_for_a_moment_and_read_a_little(name: str) -> None:
+    at_once, again = ODD_SERVICES[name]
+    sent, stop = [0], threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(1)
+            connection.sendall(at_once)
+            while not stop.wait(0 if len(again) > 100 else 0.05):
+                connection.sendall(again)
+                sent[0] += len(again)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+
+        def listen() -> None:
+            while not stop.is_set():
+                with contextlib.suppress(TimeoutError):
+                    threading.Thread(target=talk, args=[server.accept()[0]], daemon=True).start()
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        try:
+            assert health(f"http://127.0.0.1:{server.getsockname()[1]}") is None
+        finally:
+            stop.set()
+            listener.join()
+    assert sent[0] < 1 << 26  # what fits between the two of them, not gigabytes
 
 
 def test_many_at_once(service: RetrievalService) -> None:

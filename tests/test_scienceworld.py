@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import random
 import shutil
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,7 +175,9 @@ def test_what_is_missing_is_one_clear_error(
         patch.setenv("PATH", "/nowhere")
         assert main.main(["--env", "scienceworld", "--data", "sample"]) == 1
     assert "needs Java" in capsys.readouterr().err
-    monkeypatch.setitem(sys.modules, "scienceworld", None)
+    monkeypatch.delitem(sys.modules, "env.tools.scienceworld_engine", raising=False)
+    for module in ("scienceworld", "scienceworld.constants"):
+        monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(UserError, match="pip install -r requirements-envs.txt"):
         make_env("scienceworld-react", "sample", config=Config(env="scienceworld-react"))
 
@@ -183,13 +187,35 @@ def test_a_simulator_that_dies_is_an_error_and_close_ends_it(tmp_path: Path) -> 
     logging.getLogger("py4j").propagate = False
     game = LabGame()
     game.begin("find-plant", 0)
-    game._env._gateway.java_process.kill()
-    game._env._gateway.java_process.wait()
+    game.server.process.kill()
+    game.server.process.wait()
     with pytest.raises(UserError, match="simulator has stopped"):
         game.play("look around")
     game.close()
     game.begin("find-plant", 0)
-    process = game._env._gateway.java_process
+    process = game.server.process
     game.close()
     game.close()
     assert process.wait(timeout=20) == 0
+
+
+def test_others_cannot_use_the_simulators_gateway(env: ScienceWorld, tmp_path: Path) -> None:
+    """It would run any Java, and so any command, as the user whose run it is."""
+    from py4j.java_gateway import GatewayParameters, JavaGateway
+    from py4j.protocol import Py4JError
+
+    env.game.begin("find-plant", 0)
+    process, port = env.game.server.process, env.game.server.port
+    touched = tmp_path / "touched"
+    for token in (None, "a guess"):
+        outsider = JavaGateway(gateway_parameters=GatewayParameters(port=port, auth_token=token))
+        with pytest.raises(Py4JError, match="uthenticat"):
+            outsider.jvm.java.lang.Runtime.getRuntime().exec(f"touch {touched}").waitFor()
+        outsider.close()
+    for by_hand in (b"r\nu\njava.lang.Runtime\nrj\ne\n", b"s\n", b"A\n\ne\ns\n"):  # s ends the gateway
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(by_hand)
+            with contextlib.suppress(ConnectionResetError):
+                assert not connection.recv(1000).startswith(b"!y")
+    assert not touched.exists() and process.poll() is None
+    assert env.game.play("look around")[1]

@@ -24,7 +24,7 @@ from config import Config
 from env import make_env, twowiki
 from env.tools.judge import TRIES, judge, make_judge, read_verdict
 from env.tools.search.client import Outage, OwnService, call, health
-from env.twowiki import MAX_CALLS, TwoWiki, normalise
+from env.twowiki import MAX_CALLS, TwoWiki, describe, normalise
 from errors import LLMError, UserError
 from helpers.fake_server import serving
 from helpers.runs import run_folder, steps
@@ -339,26 +339,33 @@ def test_no_service_is_a_clear_error(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "no retrieval service answers there; start one with `python scripts/serve" in capsys.readouterr().err
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"task": "Which?", "label": ["x"]}\n')
-    env = make_env("2wiki", str(rows))
-    if health(twowiki.DEFAULT_URL) is None:
-        with pytest.raises(UserError, match="no retrieval service answers at .* and there is no .*corpus.jsonl"):
-            env.details()
+    with pytest.raises(UserError, match="there is no .*corpus.jsonl to search: start one with .*--retrieval_url URL"):
+        make_env("2wiki", str(rows)).details()
 
 
-def test_a_running_service_is_used_where_it_fits(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(twowiki, "DEFAULT_URL", url)
+def test_only_a_service_that_is_named_is_asked(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What else listens on this machine, even with the right corpus, decides nothing."""
     started: list[str] = []
 
     def start(corpus: Path, method: str) -> SimpleNamespace:
         started.append(method)
-        return SimpleNamespace(url="http://127.0.0.1:9", close=lambda: None)
+        return SimpleNamespace(url="http://127.0.0.1:9", info={"passages": 1}, close=lambda: None)
 
+    asked: list[str] = []
     monkeypatch.setattr(twowiki, "OwnService", start)
-    monkeypatch.setattr(twowiki, "health", lambda url, tries: health(url))
+    monkeypatch.setattr(twowiki, "health", lambda url: asked.append(url) or health(url))
     for method in ("bm25", "dense"):
         env = make_env("2wiki", "sample", config=Config(env="2wiki", retrieval_method=method))
-        assert env._find_service() == (url if method == "bm25" else "http://127.0.0.1:9")
-    assert started == ["dense"]
+        assert env._find_service() == "http://127.0.0.1:9"
+    assert (started, asked) == (["bm25", "dense"], [])
+    env = make_env("2wiki", "sample", config=Config(env="2wiki", retrieval_url=f"{url}/retrieve"))
+    assert env._find_service() == url
+    assert (started, asked) == (["bm25", "dense"], [url])
+
+
+def test_what_a_service_says_of_itself_is_made_printable() -> None:
+    said = describe({"passages": 3, "method": "bm25\x1b[2J", "corpus": "c" * 10**5, "sha256": ["x"], "encoder": None})
+    assert said == f"bm25\ufffd[2J, 3 passages of {'c' * 200}, sha256 None"
 
 
 def children(parent: int) -> set[int]:

@@ -164,6 +164,7 @@ def fetch_wiki_corpus(folder: Path) -> None:
     print(
         f"the corpus and its index are in {source}; serve them before a run with\n  python scripts/serve_retrieval.py "
         f"--corpus {corpus} --method dense --encoder intfloat/e5-base-v2 --index {index}"
+        "\nand name them in the run's command with --retrieval_url http://127.0.0.1:8765"
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from config import EMBEDDED
-from errors import UserError, missing_package
+from errors import DataError, UserError, missing_package
 
 from .corpus import Corpus
 
@@ -40,9 +40,11 @@ class BM25Index:
         self._bm25 = _import("bm25s").BM25.load(folder / self.FILE, mmap=True, show_progress=False)
 
     @staticmethod
-    def build(texts: Iterable[str], folder: Path) -> None:
-        bm25 = _import("bm25s").BM25()
-        bm25.index(_words(list(texts)), show_progress=False)
+    def build(corpus: Corpus, folder: Path) -> None:
+        bm25, words = _import("bm25s").BM25(), _words(list(corpus.texts()))
+        if not words.vocab:
+            raise DataError(f"{corpus.path} has no word to search by in any passage: is it the right corpus?")
+        bm25.index(words, show_progress=False)
         bm25.save(folder / BM25Index.FILE, show_progress=False)
 
     def search(self, queries: list[str], k: int) -> list[list[Hit]]:
@@ -149,7 +151,7 @@ def _build(path: Path, folder: Path, encoder: PassageEncoder | None, ready_made:
     try:
         start, corpus = time.perf_counter(), Corpus(path)
         if encoder is None:
-            BM25Index.build(corpus.texts(), scratch)
+            BM25Index.build(corpus, scratch)
         elif ready_made is None:
             DenseIndex.build(corpus.texts(), scratch, encoder)
         np.save(scratch / "offsets.npy", corpus.offsets)

@@ -5,13 +5,16 @@
                        without return_scores the documents alone
     GET /health     -> which corpus and method it serves
 
-A request that cannot be answered gets a status of 400 and {"error": "..."}.
+A request that cannot be answered gets a status of 400 and {"error": "..."}. One whose Host header is neither localhost
+nor the address that the service listens on gets 403: it comes from a web page that has its own name lead here, so that
+the browser lets it read the answer.
 """
 
 from __future__ import annotations
 
 import json
 import threading
+import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -21,6 +24,7 @@ from .index import Index
 MAX_BODY = 1 << 22  # bytes
 MAX_QUERIES, MAX_QUERY, MAX_TOPK = 1000, 10_000, 100
 SECONDS = 30  # for a request to arrive
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class RetrievalService(ThreadingHTTPServer):
@@ -32,6 +36,7 @@ class RetrievalService(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], corpus: Corpus, index: Index, info: dict[str, Any]) -> None:
         super().__init__(address, _Handler)
         self.info = info
+        self.host = address[0]
         self._corpus = corpus
         self._index = index
         self._lock = threading.Lock()  # encoders and their tokenizers are not made for several threads
@@ -77,6 +82,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing: a request a line would bury what matters."""
 
     def do_GET(self) -> None:
+        if not self._asked_by_address():
+            return self._refuse()
         if self.path == "/health":
             return self._send(200, self.server.info)
         self._send(404, {"error": "there is only GET /health and POST /retrieve"})
@@ -87,12 +94,26 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # the body is still on its way
             return self._send(400, {"error": f"Content-Length must say how long the body is, at most {MAX_BODY} bytes"})
         body = self.rfile.read(int(length))
+        if not self._asked_by_address():
+            return self._refuse()
         if self.path != "/retrieve":
             return self._send(404, {"error": "there is only GET /health and POST /retrieve"})
         try:
             self._send(200, self.server.retrieve(json.loads(body)))
         except (ValueError, RecursionError) as error:
             self._send(400, {"error": str(error)})
+
+    def _asked_by_address(self) -> bool:
+        """Whether the Host header names this machine, or the address that was listened on or connected to."""
+        try:
+            (host,) = self.headers.get_all("Host", ())
+            name = urllib.parse.urlsplit(f"//{host}").hostname
+        except ValueError:
+            return False
+        return name in LOCAL or name in (self.server.host.lower(), self.connection.getsockname()[0])
+
+    def _refuse(self) -> None:
+        self._send(403, {"error": "the Host header is neither localhost nor the address that this service listens on"})
 
     def _send(self, status: int, reply: dict[str, Any]) -> None:
         data = json.dumps(reply).encode()

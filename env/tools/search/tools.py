@@ -18,7 +18,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import INTERNAL_ERROR
 from pydantic import Field
 
-from .client import DEFAULT_URL, Outage, Refused, call
+from .client import Outage, Refused, call
 
 TOPK = 3
 MAX_QUERY = 1000  # characters
@@ -84,7 +84,7 @@ def numbered(results: list[str]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--retrieval_url", default=DEFAULT_URL)
+    parser.add_argument("--retrieval_url", required=True)
     parser.add_argument("--web_search", action="store_true")
     arguments = parser.parse_args()
     make_server(arguments.retrieval_url, arguments.web_search).run("stdio")
