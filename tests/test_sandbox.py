@@ -156,7 +156,7 @@ def make_sandbox(name: str, secret: Path = ROOT / "config.py", **options: object
     env = make_env("ehr", "sample")
     files = {f"{table}.csv": path for table, path in env.tables.items()}
     files["mimic_iii.db"] = env.data_file.folder / "source" / "mimic_iii.db"
-    code = ROOT / "env"
+    code = ROOT / "env" / "tools"
     sandbox = Sandbox(code / "ehr_tools.py", [code / "sql_worker.py"], files, secret, **options)
     sandbox._candidates = [name]
     return sandbox
@@ -288,7 +288,7 @@ def test_nothing_is_left_after_close(env: EHR) -> None:
 
 def test_a_worker_that_was_killed_is_replaced(env: EHR) -> None:
     assert env.sandbox.run("answer = 1").answer == 1
-    os.kill(env.tools.sandbox._worker.pid, signal.SIGKILL)
+    os.kill(env.sandbox._worker.pid, signal.SIGKILL)
     env.sandbox._worker.wait()
     assert env.sandbox.run("answer = 2").answer == 2
 
@@ -332,7 +332,7 @@ def test_no_protection_is_refused_unless_allowed(monkeypatch: pytest.MonkeyPatch
     env = make_env("ehr", "sample")
     env.allow_unsandboxed = True
     assert env.details() == {"sandbox": protection.UNPROTECTED}
-    scratch = Path(env.tools.sandbox._scratch.name)
+    scratch = Path(env.sandbox._scratch.name)
     assert env.sandbox.run("answer = len(LoadDB('patients'))").answer == 100
     for refused in ("import os\nos.fork()", "import socket\nsocket.socket()", "import os\nos.kill(os.getppid(), 9)"):
         assert "PermissionError" in env.sandbox.run(refused).error
