@@ -135,7 +135,7 @@ def test_calendar() -> None:
 
 
 def test_tables_and_queries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "env")  # as in the sandbox, where the tools find the authorizer beside them
+    monkeypatch.syspath_prepend(ROOT / "env" / "tools")  # as in the sandbox, where the tools find the authorizer beside them
     (tmp_path / "D_LABITEMS.csv").write_text('"ROW_ID","itemid","ICD9_CODE"\n1,50,0389\n2,51,\n')
     ehr_tables.build_database({"d_labitems": tmp_path / "D_LABITEMS.csv"}, tmp_path / ehr_tables.DATABASE)
     names = tools(tmp_path)
