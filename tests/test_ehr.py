@@ -135,7 +135,9 @@ def test_calendar() -> None:
 
 
 def test_tables_and_queries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "env" / "tools")  # as in the sandbox, where the tools find the authorizer beside them
+    monkeypatch.syspath_prepend(
+        ROOT / "env" / "tools"
+    )  # as in the sandbox, where the tools find the authorizer beside them
     (tmp_path / "D_LABITEMS.csv").write_text('"ROW_ID","itemid","ICD9_CODE"\n1,50,0389\n2,51,\n')
     ehr_tables.build_database({"d_labitems": tmp_path / "D_LABITEMS.csv"}, tmp_path / ehr_tables.DATABASE)
     names = tools(tmp_path)
@@ -259,6 +261,22 @@ def test_prompts_tell_of_tables_and_tools_but_not_of_answers(env: EHR) -> None:
         assert name in prompt
     assert "```python\nanswer = f'{1}'\n```" in prompt and "How many {braces}?" in prompt
     assert "was wrong" in env.get_case_based_prompt_reflexion("x", [cases[0] | {"reward": 0}])
+
+
+def test_the_tables_are_opened_once_for_all_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+    open_path = Path.open
+
+    def count(path: Path, *arguments: object, **options: object) -> object:
+        opened.append(path)
+        return open_path(path, *arguments, **options)
+
+    env = make_env("ehr", "sample")
+    monkeypatch.setattr(Path, "open", count)
+    prompts = {env.get_zero_shot_prompt("What?") for _ in range(5)}
+    assert len(prompts) == 1 and "- patients: ROW_ID, SUBJECT_ID" in prompts.pop()
+    assert sorted(opened) == sorted(env.tables.values())  # each of the 17 once
+    assert env.packages == ("pandas", "numpy")
 
 
 def test_missing_and_double_tables_are_named(tmp_path: Path) -> None:
