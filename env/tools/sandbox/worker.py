@@ -41,12 +41,11 @@ def main() -> None:
     sys.path += settings["path"]
     sys.modules["pyarrow"] = None  # pandas works without it and starts in half the time
     names = importlib.import_module(settings["tools"]).tools(Path(settings["folder"]))
+    importlib.import_module("lifeline").end_with(os.getppid())
     seccomp = importlib.import_module("seccomp")
     if settings["strict"] and not seccomp.available():
         raise OSError(f"system calls cannot be refused on {sys.platform} {os.uname().machine}")
     kernel = seccomp if seccomp.available() else None
-    if kernel:
-        kernel.die_with_parent()
     limit(resource.RLIMIT_CORE, 0)
     with contextlib.suppress(ValueError):  # macOS cannot limit it
         limit(resource.RLIMIT_AS, settings["memory"])
@@ -67,10 +66,10 @@ def limit(kind: int, value: int) -> None:
 def run_apart(code: str, names: dict[str, Any], seconds: int, kernel: ModuleType | None) -> dict[str, Any]:
     """Run `code` in a fork and return its result."""
     read_end, write_end = os.pipe()
-    child = os.fork()
+    worker, child = os.getpid(), os.fork()
     if child == 0:
         try:
-            confine(write_end, seconds, kernel)
+            confine(write_end, seconds, kernel, worker)
             result = run_script(code, names)
             with open(write_end, "w", encoding="utf-8") as pipe:
                 pipe.write(result)
@@ -84,7 +83,7 @@ def run_apart(code: str, names: dict[str, Any], seconds: int, kernel: ModuleType
     return read_result(text, os.waitpid(child, 0)[1])
 
 
-def confine(pipe: int, seconds: int, kernel: ModuleType | None) -> None:
+def confine(pipe: int, seconds: int, kernel: ModuleType | None, worker: int) -> None:
     """Leave the script its pipe, its limits and the calls that computing needs."""
     sys.stdin, sys.stdout, sys.stderr = io.StringIO(), Silence(), Silence()
     for low, high in ((0, pipe), (pipe + 1, 1024)):
@@ -94,8 +93,8 @@ def confine(pipe: int, seconds: int, kernel: ModuleType | None) -> None:
     limit(resource.RLIMIT_CPU, seconds)
     limit(resource.RLIMIT_FSIZE, 0)
     limit(resource.RLIMIT_NOFILE, OPEN_FILES)
+    importlib.import_module("lifeline").end_with(worker)
     if kernel:
-        kernel.die_with_parent()
         kernel.give_up_calls()
 
 
