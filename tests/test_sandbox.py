@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -466,6 +466,56 @@ def test_a_worker_that_was_killed_is_replaced(env: EHR) -> None:
     os.kill(env.sandbox._worker.pid, signal.SIGKILL)
     env.sandbox._worker.wait()
     assert env.sandbox.run("answer = 2").answer == 2
+
+
+@pytest.mark.parametrize("victim", ["worker", "script"])
+def test_a_script_that_was_ended_from_outside_is_not_a_wrong_one(
+    env: EHR, victim: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox, receive, started = env.sandbox, env.sandbox._receive, []
+    assert sandbox.run("answer = 1").answer == 1
+    monkeypatch.setattr(sandbox, "seconds", 30)
+
+    def end_then_receive(victims: int) -> Callable[[float], dict]:
+        def act(deadline: float) -> dict:
+            if deadline - time.monotonic() < 31:  # a script's; a worker has longer to start
+                started.append(sandbox._worker.pid)
+                if len(started) <= victims:
+                    end(victim, sandbox._worker.pid)
+            return receive(deadline)
+
+        return act
+
+    for script in ("import time\ntime.sleep(0.5)\nanswer = 42", "import time\ntime.sleep(60)"):
+        started.clear()
+        monkeypatch.setattr(sandbox, "_receive", end_then_receive(1 if "42" in script else 2))
+        if "42" in script:
+            assert sandbox.run(script).answer == 42
+        else:
+            with pytest.raises(UserError, match="ended twice from outside"):
+                sandbox.run(script)
+        assert len(started) == 2
+    monkeypatch.setattr(sandbox, "_receive", receive)
+    assert sandbox.run("answer = 2").answer == 2
+
+
+def end(victim: str, pid: int) -> None:
+    """Kill the sandbox's first process, or its last descendant, which is the script's."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        line = descendants(pid)
+        commands = [Path(f"/proc/{one}/cmdline").read_bytes() for one in line[-2:]]
+        if victim == "worker" or len(commands) == 2 and commands[0] == commands[1]:  # a fork of the worker
+            os.kill(pid if victim == "worker" else line[-1], signal.SIGKILL)
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"there is no {victim} below {pid}")
+
+
+def descendants(pid: int) -> list[int]:
+    """`pid`, its first child, the child's, and so on."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(descendants(int(children[0])) if children else [])]
 
 
 KILLED_RUN = """

@@ -1,8 +1,9 @@
 """The process that runs model-written scripts; started by runner.py behind a protection, standard library only.
 
 It imports what scripts use, says "ready", and then answers each JSON line {"code": ...} with one line {"answer": ...}
-or {"error": ...}. Every script runs in a fork of its own, which can only write its answer into a pipe: whatever the
-script does to its Python, the worker reads text from that pipe and nothing else.
+or {"error": ...}, or {"ended": ...} where something outside ended the script. Every script runs in a fork of its own,
+which can only write its answer into a pipe: whatever the script does to its Python, the worker reads text from that
+pipe and nothing else.
 """
 
 from __future__ import annotations
@@ -80,7 +81,11 @@ def run_apart(code: str, names: dict[str, Any], seconds: int, kernel: ModuleType
         text = pipe.read(MAX_RESULT + 1)
     if len(text) > MAX_RESULT:
         os.kill(child, signal.SIGKILL)
-    return read_result(text, os.waitpid(child, 0)[1])
+    _, status, usage = os.wait4(child, 0)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and len(text) <= MAX_RESULT:
+        if usage.ru_utime + usage.ru_stime < 0.9 * seconds:
+            return {"ended": "SIGKILL"}  # not by a limit, and no script can send it
+    return read_result(text, status)
 
 
 def confine(pipe: int, seconds: int, kernel: ModuleType | None, worker: int) -> None:
@@ -90,7 +95,7 @@ def confine(pipe: int, seconds: int, kernel: ModuleType | None, worker: int) -> 
         os.closerange(low, high)
     for _ in range(3):
         os.open(".", os.O_RDONLY)  # SQLite wants the first three numbers taken; this can be neither read nor written
-    limit(resource.RLIMIT_CPU, seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))  # SIGXCPU, and SIGKILL for those deaf to it
     limit(resource.RLIMIT_FSIZE, 0)
     limit(resource.RLIMIT_NOFILE, OPEN_FILES)
     importlib.import_module("lifeline").end_with(worker)
