@@ -408,6 +408,8 @@ USEFUL = {
     "f = sqlite3.connect('file:/files/mimic_iii.db?mode=ro', uri=True)\nf.execute('PRAGMA mmap_size = 99999999')\n"
     "f.backup(m)\nf.execute(\"SELECT datetime('now', 'localtime')\").fetchone()\n"
     "answer = m.execute('SELECT count(*) FROM patients').fetchone() == (100,)",
+    "a large sort": "rows = SQLInterpreter('WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < "
+    "50000) SELECT n, hex(randomblob(50)) FROM c ORDER BY 2')\nanswer = len(rows) == 50000",
     "NumPy": "import numpy as np\na = np.random.default_rng().normal(size=(200, 200))\nnp.linalg.svd(a @ a)\n"
     "np.fft.fft(a)\nb = np.zeros(20_000_000)\nb += 1\nm = np.memmap('/files/patients.csv', mode='r')\n"
     "answer = len(m) > 9 and b.sum() == 2e7",
