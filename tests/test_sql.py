@@ -21,10 +21,12 @@ from pathlib import Path
 
 import pytest
 
+import main
 from env import make_env
 from env.families.sql import SQLEnv
 from env.tools.sql import QueryFailed, SQLRunner, read_schema
 from errors import DataError, UserError
+from helpers.runs import run_folder, steps
 from scripts.make_samples import make_sample
 
 REPO = Path(__file__).resolve().parent.parent
@@ -258,7 +260,7 @@ def test_a_query_that_was_ended_from_outside_is_not_a_wrong_one(
     runner.close()
     workers.clear()
     monkeypatch.setattr(runner, "_start", start_and_end(2))
-    with pytest.raises(UserError, match=f"ended twice from outside, by {number.name}"):
+    with pytest.raises(UserError, match=f"ended twice from outside, by signal {number.value}"):
         runner.run(database, UNBOUNDED["slow instr"])
     assert [worker.poll() for worker in workers] == [-number, -number]
     assert runner.run(database, "SELECT 1") == {(1,)}
@@ -275,7 +277,7 @@ def test_a_query_that_crashes_its_child_is_wrong(env: SQLEnv, monkeypatch: pytes
         return worker
 
     monkeypatch.setattr(runner, "_start", started)
-    with pytest.raises(QueryFailed, match="ended by SIGSEGV"):
+    with pytest.raises(QueryFailed, match="ended by signal 11"):
         runner.run(env.database("library"), UNBOUNDED["slow instr"])
 
 
@@ -351,6 +353,35 @@ def test_a_database_that_is_lost_while_a_query_runs_is_no_wrong_answer(
     with pytest.raises(DataError, match="changed while"):
         env.evaluate(answer("SELECT title FROM book WHERE 1"))
     env.close()
+
+
+def test_a_lost_database_stops_a_run_which_then_goes_on(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(sample, data)
+    run, calls = SQLRunner.run, []
+
+    def lose_at_the_tenth(runner: SQLRunner, database: Path, *arguments: object) -> set:
+        calls.append(database)
+        if len(calls) == 10:
+            database.rename(tmp_path / "away")
+        return run(runner, database, *arguments)
+
+    def start(name: str) -> int:
+        arguments = ("--env", "spider", "--data", str(data), "--agent", "ground-truth", "--limit", "12")
+        return main.main([*arguments, "--output_dir", str(tmp_path / name)])
+
+    assert start("whole") == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(SQLRunner, "run", lose_at_the_tenth)
+        assert start("broken") == 1
+    assert "cannot be read" in capsys.readouterr().err
+    whole, broken = steps(run_folder(tmp_path / "whole")), steps(run_folder(tmp_path / "broken"))
+    assert 0 < len(broken) < len(whole) == 12 and broken == whole[: len(broken)]
+    (tmp_path / "away").rename(calls[9])
+    assert start("broken") == 0
+    assert steps(run_folder(tmp_path / "broken")) == whole
 
 
 def test_a_damaged_database_is_named_whatever_the_damage(sample: Path, tmp_path: Path) -> None:

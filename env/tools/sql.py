@@ -139,12 +139,12 @@ class SQLRunner:
         self.close()
         if status >= 0:
             raise RuntimeError(f"{WORKER.name} stopped with exit status {status}")
-        number = signal.Signals(-status)
+        number = -status
         if number == signal.SIGALRM and elapsed >= seconds:  # its timer started later than ours
             raise QueryFailed("past the deadline")
         if number in CRASHES:
-            raise QueryFailed(f"ended by {number.name}")
-        raise WorkerEnded(number.name)
+            raise QueryFailed(f"ended by signal {number}")
+        raise WorkerEnded(f"signal {number}")
 
     def _start(self) -> subprocess.Popen[str]:
         worker = subprocess.Popen(
