@@ -501,6 +501,14 @@ def test_a_script_that_was_ended_from_outside_is_not_a_wrong_one(
     assert sandbox.run("answer = 2").answer == 2
 
 
+@pytest.mark.parametrize("kind", ["a loop", "a loop deaf to signals"])
+def test_the_limit_on_cpu_time_is_the_script_s_own_fault(env: EHR, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    env.close()  # the next worker starts with its limit on CPU time at one second
+    assert env.sandbox.run("answer = 1").answer == 1
+    monkeypatch.setattr(env.sandbox, "seconds", 60)
+    assert env.sandbox.run(EXHAUSTING[kind]).error == "the script used up its CPU time"
+
+
 def end(victim: str, pid: int) -> None:
     """Kill the sandbox's first process, or its last descendant, which is the script's."""
     deadline = time.monotonic() + 5

@@ -82,10 +82,15 @@ def run_apart(code: str, names: dict[str, Any], seconds: int, kernel: ModuleType
     if len(text) > MAX_RESULT:
         os.kill(child, signal.SIGKILL)
     _, status, usage = os.wait4(child, 0)
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and len(text) <= MAX_RESULT:
-        if usage.ru_utime + usage.ru_stime < 0.9 * seconds:
-            return {"ended": "SIGKILL"}  # not by a limit, and no script can send it
+    if kernel and len(text) <= MAX_RESULT and ended_from_outside(status, usage.ru_utime + usage.ru_stime, seconds):
+        return {"ended": f"signal {os.WTERMSIG(status)}"}
     return read_result(text, status)
+
+
+def ended_from_outside(status: int, cpu_seconds: float, limit_seconds: int) -> bool:
+    """Whether a signal ended the script that it could not send itself and that its CPU limit did not send either."""
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    return number in (signal.SIGTERM, signal.SIGHUP) or number == signal.SIGKILL and cpu_seconds < 0.9 * limit_seconds
 
 
 def confine(pipe: int, seconds: int, kernel: ModuleType | None, worker: int) -> None:
