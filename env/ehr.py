@@ -36,6 +36,7 @@ class EHR(Env):
     single_turn = False
     fields = {"task": str, "label": (str, int, float, bool, list)}
     prompts = ehr_prompt
+    packages = ("pandas", "numpy")  # what scripts compute with
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,8 +112,13 @@ class EHR(Env):
         return f"```python\n{answer}\n```"
 
     def prompt_context(self) -> dict[str, str]:
+        return {"tables": self._table_list}
+
+    @cached_property
+    def _table_list(self) -> str:
+        """Every table and its columns, one table a line."""
         columns = ehr_tables.read_columns(self.tables)
-        return {"tables": "\n".join(f"- {name}: {', '.join(names)}" for name, names in columns.items())}
+        return "\n".join(f"- {name}: {', '.join(names)}" for name, names in columns.items())
 
 
 def atoms(value: Any) -> list[str]:

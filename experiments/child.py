@@ -6,30 +6,20 @@ goes on writing a run's folder, or holds its lock against the process that is to
 
 from __future__ import annotations
 
-import ctypes
-import os
 import runpy
 import signal
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PR_SET_PDEATHSIG = 1
-
-
-def end_with(parent: int) -> None:
-    """Ask the kernel to kill this process when `parent` dies; where it has died already, end now."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        sys.exit("the runner has ended")
-
 
 if __name__ == "__main__":
+    sys.path[0] = str(ROOT)
+    from env.tools.lifeline import end_with
+
     end_with(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it,
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # and Ray blocks it
     sys.argv = [str(ROOT / "main.py"), *sys.argv[2:]]
-    sys.path[0] = str(ROOT)
     runpy.run_path(sys.argv[0], run_name="__main__")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,7 +136,9 @@ def test_calendar() -> None:
 
 
 def test_tables_and_queries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "env")  # as in the sandbox, where the tools find the authorizer beside them
+    monkeypatch.syspath_prepend(
+        ROOT / "env" / "tools"
+    )  # as in the sandbox, where the tools find the authorizer beside them
     (tmp_path / "D_LABITEMS.csv").write_text('"ROW_ID","itemid","ICD9_CODE"\n1,50,0389\n2,51,\n')
     ehr_tables.build_database({"d_labitems": tmp_path / "D_LABITEMS.csv"}, tmp_path / ehr_tables.DATABASE)
     names = tools(tmp_path)
@@ -258,6 +264,22 @@ def test_prompts_tell_of_tables_and_tools_but_not_of_answers(env: EHR) -> None:
     assert "was wrong" in env.get_case_based_prompt_reflexion("x", [cases[0] | {"reward": 0}])
 
 
+def test_the_tables_are_opened_once_for_all_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+    open_path = Path.open
+
+    def count(path: Path, *arguments: object, **options: object) -> object:
+        opened.append(path)
+        return open_path(path, *arguments, **options)
+
+    env = make_env("ehr", "sample")
+    monkeypatch.setattr(Path, "open", count)
+    prompts = {env.get_zero_shot_prompt("What?") for _ in range(5)}
+    assert len(prompts) == 1 and "- patients: ROW_ID, SUBJECT_ID" in prompts.pop()
+    assert sorted(opened) == sorted(env.tables.values())  # each of the 17 once
+    assert env.packages == ("pandas", "numpy")
+
+
 def test_missing_and_double_tables_are_named(tmp_path: Path) -> None:
     (tmp_path / "ehr.jsonl").write_text('{"task": "What?", "label": 1}\n')
     with pytest.raises(DataError, match="17 of the 17 tables"):
@@ -278,6 +300,45 @@ def test_missing_and_double_tables_are_named(tmp_path: Path) -> None:
     (tmp_path / "ehr.jsonl").write_text('{"task": "What?", "label": " "}\n')
     with pytest.raises(DataError, match="ehr.jsonl:1: the label says nothing"):
         make_env("ehr", str(tmp_path))
+
+
+FIRST_RUN = """
+import sys
+from pathlib import Path
+from env.tools import ehr_tables
+source = Path(sys.argv[1])
+tables = ehr_tables.find_tables(source)
+print("ready", flush=True)
+sys.stdin.readline()
+print(ehr_tables.find_database(source, tables).name)
+"""
+
+
+def test_first_runs_at_once_build_one_database(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(SAMPLE / "source", source)
+    (source / ehr_tables.DATABASE).unlink()
+    (source / "mimic_iii.partial").write_text("what a killed build left")
+    command, pipe = [sys.executable, "-c", FIRST_RUN, str(source)], subprocess.PIPE
+    runs = [subprocess.Popen(command, cwd=ROOT, text=True, stdin=pipe, stdout=pipe, stderr=pipe) for _ in range(4)]
+    assert [run.stdout.readline() for run in runs] == ["ready\n"] * 4
+    for run in runs:
+        run.stdin.write("go\n")
+        run.stdin.flush()
+    outputs = [run.communicate(timeout=60) for run in runs]
+    assert outputs == [(f"{ehr_tables.DATABASE}\n", "")] * 4
+    assert not list(source.glob("*.partial"))
+    with contextlib.closing(sqlite3.connect(source / ehr_tables.DATABASE)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert names == set(ehr_tables.TABLES)
+
+
+def test_a_database_that_cannot_be_built_is_an_error_of_one_line(tmp_path: Path) -> None:
+    tables = ehr_tables.find_tables(SAMPLE / "source")
+    (tmp_path / f".{ehr_tables.DATABASE}.lock").mkdir()  # stands for a folder that cannot be written to
+    with pytest.raises(DataError, match="could not be built"):
+        ehr_tables.find_database(tmp_path, tables)
 
 
 def test_the_reader_exchanges_values_or_says_that_it_cannot() -> None:

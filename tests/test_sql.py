@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import json
+import os
+import random
 import resource
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import main
 from env import make_env
 from env.families.sql import SQLEnv
 from env.tools.sql import QueryFailed, SQLRunner, read_schema
-from errors import DataError
+from errors import DataError, UserError
+from helpers.runs import run_folder, steps
 from scripts.make_samples import make_sample
 
 REPO = Path(__file__).resolve().parent.parent
@@ -212,6 +222,239 @@ def test_threads_share_a_runner_and_a_dead_child_is_replaced(env: SQLEnv) -> Non
         assert runner.run(database, "SELECT 5") == {(5,)}
     runner.close()
     assert runner.run(database, "SELECT 6") == {(6,)}
+
+
+def count_to(number: int) -> str:
+    return f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {number}) SELECT max(n) FROM c"
+
+
+def test_an_idle_child_that_was_ended_is_replaced(env: SQLEnv) -> None:
+    assert env.evaluate(answer("SELECT title, pages FROM book WHERE pages >= 301"))[1] == 1
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        worker = env.runner._worker
+        worker.send_signal(number)
+        worker.wait()
+        assert env.evaluate(answer("SELECT title, pages FROM book WHERE pages >= 301"))[1] == 1
+        assert env.runner._worker is not worker
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGALRM], ids=lambda number: number.name)
+def test_a_query_that_was_ended_from_outside_is_not_a_wrong_one(
+    env: SQLEnv, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner, database, workers = SQLRunner(seconds=60), env.database("library"), []
+    start = runner._start
+
+    def start_and_end(victims: int) -> Callable[[], subprocess.Popen[str]]:
+        def started() -> subprocess.Popen[str]:
+            workers.append(start())
+            if len(workers) <= victims:
+                threading.Timer(0.2, workers[-1].send_signal, [number]).start()
+            return workers[-1]
+
+        return started
+
+    monkeypatch.setattr(runner, "_start", start_and_end(1))
+    assert runner.run(database, count_to(3_000_000)) == {(3_000_000,)}
+    assert [worker.poll() for worker in workers] == [-number, None]
+    runner.close()
+    workers.clear()
+    monkeypatch.setattr(runner, "_start", start_and_end(2))
+    with pytest.raises(UserError, match=f"ended twice from outside, by signal {number.value}"):
+        runner.run(database, UNBOUNDED["slow instr"])
+    assert [worker.poll() for worker in workers] == [-number, -number]
+    assert runner.run(database, "SELECT 1") == {(1,)}
+    runner.close()
+
+
+def test_a_query_that_crashes_its_child_is_wrong(env: SQLEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = SQLRunner(seconds=60)
+    start = runner._start
+
+    def started() -> subprocess.Popen[str]:
+        worker = start()
+        threading.Timer(0.2, worker.send_signal, [signal.SIGSEGV]).start()
+        return worker
+
+    monkeypatch.setattr(runner, "_start", started)
+    with pytest.raises(QueryFailed, match="ended by signal 11"):
+        runner.run(env.database("library"), UNBOUNDED["slow instr"])
+
+
+def test_a_child_that_was_out_of_memory_is_replaced(env: SQLEnv) -> None:
+    runner, database = SQLRunner(memory=256 * 2**20), env.database("library")
+    runner.run(database, "SELECT 1")
+    worker = runner._worker
+    with pytest.raises(QueryFailed, match="memory"):
+        runner.run(database, UNBOUNDED["many huge values"])
+    assert worker.poll() is not None
+    assert runner.run(database, "SELECT 1") == {(1,)}
+    runner.close()
+
+
+def lose(database: Path) -> None:
+    database.unlink()
+
+
+def empty(database: Path) -> None:
+    database.write_bytes(b"")
+
+
+def overwrite(database: Path) -> None:
+    database.write_bytes(b"not a database, but long enough to be read as one" * 99)
+
+
+def zero_its_pages(database: Path) -> None:
+    content = database.read_bytes()
+    database.write_bytes(content[:4096] + bytes(len(content) - 4096))
+
+
+def be_a_folder(database: Path) -> None:
+    database.unlink()
+    database.mkdir()
+
+
+@pytest.mark.parametrize("damage", [lose, empty, overwrite, zero_its_pages, be_a_folder])
+def test_a_lost_database_is_no_wrong_answer(sample: Path, tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    shutil.copytree(sample / "source", tmp_path / "source")
+    env = make_env("spider", write_stream(tmp_path, query="SELECT title FROM book"))
+    gold, respelled = answer("SELECT title FROM book"), answer("SELECT title FROM book WHERE 1")
+    assert env.evaluate(gold)[1] == env.evaluate(respelled)[1] == 1
+    assert env.evaluate(answer("SELECT pages FROM book"))[1] == 0
+    database = env.database("library")
+    database.rename(tmp_path / "kept")
+    shutil.copy(tmp_path / "kept", database)
+    damage(database)
+    for text in (gold, respelled, answer("SELECT pages FROM book")):
+        with pytest.raises(DataError, match=r"library\.sqlite cannot be read|no such table: book"):
+            env.evaluate(text)
+    if not database.is_dir():
+        (tmp_path / "kept").replace(database)
+        assert env.evaluate(respelled)[1] == 1
+    env.close()
+
+
+def test_a_database_that_is_lost_while_a_query_runs_is_no_wrong_answer(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(sample / "source", tmp_path / "source")
+    env = make_env("spider", write_stream(tmp_path, query="SELECT title FROM book"))
+    run = env.runner.run
+
+    def lose_then_run(database: Path, sql: str, seconds: float | None = None) -> set:
+        if sql == "SELECT title FROM book":  # the gold query still has its database
+            return run(database, sql, seconds)
+        with sqlite3.connect(database) as connection:
+            connection.execute("DELETE FROM book")
+        connection.close()
+        return run(database, sql, seconds)
+
+    monkeypatch.setattr(env.runner, "run", lose_then_run)
+    with pytest.raises(DataError, match="changed while"):
+        env.evaluate(answer("SELECT title FROM book WHERE 1"))
+    env.close()
+
+
+def test_a_lost_database_stops_a_run_which_then_goes_on(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(sample, data)
+    run, calls = SQLRunner.run, []
+
+    def lose_at_the_tenth(runner: SQLRunner, database: Path, *arguments: object) -> set:
+        calls.append(database)
+        if len(calls) == 10:
+            database.rename(tmp_path / "away")
+        return run(runner, database, *arguments)
+
+    def start(name: str) -> int:
+        arguments = ("--env", "spider", "--data", str(data), "--agent", "ground-truth", "--limit", "12")
+        return main.main([*arguments, "--output_dir", str(tmp_path / name)])
+
+    assert start("whole") == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(SQLRunner, "run", lose_at_the_tenth)
+        assert start("broken") == 1
+    assert "cannot be read" in capsys.readouterr().err
+    whole, broken = steps(run_folder(tmp_path / "whole")), steps(run_folder(tmp_path / "broken"))
+    assert 0 < len(broken) < len(whole) == 12 and broken == whole[: len(broken)]
+    (tmp_path / "away").rename(calls[9])
+    assert start("broken") == 0
+    assert steps(run_folder(tmp_path / "broken")) == whole
+
+
+def test_a_damaged_database_is_named_whatever_the_damage(sample: Path, tmp_path: Path) -> None:
+    content = (sample / "source" / "library" / "library.sqlite").read_bytes()
+    copy, runner, generator = tmp_path / "copy.sqlite", SQLRunner(seconds=5), random.Random(0)
+    unreadable = 0
+    for _ in range(150):
+        damaged = bytearray(content)
+        reach = generator.choice([200, 4096, len(content)])  # the header, the schema, everything
+        for _ in range(generator.choice([1, 10, 100])):
+            damaged[generator.randrange(reach)] = generator.randrange(256)
+        copy.write_bytes(damaged[: generator.choice([len(damaged), generator.randrange(len(damaged))])])
+        try:
+            assert isinstance(read_schema(copy), str)
+            for table in ("book", "loan", "member"):
+                with contextlib.suppress(QueryFailed):  # the table's name may be what is damaged
+                    assert isinstance(runner.run(copy, f"SELECT * FROM {table}"), set)
+        except DataError as error:
+            assert str(error).startswith(str(copy))
+            unreadable += 1
+    assert 20 < unreadable < 150
+    runner.close()
+
+
+def test_a_message_that_is_no_text_is_the_query_s_own_fault(env: SQLEnv) -> None:
+    with pytest.raises(QueryFailed, match="decode"):
+        env.runner.run(env.database("library"), "SELECT json_extract('{}', CAST(x'ff' AS TEXT))")
+
+
+def test_a_slow_gold_query_is_matched(env: SQLEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(env.runner, "seconds", 0.05)
+    monkeypatch.setitem(env.row, "query", count_to(1_000_000))
+    assert env.evaluate(answer(env.get_ground_truth()))[1] == 1  # the same text is not run again
+    assert env._gold.seconds > 0.05
+    respelled = answer(f"{env.get_ground_truth()} WHERE 1")
+    env._gold = dataclasses.replace(env._gold, seconds=60)  # as if it had taken so long
+    assert env.evaluate(respelled)[1] == 1
+    env._gold = dataclasses.replace(env._gold, seconds=0.001)
+    assert env.evaluate(respelled)[1] == 0
+
+
+KILLED_RUN = """
+import sys, threading
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from env.tools.sql import SQLRunner
+runner = SQLRunner(seconds=300)
+runner.run(Path({database!r}), "SELECT 1")
+print(runner._worker.pid, flush=True)
+runner.run(Path({database!r}), {sql!r})
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends children on Linux only")
+def test_a_killed_run_leaves_no_query_behind(env: SQLEnv) -> None:
+    sql = UNBOUNDED["slow instr"]
+    source = KILLED_RUN.format(root=str(REPO), database=str(env.database("library")), sql=sql)
+    with subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True) as run:
+        worker = int(run.stdout.readline())
+        time.sleep(0.3)  # into the query
+        os.kill(worker, 0)
+        run.kill()
+    deadline = time.monotonic() + 5
+    while is_running(worker) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not is_running(worker)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_another_spelling_of_the_query_is_right(env: SQLEnv) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,29 @@ from ..parsing import last_code_block
 from ..tools.sql import QueryFailed, Row, SQLRunner, read_schema
 
 GOLD_SECONDS = 300.0  # the benchmark's own queries may take longer than a model's
+ALLOWANCE = 2.0  # times the gold query's own time, where that is more than the runner's deadline
 QUERY = re.compile(r"\s*(SELECT|WITH)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Gold:
+    """What a gold query gave: its rows, how long it took, and the state of the database's file at that time."""
+
+    key: tuple[str, str]  # db_id and query
+    rows: set[Row]
+    seconds: float
+    state: tuple[int, ...]
 
 
 class SQLEnv(Env):
     """Questions answered by SQL; the reward is 1 when the result equals the gold query's as sets of rows.
 
     A gold query whose result is empty is matched by any query that runs and gives no rows; a query that does not run
-    scores 0 all the same.
+    scores 0 all the same. A query has 30 seconds, or twice as long as the gold query just took on this machine where
+    that is more: a right answer need not be faster than the gold. The gold query's own text is right without being run
+    again.
+
+    A database that is lost, damaged or exchanged during a run stops it (DataError); no answer is scored for that.
     """
 
     gold_field: str = "query"  # which field of a row holds the gold query
@@ -30,7 +47,7 @@ class SQLEnv(Env):
         super().__init__()
         self.runner = SQLRunner()
         self._schemas: dict[str, str] = {}  # by db_id
-        self._gold: tuple[tuple[str, str], set[Row]] | None = None  # the latest gold query and its result
+        self._gold: Gold | None = None  # the latest
 
     def close(self) -> None:
         self.runner.close()
@@ -65,11 +82,16 @@ class SQLEnv(Env):
         return sql.strip() or None
 
     def reward_function(self, answer: str) -> int:
-        gold = self._gold_rows()
+        gold, database = self._current_gold(), self.database(self.row["db_id"])
+        if answer == self.get_ground_truth():
+            return 1
         try:
-            return int(self.runner.run(self.database(self.row["db_id"]), answer) == gold)
+            rows = self.runner.run(database, answer, max(self.runner.seconds, ALLOWANCE * gold.seconds))
         except QueryFailed:
-            return 0
+            rows = None
+        if rows != gold.rows and file_state(database) != gold.state:
+            raise DataError(f"{database} changed while a query was running on it")
+        return int(rows == gold.rows)
 
     def get_ground_truth(self) -> str:
         return self.row[self.gold_field].strip()
@@ -82,14 +104,28 @@ class SQLEnv(Env):
             self._schemas[db_id] = read_schema(self.database(db_id))
         return self._schemas[db_id]
 
-    def _gold_rows(self) -> set[Row]:
+    def _current_gold(self) -> Gold:
+        """The current row's; the query is run once, and again where the database is not as it was."""
         db_id, sql = key = (self.row["db_id"], self.get_ground_truth())
-        if self._gold is None or self._gold[0] != key:
+        database = self.database(db_id)
+        state = file_state(database)
+        if self._gold is None or (self._gold.key, self._gold.state) != (key, state):
+            started = time.monotonic()
             try:
-                self._gold = key, self.runner.run(self.database(db_id), sql, seconds=GOLD_SECONDS)
+                rows = self.runner.run(database, sql, GOLD_SECONDS)
             except QueryFailed as error:
                 raise DataError(
                     f"{self.data_file.path}: the gold query {sql!r} on {db_id} fails: {error}; correct the row of "
                     f"{self.row['task']!r} or take it out"
                 ) from None
-        return self._gold[1]
+            self._gold = Gold(key, rows, time.monotonic() - started, state)
+        return self._gold
+
+
+def file_state(path: Path) -> tuple[int, ...]:
+    """What differs when a file was written to or another one took its place. Raises DataError where there is none."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

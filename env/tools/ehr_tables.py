@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
+from filelock import FileLock
+
 from errors import DataError
 
 TABLES = (
@@ -55,19 +57,30 @@ def find_tables(source: Path) -> dict[str, Path]:
 
 
 def find_database(source: Path, tables: Mapping[str, Path]) -> Path:
-    """The database in `source` or below; it is built from `tables` where there is none yet."""
+    """The database in `source` or below; it is built from `tables` where there is none yet.
+
+    Several runs may need it at once: one builds it, and the others wait.
+    """
+    found = _existing_database(source)
+    if found is None:
+        try:
+            with FileLock(source / f".{DATABASE}.lock"):
+                found = _existing_database(source) or build_database(tables, source / DATABASE)
+        except OSError as error:
+            raise DataError(f"{source / DATABASE} could not be built from the tables beside it: {error}") from None
+    return found
+
+
+def _existing_database(source: Path) -> Path | None:
     databases = [path for path in sorted(source.rglob("*")) if path.suffix in (".db", ".sqlite")]
     databases = [path for path in databases if path.name == DATABASE] or databases
     if len(databases) > 1:
         raise DataError(f"{source} has more than one database: {', '.join(path.name for path in databases)}")
-    if not databases:
-        databases = [source / DATABASE]
-        build_database(tables, databases[0])
-    return databases[0]
+    return databases[0] if databases else None
 
 
-def build_database(tables: Mapping[str, Path], path: Path) -> None:
-    """Write the tables to an SQLite database at `path`, whole or not at all."""
+def build_database(tables: Mapping[str, Path], path: Path) -> Path:
+    """Write the tables to an SQLite database at `path`, whole or not at all, and return that path."""
     from .ehr_tools import read_table
 
     partial = path.with_suffix(".partial")
@@ -81,6 +94,7 @@ def build_database(tables: Mapping[str, Path], path: Path) -> None:
         raise DataError(f"{path} could not be built from the tables beside it: {error}") from None
     finally:
         partial.unlink(missing_ok=True)
+    return path
 
 
 def read_columns(tables: Mapping[str, Path]) -> dict[str, list[str]]:

@@ -60,6 +60,7 @@ class Tables:
 
         connection = sqlite3.connect(f"{self._database.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
         try:
+            connection.execute("PRAGMA temp_store = MEMORY")  # there is no file to sort in
             connection.set_authorizer(authorize)
             cursor = connection.execute(str(sql))
             if cursor.description is None:

@@ -59,7 +59,7 @@ class Sandbox:
         seconds: float = 60.0,
         memory: int = 2 * 2**30,
     ) -> None:
-        own = [protection.HERE / name for name in ("worker.py", "seccomp.py")]
+        own = [protection.HERE / "worker.py", protection.HERE / "seccomp.py", protection.HERE.parent / "lifeline.py"]
         code = {path.name: path for path in [*own, tools, *modules]}
         self._tree = protection.make_tree(code, files)
         self._tree.check_hides(secret)
@@ -81,22 +81,39 @@ class Sandbox:
         return self._protection
 
     def run(self, code: str) -> Outcome:
-        """Run a script in a process of its own and return what it came to."""
+        """Run a script in a process of its own and return what it came to.
+
+        Raises UserError where no worker starts, or something outside ends the script or its worker again and again:
+        no script can do that, so it is none's fault.
+        """
         if len(code) > MAX_CODE:
             return Outcome(error=f"the script is longer than {MAX_CODE} characters")
+        try:
+            return self._run_once(code)
+        except WorkerFailed:
+            pass
+        try:
+            return self._run_once(code)
+        except WorkerFailed as error:
+            raise UserError(
+                f"a script's process was ended twice from outside ({error}): has the machine {self._memory >> 20} MiB "
+                "of memory for it? Nothing of this step was scored"
+            ) from None
+
+    def _run_once(self, code: str) -> Outcome:
         self._ensure_worker()
         try:
             self._send({"code": code})
-            return Outcome(**self._receive(time.monotonic() + self.seconds))
+            reply = self._receive(time.monotonic() + self.seconds)
         except TimeoutError:
             self.close()
             return Outcome(error=f"the script was stopped after {self.seconds:g} seconds")
-        except WorkerFailed:
-            self.close()
-            return Outcome(error="the script ended without an answer")
         except BaseException:  # an interrupt, say: this script's answer must not be taken for the next one's
             self.close()
             raise
+        if "ended" in reply:
+            raise WorkerFailed(reply["ended"])
+        return Outcome(**reply)
 
     def close(self) -> None:
         """End the worker and all that it started; the next script starts another."""

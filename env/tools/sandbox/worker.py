@@ -1,8 +1,9 @@
 """The process that runs model-written scripts; started by runner.py behind a protection, standard library only.
 
 It imports what scripts use, says "ready", and then answers each JSON line {"code": ...} with one line {"answer": ...}
-or {"error": ...}. Every script runs in a fork of its own, which can only write its answer into a pipe: whatever the
-script does to its Python, the worker reads text from that pipe and nothing else.
+or {"error": ...}, or {"ended": ...} where something outside ended the script. Every script runs in a fork of its own,
+which can only write its answer into a pipe: whatever the script does to its Python, the worker reads text from that
+pipe and nothing else.
 """
 
 from __future__ import annotations
@@ -41,12 +42,11 @@ def main() -> None:
     sys.path += settings["path"]
     sys.modules["pyarrow"] = None  # pandas works without it and starts in half the time
     names = importlib.import_module(settings["tools"]).tools(Path(settings["folder"]))
+    importlib.import_module("lifeline").end_with(os.getppid())
     seccomp = importlib.import_module("seccomp")
     if settings["strict"] and not seccomp.available():
         raise OSError(f"system calls cannot be refused on {sys.platform} {os.uname().machine}")
     kernel = seccomp if seccomp.available() else None
-    if kernel:
-        kernel.die_with_parent()
     limit(resource.RLIMIT_CORE, 0)
     with contextlib.suppress(ValueError):  # macOS cannot limit it
         limit(resource.RLIMIT_AS, settings["memory"])
@@ -67,10 +67,10 @@ def limit(kind: int, value: int) -> None:
 def run_apart(code: str, names: dict[str, Any], seconds: int, kernel: ModuleType | None) -> dict[str, Any]:
     """Run `code` in a fork and return its result."""
     read_end, write_end = os.pipe()
-    child = os.fork()
+    worker, child = os.getpid(), os.fork()
     if child == 0:
         try:
-            confine(write_end, seconds, kernel)
+            confine(write_end, seconds, kernel, worker)
             result = run_script(code, names)
             with open(write_end, "w", encoding="utf-8") as pipe:
                 pipe.write(result)
@@ -81,21 +81,30 @@ def run_apart(code: str, names: dict[str, Any], seconds: int, kernel: ModuleType
         text = pipe.read(MAX_RESULT + 1)
     if len(text) > MAX_RESULT:
         os.kill(child, signal.SIGKILL)
-    return read_result(text, os.waitpid(child, 0)[1])
+    _, status, usage = os.wait4(child, 0)
+    if kernel and len(text) <= MAX_RESULT and ended_from_outside(status, usage.ru_utime + usage.ru_stime, seconds):
+        return {"ended": f"signal {os.WTERMSIG(status)}"}
+    return read_result(text, status)
 
 
-def confine(pipe: int, seconds: int, kernel: ModuleType | None) -> None:
+def ended_from_outside(status: int, cpu_seconds: float, limit_seconds: int) -> bool:
+    """Whether a signal ended the script that it could not send itself and that its CPU limit did not send either."""
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    return number in (signal.SIGTERM, signal.SIGHUP) or number == signal.SIGKILL and cpu_seconds < 0.9 * limit_seconds
+
+
+def confine(pipe: int, seconds: int, kernel: ModuleType | None, worker: int) -> None:
     """Leave the script its pipe, its limits and the calls that computing needs."""
     sys.stdin, sys.stdout, sys.stderr = io.StringIO(), Silence(), Silence()
     for low, high in ((0, pipe), (pipe + 1, 1024)):
         os.closerange(low, high)
     for _ in range(3):
         os.open(".", os.O_RDONLY)  # SQLite wants the first three numbers taken; this can be neither read nor written
-    limit(resource.RLIMIT_CPU, seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))  # SIGXCPU, and SIGKILL for those deaf to it
     limit(resource.RLIMIT_FSIZE, 0)
     limit(resource.RLIMIT_NOFILE, OPEN_FILES)
+    importlib.import_module("lifeline").end_with(worker)
     if kernel:
-        kernel.die_with_parent()
         kernel.give_up_calls()
 
 
