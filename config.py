@@ -266,7 +266,8 @@ class Config:
 
     def without_effect(self, typed: Iterable[str]) -> list[str]:
         """One line for each of the `typed` options (field names) that changes nothing in this run."""
-        used = self.identity().keys() | {name for row in self.rows for name in row.reads}
+        judge = list(CLIENTS.values()) if self.judge_llm and self.env in TWO_WIKI else []
+        used = self.identity().keys() | {name for row in [*self.rows, *judge] for name in row.reads}
         notes = []
         for spec in dataclasses.fields(self):
             if spec.name not in typed or spec.metadata["about"] == "run" or spec.name in used:

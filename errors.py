@@ -53,14 +53,15 @@ def exit_code(action: Callable[[], int | None], interrupted: str = "", debug: bo
 
     Args:
         interrupted: what to say after Ctrl-C.
-        debug: show tracebacks too.
+        debug: show the traceback instead of the line.
     """
     try:
         return action() or 0
     except (UserError, OSError) as error:
         if debug:
             traceback.print_exc()
-        print(f"error: {printable(_describe(error))}", file=sys.stderr)
+        else:
+            print(f"error: {printable(_describe(error))}", file=sys.stderr)
         return error.exit_code if isinstance(error, UserError) else 1
     except KeyboardInterrupt:
         if interrupted:

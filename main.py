@@ -150,8 +150,11 @@ def play(config: Config, env: Env, log: RunLog, tracker: Tracker, data: dict[str
         with tracker.begin(log):
             run(env, agent, log, tracker, config.on_refused)
     except LLMError as error:
-        again = f"Then the same command goes on from step {log.steps_logged + 1}"
-        raise type(error)(f"{error}. {again}") from error
+        number = log.steps_logged + 1
+        then = f"Then the same command goes on from step {number}"
+        if isinstance(error, RefusedError):
+            then = f"It would be so again: --on_refused skip leaves step {number} out, unscored, and goes on"
+        raise type(error)(f"{error}. {then}") from error
     log.finish({"bank_size": len(agent.retrieval.bank)})
 
 

@@ -484,5 +484,5 @@ def test_every_client_records_its_sampling(server: FakeServer, tmp_path: Path, m
     wanted = {"temperature", "top_p", "top_k", "presence_penalty", "seed", "max_new_tokens"}
     for mode in ("vllm", "openai"):
         assert run(tmp_path, server, "--limit", 1, "--serving_mode", mode, folder=mode) == 0
-        told = yaml.safe_load((run_folder(tmp_path / mode) / "config.yaml").read_text())["llm"]
+        told = yaml.safe_load((run_folder(tmp_path / mode) / "config.yaml").read_text())["starts"][0]["llm"]
         assert wanted <= told.keys() and told["temperature"] == CLIENTS[mode].defaults["temperature"]

@@ -74,7 +74,7 @@ def test_a_process_answers_without_server_or_key(model: str, tmp_path: Path) -> 
     assert folder.parent.name == "tiny,max_new_tokens=6,temperature=1.0"
     record = yaml.safe_load((folder / "config.yaml").read_text())
     sampling = {"temperature": 1.0, "top_p": 0.8, "top_k": 20, "presence_penalty": 1.5, "enable_thinking": False}
-    assert record["llm"] == {
+    assert record["starts"][0]["llm"] == {
         "model": model, "device": "cpu", "dtype": "float32", "attention": "sdpa",
         **sampling, "max_new_tokens": 6, "seed": 0, "generate_batch": 8,
     }  # fmt: skip
@@ -400,5 +400,5 @@ def test_judging_beside_a_local_model_asks_a_server(model: str, monkeypatch: pyt
     from env.tools.judge import make_judge
 
     with pytest.raises(LLMError, match="no answer from http://127.0.0.1:9/v1/"):
-        make_judge(config(model, judge_llm="judge", port=9, max_retries=0))
+        make_judge(config(model, judge_llm="judge", port=9, max_retries=0), lambda judge: make_llm(judge, lambda: None))
     assert "clients.local" in sys.modules

@@ -245,7 +245,7 @@ def test_vllm_request_is_the_papers(server: FakeServer, tmp_path: Path) -> None:
     }
     (step,) = steps(run_folder(tmp_path / "run"))
     assert step["usage"] == {"prompt_tokens": 11, "completion_tokens": 3}
-    served = yaml.safe_load((run_folder(tmp_path / "run") / "config.yaml").read_text())["llm"]
+    served = yaml.safe_load((run_folder(tmp_path / "run") / "config.yaml").read_text())["starts"][0]["llm"]
     assert served.pop("address") == f"http://127.0.0.1:{server.port}/v1/"
     thinking = {"enable_thinking": served.pop("enable_thinking")}
     recorded = {"max_completion_tokens": served.pop("max_new_tokens"), "chat_template_kwargs": thinking, "model": "m"}
@@ -259,7 +259,7 @@ def test_a_password_in_an_address_is_not_written_down(
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://me:{KEY}@127.0.0.1:{server.port}/v1")
     more = ("--limit", 1, "--cache", tmp_path / "answers.sqlite")
     assert main.main(argv(tmp_path, server, *more, mode="openai")) == 0
-    served = yaml.safe_load((run_folder(tmp_path / "run") / "config.yaml").read_text())["llm"]
+    served = yaml.safe_load((run_folder(tmp_path / "run") / "config.yaml").read_text())["starts"][0]["llm"]
     assert served["address"].startswith(f"http://127.0.0.1:{server.port}/v1")
     assert served["temperature"] == 0.05 and served["top_p"] == 0.8 and served["max_new_tokens"] == 2048
     assert served["top_k"] is served["presence_penalty"] is served["seed"] is None  # the provider's own choice

@@ -29,7 +29,7 @@ from errors import LLMError, UserError
 from helpers.fake_server import serving
 from helpers.runs import run_folder, steps
 from helpers.web import pages
-from llm import LLM, Reply
+from llm import LLM, Reply, make_llm
 from scripts.make_samples import make_sample
 
 for package in ("mcp", "bm25s", "faiss"):
@@ -262,8 +262,8 @@ def test_a_judge_decides_and_is_cached_apart(tmp_path: Path, url: str) -> None:
     assert log[0]["usage"] != usage  # that of the agent's LLM
     assert log[0]["answer"] in judged[0] and log[0]["task"] in judged[0]
     config = yaml.safe_load((run_folder(tmp_path / "out") / "config.yaml").read_text())
-    assert config["task"]["scoring"] == "judged by m"
-    assert config["task"]["retrieval"].startswith(f"bm25, {len(CORPUS)} passages of corpus.jsonl, sha256 ")
+    assert config["starts"][0]["task"]["scoring"] == "judged by m"
+    assert config["starts"][0]["task"]["retrieval"].startswith(f"bm25, {len(CORPUS)} passages of corpus.jsonl, sha256 ")
     assert config["identity"]["judge_llm"] == "m"
 
 
@@ -276,7 +276,7 @@ def test_a_judge_is_served_as_the_llm_is_or_as_it_says(mode: str, monkeypatch: p
         address = {"judge_server": "127.0.0.1", "judge_port": server.port}
         said = Config(env="2wiki", judge_llm="m", judge_serving_mode=mode, **address)
         for config in (as_llm, said):
-            assert judge(make_judge(config), "Which?", ["x", "y"], "z")
+            assert judge(make_judge(config, lambda judge: make_llm(judge, lambda: None)), "Which?", ["x", "y"], "z")
         assert [body["model"] for body in server.chats] == ["m", "m"]
         assert all(("presence_penalty" in body) == (mode == "vllm") for body in server.chats)
         assert "- x\n- y" in server.chats[0]["messages"][0]["content"]
@@ -289,7 +289,7 @@ def test_no_verdict_is_an_outage(tmp_path: Path, url: str, capsys: pytest.Captur
         assert run(tmp_path, *arguments) == 1
         assert "gave no verdict in 3 tries" in capsys.readouterr().err
         assert len(server.chats) == TRIES and len(server.chats[-1]["messages"]) == 5
-        assert not (run_folder(tmp_path / "out") / "steps.jsonl").exists()
+        assert not (tmp_path / "out").exists()  # a run without a step holds no folder
         server.answer = lambda prompt: "wrong"
         assert run(tmp_path, *arguments) == 0
     assert [step["reward"] for step in steps(run_folder(tmp_path / "out"))] == [0, 0]
@@ -403,7 +403,9 @@ def test_a_killed_run_leaves_nothing_behind_and_goes_on(tmp_path: Path) -> None:
     assert steps(run_folder(tmp_path / "killed")) == steps(run_folder(tmp_path / "whole"))
     log = steps(run_folder(tmp_path / "whole"))
     assert len(log) == 12 and all(step["turns"] for step in log)
-    scoring = yaml.safe_load((run_folder(tmp_path / "whole") / "config.yaml").read_text())["task"]["scoring"]
+    scoring = yaml.safe_load((run_folder(tmp_path / "whole") / "config.yaml").read_text())["starts"][0]["task"][
+        "scoring"
+    ]
     assert scoring == "equal to a label after normalisation (no --judge_llm)"
 
 
@@ -455,7 +457,7 @@ def test_web_search_needs_a_key(
 ) -> None:
     monkeypatch.delenv("SERPER_API_KEY", raising=False)
     assert run(tmp_path, "--web_search") == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("error: --web_search needs a key") and "SERPER_API_KEY" in line
     assert not (tmp_path / "out").exists()
 
