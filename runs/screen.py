@@ -8,11 +8,17 @@ import json
 import statistics
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from config import EMBEDDED_READER, Config
-from env import Env
-from runs.folder import RunLog, read_run
+from errors import UserError, printable
+
+from .reader import CUT_SHARE, read_run, summarize
+
+if TYPE_CHECKING:
+    from env import Env
+
+    from .folder import RunLog
 
 ORIGINS = {
     "official": "the official {task} stream",
@@ -20,11 +26,13 @@ ORIGINS = {
     "sample": "the SAMPLE of {task} that ships with the project: invented rows, figures are not the benchmark's",
     "user": "your own {task} rows: figures are not the benchmark's",
 }
+READER_NOTE = "answered by the embedded reader, not by a language model"
 BARS = "▁▂▃▄▅▆▇█"
 
 
 def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    """A notice on standard error; it may hold what a server or a file says."""
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def describe_data(env: Env) -> dict[str, Any]:
@@ -75,59 +83,130 @@ class Progress:
 
 def print_summary(config: Config, data: dict[str, Any], log: RunLog) -> None:
     """The finished run in a dozen lines."""
-    summary, records = log.summary, log.records
-    rate, last = summary["success_rate"], summary["last_quarter_success_rate"]
-    seconds = summary["llm_seconds"] + summary["agent_seconds"]
-    per_step = 1000 * summary["agent_seconds"] / summary["steps"]
-    lines = [
-        ("run", config.run_name().replace("/", "  ")),
-        ("success rate", f"{rate:.3f}   ({summary['steps'] - summary['regret']} of {summary['steps']})"),
-        ("last quarter", f"{last:.3f}"),
-        ("against zero-shot", _against_zero_shot(config, log)),
-        ("regret", f"{summary['regret']}"),
-        ("over the stream", curve([record["reward"] for record in records])),
-        ("bank", f"{summary['bank_size']} cases"),
-        ("tokens", f"{summary['prompt_tokens']:,} prompt, {summary['completion_tokens']:,} completion"),
-        ("time", f"{seconds:.1f} s: LLM {summary['llm_seconds']:.1f} s, agent {per_step:.1f} ms a step"),
-        ("folder", str(log.folder)),
-        ("data", ORIGINS[data["origin"]].format(task=config.env)),
-    ]
-    if "NumDiscovery" in summary:
-        asked = f"{summary['NumDiscovery']} steps asked, {summary['DiscoverSuccessRate']:.2f} of them would have failed"
-        lines.insert(6, ("discovery", asked))
-    if config.llm == EMBEDDED_READER:
-        lines.append(("note", "answered by the embedded reader, not by a language model"))
+    bank_size = (log.summary or {}).get("bank_size")
+    print_lines(summary_lines(log.folder, log.identity, data, log.records, bank_size))
+
+
+def print_lines(lines: list[tuple[str, str]]) -> None:
+    """Names and texts in two columns, on standard output; what has no text is left out."""
     print()
     for name, text in lines:
         if text:
-            print(f"  {name:<18} {text}")
+            print(printable(f"  {name:<18} {text}"))
 
 
-def _against_zero_shot(config: Config, log: RunLog) -> str:
-    """The difference to the zero-shot run on the same stream, where there is one."""
-    if config.agent == "zero-shot":
+def summary_lines(
+    folder: Path,
+    identity: dict[str, Any],
+    data: dict[str, Any],
+    records: list[dict[str, Any]],
+    bank_size: int | None = None,
+) -> list[tuple[str, str]]:
+    """What there is to say of a run, which may be unfinished: (name, text), the text empty where there is nothing."""
+    figures = summarize(records)
+    steps, rows = figures["steps"], data["rows"]
+    return [
+        ("run", "  ".join(folder.absolute().parts[-4:])),
+        ("state", "" if steps == rows else f"UNFINISHED at step {steps} of {rows}: the figures are of these steps"),
+        *(_figure_lines(folder, identity, figures, records) if records else []),
+        ("bank", "" if bank_size is None else f"{bank_size} cases"),
+        ("tokens", f"{figures['prompt_tokens']:,} prompt, {figures['completion_tokens']:,} completion"),
+        ("time", _time(figures)),
+        ("folder", str(folder)),
+        ("data", ORIGINS.get(data["origin"], data["origin"]).format(task=identity["env"])),
+        ("note", READER_NOTE if identity["llm"] == EMBEDDED_READER else ""),
+    ]
+
+
+def _figure_lines(
+    folder: Path, identity: dict[str, Any], figures: dict[str, Any], records: list[dict[str, Any]]
+) -> list[tuple[str, str]]:
+    scored = figures["steps"] - figures["skipped_steps"]
+    unanswered = sum(record["answer"] is None and record["reward"] is not None for record in records)
+    lines = [
+        ("success rate", f"{_rate(figures['success_rate'])}   ({scored - figures['regret']} of {scored})"),
+        ("last quarter", _rate(figures["last_quarter_success_rate"])),
+        ("against zero-shot", against_zero_shot(folder, identity, figures)),
+        ("regret", f"{figures['regret']}"),
+        ("no answer", f"{unanswered} of {scored} steps ended without one in the required form" if unanswered else ""),
+        ("skipped", f"{figures['skipped_steps']} steps, which are in no rate" if figures["skipped_steps"] else ""),
+        ("cut answers", cut_answers(figures)),
+        ("over the stream", curve([record["reward"] for record in records])),
+    ]
+    if "NumDiscovery" in figures and "DiscoverSuccessRate" in figures:
+        share = figures["DiscoverSuccessRate"]
+        lines.append(("discovery", f"{figures['NumDiscovery']} steps asked, {share:.2f} of them would have failed"))
+    return lines
+
+
+def _rate(value: float | None) -> str:
+    return "no step was scored" if value is None else f"{value:.3f}"
+
+
+def _time(figures: dict[str, Any]) -> str:
+    """The seconds of a run, and where they went; older runs count the task's as the agent's."""
+    named = {name: figures.get(f"{name}_seconds") for name in ("llm", "env", "agent")}
+    llm, env, agent = (value or 0.0 for value in named.values())
+    task = "" if named["env"] is None else f", task {env:.1f} s"
+    per_step = 1000 * agent / max(1, figures["steps"])
+    return f"{llm + env + agent:.1f} s: LLM {llm:.1f} s{task}, agent {per_step:.1f} ms a step"
+
+
+def cut_answers(figures: dict[str, Any]) -> str:
+    """How many answers ended at the token limit, with a warning where these are many; "" for none, or not known."""
+    cut, steps = figures.get("cut_answers", 0), figures["steps"]
+    if not cut:
         return ""
-    twin = dataclasses.replace(config, agent="zero-shot")
-    other = read_run(Path(config.output_dir) / twin.run_name())
-    if other is None or other["identity"].get("data_sha256") != log.identity["data_sha256"]:
-        command = f"--env {config.env} --agent zero-shot"
-        return f"not run yet: the same command with {command}" if config.agent != "ground-truth" else ""
+    said = f"{cut} of {steps} ended at the token limit"
+    if cut > CUT_SHARE * steps:
+        return f"WARNING: {said}, so they may be wrong for that alone; --max_new_tokens raises it"
+    return said
+
+
+def against_zero_shot(folder: Path, identity: dict[str, Any], figures: dict[str, Any]) -> str:
+    """The difference to the zero-shot run on the same stream below the same --output_dir, where there is one."""
+    if identity["agent"] in ("zero-shot", "ground-truth") or figures["success_rate"] is None:
+        return ""
+    names = {spec.name for spec in dataclasses.fields(Config)}
+    try:
+        config = Config(**{name: value for name, value in identity.items() if name in names})
+        twin = dataclasses.replace(config, agent="zero-shot")
+    except (UserError, TypeError):
+        return ""  # a task or an option that this version does not have
+    name = Path(config.run_name()).parts
+    if folder.absolute().parts[-len(name) :] != name:
+        return ""  # it was moved
+    other = read_run(folder.absolute().parents[len(name) - 1] / twin.run_name())
+    if other is None or other["identity"].get("data_sha256") != identity.get("data_sha256"):
+        return f"not run yet: the same command with --env {config.env} --agent zero-shot"
     keys = ("success_rate", "last_quarter_success_rate")
-    overall, last = (100 * (log.summary[key] - other["summary"][key]) for key in keys)
-    return f"{overall:+.1f} points, last quarter {last:+.1f} (zero-shot {other['summary']['success_rate']:.3f})"
+    pairs = [(figures[key], other["summary"].get(key)) for key in keys]
+    if any(value is None for pair in pairs for value in pair):
+        return ""
+    overall, last = (100 * (ours - theirs) for ours, theirs in pairs)
+    return f"{overall:+.1f} points, last quarter {last:+.1f} (zero-shot {pairs[0][1]:.3f})"
 
 
-def curve(rewards: list[int], width: int = 40) -> str:
-    """The success rate over `width` stretches of the stream, as a line of bars from 0 to 1."""
+def curve(rewards: list[int | None], width: int = 40) -> str:
+    """The success rate over `width` stretches of the stream, as a line of bars from 0 to 1.
+
+    A stretch of which no step was scored is blank.
+    """
     width = min(width, len(rewards))
     edges = [round(i * len(rewards) / width) for i in range(width + 1)]
-    rates = [statistics.fmean(rewards[a:b]) for a, b in zip(edges, edges[1:])]
-    return "".join(BARS[min(int(rate * len(BARS)), len(BARS) - 1)] for rate in rates) + "  (each bar 0 to 1)"
+    stretches = [[reward for reward in rewards[a:b] if reward is not None] for a, b in zip(edges, edges[1:])]
+    return "".join(_bar(statistics.fmean(scored)) if scored else " " for scored in stretches) + "  (each bar 0 to 1)"
+
+
+def _bar(rate: float) -> str:
+    return BARS[min(int(rate * len(BARS)), len(BARS) - 1)]
 
 
 def print_seeds(summaries: list[dict[str, Any]]) -> None:
     """Mean and standard deviation over the seeds."""
     print(f"\n  over {len(summaries)} seeds")
     for key in ("success_rate", "last_quarter_success_rate", "regret"):
-        values = [summary[key] for summary in summaries]
+        values = [summary[key] for summary in summaries if summary[key] is not None]
+        if len(values) < 2:
+            continue
         print(f"  {key.replace('_', ' '):<26} {statistics.fmean(values):.3f} ± {statistics.stdev(values):.3f}")

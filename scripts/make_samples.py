@@ -13,11 +13,9 @@ import argparse
 import importlib
 import json
 import random
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from _path import ROOT
 
 # task -> "module:function" under scripts/samples; function(rng, folder) returns the rows and may write `source/` there
 GENERATORS = {

@@ -236,7 +236,7 @@ def test_a_step_is_the_logs(opened: Watched, results: Path) -> None:
     """Every step of a run, walked with the arrow key: query, cases, scores, prompt, output, answer and reward."""
     (folder,) = (folder for folder in run_folders(results) if "cbr" in str(folder) and folder.name == "seed0")
     (run,) = (run for run in read_runs(results) if run.folder == folder)
-    records, rebuilt = open_run(opened, folder), rebuild(run.options, run.data, run.records)
+    records, rebuilt = open_run(opened, folder), rebuild(run.config, run.records)
     assert any(len(record["cases"]) == 2 and record["cases"][0]["score"] is not None for record in records)
     opened.tab.locator("#list").focus()
     for record, more in zip(records, rebuilt):

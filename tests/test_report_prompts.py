@@ -45,7 +45,7 @@ def test_single_turn(tmp_path: Path, agent: str) -> None:
     with serving() as server:
         assert main.main(argv(server, tmp_path / "out", "--agent", agent, *AGENTS[agent])) == 0
     config, records = read(run_folder(tmp_path / "out"))
-    rebuilt = rebuild(config["options"], config["data"], records)
+    rebuilt = rebuild(config, records)
     assert [step.prompt for step in rebuilt] == sent(server)
     kept = {step.kept["id"]: step.kept for step in rebuilt if step.kept}
     shown = {case["id"] for record in records for case in record["cases"]}
@@ -70,7 +70,7 @@ def test_dialogue(tmp_path: Path) -> None:
         options = ("--env", "ehr", "--data", "sample", "--agent", "icrl-plus", "--limit", 6, "--output_dir", tmp_path)
         assert main.main([str(word) for word in (*options, "--llm", "m", "--port", server.port)]) == 0
     config, records = read(run_folder(tmp_path))
-    assert [step.prompt for step in rebuild(config["options"], config["data"], records)] == sent(server)
+    assert [step.prompt for step in rebuild(config, records)] == sent(server)
     assert {record["reward"] for record in records} == {0, 1} and any(record["cases"] for record in records)
 
 
@@ -79,20 +79,20 @@ def test_what_cannot_be_rebuilt_says_why(tmp_path: Path) -> None:
     assert main.main(argv(None, tmp_path / "out", "--agent", "icrl")) == 0
     assert main.main(argv(None, tmp_path / "gold", "--agent", "ground-truth")) == 0
     config, records = read(run_folder(tmp_path / "out"))
-    assert len(rebuild(config["options"], config["data"], records[:5])) == 5  # an unfinished run
+    assert len(rebuild(config, records[:5])) == 5  # an unfinished run
 
     with pytest.raises(UserError, match="no prompt was sent"):
         gold, answered = read(run_folder(tmp_path / "gold"))
-        rebuild(gold["options"], gold["data"], answered)
+        rebuild(gold, answered)
     with pytest.raises(UserError, match="no agent psychic"):
-        rebuild(config["options"] | {"agent": "psychic"}, config["data"], records)
+        rebuild(config | {"options": {"agent": "psychic"}}, records)
     with pytest.raises(UserError, match="step 2 showed case 7"):
-        rebuild(config["options"], config["data"], [records[0], records[1] | {"cases": [{"id": 7, "score": None}]}])
+        rebuild(config, [records[0], records[1] | {"cases": [{"id": 7, "score": None}]}])
     with pytest.raises(UserError, match="step 3 saw another task"):
-        rebuild(config["options"], config["data"], [*records[:2], records[2] | {"task": "another"}])
+        rebuild(config, [*records[:2], records[2] | {"task": "another"}])
     stream.write_text(stream.read_text(encoding="utf-8").replace("Line 1:", "Line one:"), encoding="utf-8")
     with pytest.raises(UserError, match="the rows have changed since the run: .*stream.jsonl"):
-        rebuild(config["options"], config["data"], records)
+        rebuild(config, records)
     stream.unlink()
     with pytest.raises(UserError, match="does not exist"):
-        rebuild(config["options"], config["data"], records)
+        rebuild(config, records)
