@@ -31,7 +31,7 @@ def summary_of(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-# -- skipped steps ------------------------------------------------------------------------------------------------------
+# -- skipped steps -----------------------------------------------------------------------------------------------------
 
 
 def test_skipped_steps_enter_no_mean_and_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +83,7 @@ def test_one_view_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert any("+50.0 points, last quarter +100.0 (zero-shot 0.250)" in line for line in lines)
 
 
-# -- cut answers, times -------------------------------------------------------------------------------------------------
+# -- cut answers, times ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cut, words", [(0, None), (1, "1 of 50 ended"), (2, "WARNING: 2 of 50 ended")])
@@ -116,7 +116,7 @@ def test_the_tasks_own_time_stands_beside_the_others(tmp_path: Path, capsys: pyt
     assert "5.5 s: LLM 1.0 s, task 4.0 s, agent 250.0 ms a step" in summary_of(folder, capsys)
 
 
-# -- names --------------------------------------------------------------------------------------------------------------
+# -- names -------------------------------------------------------------------------------------------------------------
 
 
 def test_names_that_differ_in_signs_alone_share_no_file(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_any_name_can_be_plotted(llm: str, tmp_path: Path) -> None:
         assert any(llm.replace("&", "&amp;") in path.read_text(encoding="utf-8") for path in pictures)
 
 
-# -- control characters -------------------------------------------------------------------------------------------------
+# -- control characters ------------------------------------------------------------------------------------------------
 
 
 def test_no_control_sequence_reaches_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
