@@ -165,11 +165,7 @@ def _judged(env: Env, prompt: str, sha256: str | None, templates: Any) -> tuple[
     """`prompt` where it may be shown, and what has to be said of it."""
     if sha256 == _hash_of([{"role": "user", "content": prompt}], None):
         return prompt, ""
-    as_then = (
-        None
-        if not isinstance(templates, dict)
-        else all(templates.get(name) == getattr(env, name, None) for name in TEMPLATES)
-    )
+    as_then = _same_templates(env, templates)
     if as_then is False:
         return None, CHANGED
     if sha256 is None:
@@ -179,12 +175,19 @@ def _judged(env: Env, prompt: str, sha256: str | None, templates: Any) -> tuple[
     return (prompt, PARTLY) if as_then else (None, DIALOGUE)
 
 
+def _same_templates(env: Env, recorded: Any) -> bool | None:
+    """Whether the task's prompt templates are those that config.yaml keeps; None where it keeps none."""
+    if not isinstance(recorded, dict) or not recorded.keys() & set(TEMPLATES):
+        return None
+    now = {name: getattr(env, name, None) or getattr(env, name.lower(), None) for name in TEMPLATES}
+    return all(recorded[name] == now[name] for name in recorded.keys() & now.keys())
+
+
 def _hash_of(messages: list[dict[str, Any]], tools: Any) -> str:
-    """The hash that a record keeps of what its step sent first."""
+    """The hash that a record keeps of what its step sent first: llm.hash_prompt's, where this version has it."""
     import llm
 
-    if hasattr(llm, "prompt_hash"):
-        return llm.prompt_hash(messages, tools)
-    request = messages if not tools else {"messages": messages, "tools": tools}
-    text = json.dumps(request, ensure_ascii=False, sort_keys=True)
+    if hasattr(llm, "hash_prompt"):
+        return llm.hash_prompt(messages, tools)
+    text = json.dumps({"messages": messages, "tools": tools or []}, ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()

@@ -248,13 +248,13 @@ def read_run(folder: Path) -> dict[str, Any] | None:
 
 
 def read_requests(path: Path) -> dict[int, list[Record]]:
-    """What the LLM was sent and what it replied, by step: the lines {step, messages, tools, reply} of requests.jsonl.
+    """What the LLM was sent, by step and in order: requests with their `messages` and, where it had some, `tools`.
 
-    {} where there is no such file. Raises UserError naming the line that is damaged.
+    {} where there is no requests.jsonl. Raises UserError naming the line that is damaged.
     """
     requests: dict[int, list[Record]] = {}
-    for request, _ in _whole_lines(path, check_request):
-        requests.setdefault(request["step"], []).append(request)
+    for line, _ in _whole_lines(path, check_request):
+        requests.setdefault(line["step"], []).append(line.get("request", line))
     return requests
 
 

@@ -178,7 +178,7 @@ def test_a_conversation_with_tools_is_shown_with_both(sent_run: tuple[Path, list
     first = json.loads(lines[0]) | {"prompt_sha256": _hash_of(messages, tools)}
     (folder / "steps.jsonl").write_text("\n".join([json.dumps(first), *lines[1:]]) + "\n", encoding="utf-8")
     assert prompts_of(folder)[0].prompt is None
-    line = json.dumps({"step": 1, "messages": messages, "tools": tools, "reply": {}})
+    line = json.dumps({"step": 1, "request": {"model": "m", "messages": messages, "tools": tools}, "reply": {}})
     (folder / "requests.jsonl").write_text(line + "\n", encoding="utf-8")
     text = prompts_of(folder)[0].prompt
     assert text.startswith("[system]\nBe brief.\n\n[user]\nWho?\n\n[tools]\n") and '"search"' in text
