@@ -138,7 +138,7 @@ def test_names_that_differ_in_signs_alone_share_no_file(tmp_path: Path) -> None:
     assert len(labels) == len(set(labels))
 
 
-@pytest.mark.parametrize("llm", [r"a$\frac{$b^{$", "$x$ $y$", r"\$", "x" * 180])
+@pytest.mark.parametrize("llm", [r"a$\frac{$", r"a$\frac{$b^{$", "$x$ $y$", r"\$", "x" * 180])
 def test_any_name_can_be_plotted(llm: str, tmp_path: Path) -> None:
     for method in (ZERO, CASCADE):
         plant_run(tmp_path, [1, 0, 1], *method, "--llm", llm)
