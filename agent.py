@@ -172,6 +172,12 @@ RETAIN = {
 }
 
 
+def case_of(env: Env, step: Step, retain: Callable[[Env, Step], Kept]) -> Case | None:
+    """The case that a step leaves in the bank by a retain rule; None where it leaves none."""
+    kept, key = retain(env, step), env.case_key(step.task)
+    return None if kept is None or key is None else Case(key, *kept, step.number)
+
+
 # -- agents -----------------------------------------------------------------------------------------------------------
 
 
@@ -223,9 +229,9 @@ class Agent:
 
     def retain(self, step: Step) -> None:
         with step.measure("agent"):
-            kept, key = self._retain(self.env, step), self.env.case_key(step.task)
-            if kept is not None and key is not None:
-                self.retrieval.bank.add(Case(key, *kept, step.number))
+            case = case_of(self.env, step, self._retain)
+            if case is not None:
+                self.retrieval.bank.add(case)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Put everything that the next step depends on."""

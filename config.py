@@ -45,7 +45,8 @@ def option(default: Any, help: str, about: str, **metadata: Any) -> Any:
 
     Further metadata: `flag` (default: the field's name), `alias`, `metavar`, `choices`, `at_least`, `above`, `at_most`;
     `tasks`, the tasks that an option about a task belongs to; `shown`, how a value that is off its default shows in a
-    run's name: "flag" (the default), "path" (its last part) or "no".
+    run's name: "flag" (the default), "path" (its last part) or "no"; `tuned`: whether the paper chooses it anew for
+    each experiment, so that it makes no other method; `fixed`: whether a plan of experiments sets it itself.
     """
     return field(default=default, metadata={"help": help, "about": about, **metadata})
 
@@ -58,7 +59,7 @@ class Config:
     default that was typed is the default.
     """
 
-    env: str = option("ddxplus", "the task", "stream", choices=tuple(ENV_DICT), shown="no")
+    env: str = option("ddxplus", "the task", "stream", choices=tuple(ENV_DICT), shown="no", fixed=True)
     seed: int = option(
         0,
         "seed of everything random; -1 makes five runs, seeds 0 to 4",
@@ -66,6 +67,7 @@ class Config:
         at_least=-1,
         at_most=2**32 - 1,
         shown="no",
+        fixed=True,
     )
     shuffle: bool = option(False, "order the stream by the seed (default: the file's order)", "stream")
     limit: int | None = option(None, "only the first N steps of the stream", "stream", at_least=1, metavar="N")
@@ -74,6 +76,7 @@ class Config:
         "the rows: auto, official, sample, a folder, a .jsonl, .csv or .parquet file, hf:OWNER/NAME[[:CONFIG]:SPLIT]",
         "stream",
         metavar="WHICH",
+        fixed=True,
     )
     columns: str | None = option(
         None,
@@ -82,17 +85,27 @@ class Config:
         metavar="FIELD=COLUMN,...",
     )
 
-    agent: str = option("cbr", "the agent", "method", choices=tuple(AGENTS), shown="no")
+    agent: str = option("cbr", "the agent", "method", choices=tuple(AGENTS), shown="no", fixed=True)
     bandit: str = option(
         "NeuralLinLogUCB", "the policy that ranks recalled cases", "method", choices=tuple(POLICIES), shown="no"
     )
     comk: int = option(1, "k, the number of cases put into the prompt", "method", at_least=1)
     recall_size: int = option(32, "R, the number of nearest cases that the policy ranks", "method", at_least=1)
     embedding_model_path: str = option(
-        EMBEDDED, "recall encoder: Hugging Face id, folder or embedded", "method", metavar="MODEL", shown="path"
+        EMBEDDED,
+        "recall encoder: Hugging Face id, folder or embedded",
+        "method",
+        metavar="MODEL",
+        shown="path",
+        tuned=True,
     )
     reranker_model_path: str = option(
-        EMBEDDED, "ranking encoder: Hugging Face id, folder or embedded", "method", metavar="MODEL", shown="path"
+        EMBEDDED,
+        "ranking encoder: Hugging Face id, folder or embedded",
+        "method",
+        metavar="MODEL",
+        shown="path",
+        tuned=True,
     )
     discover_strategy: str = option(
         "ucb", "cbrdiscover: when to ask for the truth", "method", choices=("random", "ucb", "explore", "exploit")
@@ -102,14 +115,16 @@ class Config:
     skip_steps: int = option(16, "cbrdiscover: steps before it may ask", "method", at_least=0)
 
     regularization: float = option(0.1, "lambda, the ridge term of A", "tuning", flag="lambda", alias="lamdba", above=0)
-    exploration: float = option(0.1, "nu, the weight of the exploration bonus", "tuning", flag="nu", at_least=0)
+    exploration: float = option(
+        0.1, "nu, the weight of the exploration bonus", "tuning", flag="nu", at_least=0, tuned=True
+    )
     batch_size: int = option(32, "B, the number of feedbacks between two training steps", "tuning", at_least=1)
     learning_rate: float | None = option(
-        None, "of the policy's encoder and head, or of reinforce's LoRA", "tuning", at_least=0
+        None, "of the policy's encoder and head, or of reinforce's LoRA", "tuning", at_least=0, tuned=True
     )
     weight_decay: float = option(1e-5, "of the policy's encoder and head, or reinforce's LoRA", "tuning", at_least=0)
     kl_coef: float = option(
-        0.1, "reinforce: beta, the weight of staying close to the model as it came", "tuning", at_least=0
+        0.1, "reinforce: beta, the weight of staying close to the model as it came", "tuning", at_least=0, tuned=True
     )
 
     llm: str | None = option(
@@ -118,9 +133,15 @@ class Config:
         "llm",
         metavar="NAME",
         shown="no",
+        fixed=True,
     )
     serving_mode: str | None = option(
-        None, "default: embedded when no --llm is named, else vllm", "llm", choices=tuple(CLIENTS), shown="no"
+        None,
+        "default: embedded when no --llm is named, else vllm",
+        "llm",
+        choices=tuple(CLIENTS),
+        shown="no",
+        fixed=True,
     )
     model_path: str | None = option(
         None,

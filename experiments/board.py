@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from config import flag
+from errors import printable
 
 from .grid import CAVEAT, Contest, Setting
 from .local import log_path
@@ -51,7 +52,8 @@ class Board:
             self._live.stop()
 
     def say(self, text: str) -> None:
-        self._console.print(text)
+        """A line, which may hold what a server wrote into a run's log."""
+        self._console.print(printable(text))
 
     def started(self, run: Run) -> None:
         self._watches[run], self._started[run] = Watch(run.folder), time.monotonic()
@@ -100,7 +102,7 @@ class Board:
         for run, watch in self._watches.items():
             left = watch.seconds_left
             table.add_row(
-                Text(run.title, overflow="ellipsis", no_wrap=True),
+                Text(printable(run.title), overflow="ellipsis", no_wrap=True),
                 ProgressBar(total=watch.total or 1, completed=watch.step, width=20),
                 f"{watch.step}/{watch.total or '?'}",
                 f"success rate {_rate(watch)}",
@@ -118,9 +120,10 @@ def print_outcomes(outcomes: dict[Run, Outcome], left_out: list[LeftOut]) -> Non
     console.print(", ".join(parts + ([f"{len(left_out)} left out"] if left_out else [])), soft_wrap=True)
     for run, outcome in outcomes.items():
         if outcome.state == "failed":
-            console.print(f"failed: {run.title}\n  {outcome.error}\n  log: {log_path(run)}", soft_wrap=True)
+            lines = f"failed: {run.title}\n  {outcome.error}\n  log: {log_path(run)}"
+            console.print(printable(lines), soft_wrap=True)
     for (method, reason), count in Counter((cell.method, cell.reason) for cell in left_out).items():
-        console.print(f"left out: {method} ({count}): {reason}", soft_wrap=True)
+        console.print(printable(f"left out: {method} ({count}): {reason}"), soft_wrap=True)
 
 
 def _outcome_table(outcomes: dict[Run, Outcome], left_out: list[LeftOut]) -> Table:
@@ -128,8 +131,9 @@ def _outcome_table(outcomes: dict[Run, Outcome], left_out: list[LeftOut]) -> Tab
     for run, outcome in outcomes.items():
         states, rates = rows.setdefault((run.task, run.config.llm, run.method, run.setting), (Counter(), []))
         states[outcome.state] += 1
-        if outcome.summary:
-            rates.append(outcome.summary["success_rate"])
+        rate = (outcome.summary or {}).get("success_rate")
+        if rate is not None:
+            rates.append(rate)
     for cell in left_out:
         names = (cell.task, cell.options.get("llm", "-"), cell.method, "")
         rows.setdefault(names, (Counter(), []))[0]["left out"] += 1
@@ -142,7 +146,11 @@ def _outcome_table(outcomes: dict[Run, Outcome], left_out: list[LeftOut]) -> Tab
         table.add_column(name, justify="right")
     for (*names, setting), (states, rates) in sorted(rows.items()):
         counts = [str(states[state] or "") for state in shown]
-        table.add_row(*names, *([setting] if swept else []), *counts, f"{statistics.fmean(rates):.3f}" if rates else "")
+        table.add_row(
+            *map(printable, [*names, setting] if swept else names),
+            *counts,
+            f"{statistics.fmean(rates):.3f}" if rates else "",
+        )
     return table
 
 
@@ -157,7 +165,7 @@ def print_contests(contests: list[Contest]) -> None:
         best, *others = map(_setting, contest.settings)
         ends = (others[0], others[-1]) if others else ("", "")
         counts = (str(len(contest.settings)), str(len(contest.incomplete) or ""))
-        table.add_row(contest.env, contest.agent, contest.llm, best, *ends, *counts)
+        table.add_row(contest.env, contest.agent, printable(contest.llm), best, *ends, *counts)
     console = _stdout()
     console.print()
     if contests:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runs.folder import read_run
+from runs.reader import read_run
 
 CAVEAT = (
     "The best setting was chosen on the very stream that it is scored on, so its success rate flatters: of several "
@@ -58,12 +58,14 @@ def contests(folders: Iterable[Path], names: Iterable[str]) -> list[Contest]:
         run = read_run(folder)
         if run is None:
             continue
-        identity = run["identity"]
+        identity, rate = run["identity"], run["summary"].get("success_rate")
+        if rate is None:  # no step of it was scored
+            continue
         swept = tuple((name, identity[name]) for name in names if name in identity)
         rest = tuple(sorted((key, str(identity[key])) for key in identity.keys() - {"seed", *dict(swept)}))
-        agent = "-".join(identity[key] for key in ("agent", "bandit") if key in identity)
+        agent = "-".join(identity[key] for key in ("agent", "bandit") if identity.get(key))
         group = groups.setdefault((identity["env"], agent, identity["llm"], rest), {})
-        group.setdefault(swept, {})[identity["seed"]] = run["summary"]["success_rate"]
+        group.setdefault(swept, {})[identity["seed"]] = rate
     return [_contest(*key[:3], group) for key, group in groups.items() if len(group) > 1]
 
 

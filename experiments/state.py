@@ -4,38 +4,35 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import signal
 import time
 from pathlib import Path
 from typing import Any
 
-import yaml
+from errors import UserError
+from runs.reader import last_step, read_config, read_run
 
-from runs.folder import read_run
+from .plan import FIELDS, Run
 
-from .plan import Run
-
-DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError)  # main.py says what to do
 TAIL = 20_000  # bytes at the end of a log in which its error is looked for
 
 
 def finished_summary(run: Run) -> dict[str, Any] | None:
     """The summary of `run` where it is finished, with the same settings and data; else None, for main.py to judge."""
+    recorded = read_run(run.folder)
+    if recorded is None or "data" not in recorded:
+        return None
+    settings = {name: value for name, value in recorded["identity"].items() if name in FIELDS}
     try:
-        recorded = read_run(run.folder)
-        if recorded is None:
-            return None
-        settings = {key: value for key, value in recorded["identity"].items() if key != "data_sha256"}
         same = settings == run.config.identity() and _same_data(recorded["data"], run.config.data)
-    except DAMAGED:
+    except OSError:  # main.py says what to do
         return None
     return recorded["summary"] if same else None
 
 
 def _same_data(data: dict[str, Any], choice: str) -> bool:
     """Whether the file that a run has read is still there as it was, and is still what `--data choice` means."""
-    if data["path"] is None or not Path(data["path"]).is_file():
+    if data.get("path") is None or not Path(data["path"]).is_file():
         return True
     path = Path(data["path"])
     if choice == "auto" and data["origin"] == "sample" and (path.parent.parent / path.name).exists():
@@ -64,26 +61,17 @@ class Watch:
         if self.total is None:
             self.total = self._rows()
         try:
-            with (self.folder / "steps.jsonl").open("rb") as steps:
-                size = steps.seek(0, 2)
-                steps.seek(self._offset if size >= self._offset else 0)
-                new = steps.read()
-                self._offset = steps.tell() - len(new) + new.rfind(b"\n") + 1
-        except FileNotFoundError:
+            last, self._offset = last_step(self.folder / "steps.jsonl", self._offset)
+        except UserError:
             return
-        lines = new[: new.rfind(b"\n") + 1].splitlines()
-        if lines:
-            try:
-                last = json.loads(lines[-1])
-                self.step, self.success_rate = last["step"], last["success_rate"]
-            except DAMAGED:
-                return
+        if last is not None:
+            self.step, self.success_rate = last["step"], last["success_rate"]
             self._first = self._first or (time.monotonic(), self.step)
 
     def _rows(self) -> int | None:
         try:
-            return yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))["data"]["rows"]
-        except DAMAGED:
+            return read_config(self.folder / "config.yaml").get("data", {}).get("rows")
+        except (UserError, FileNotFoundError):
             return None
 
     @property

@@ -1,59 +1,75 @@
-"""Run folders as the report reads them: settings, data, and the columns of the steps that figures are made of.
+"""Runs as the report uses them: settings, data, figures, and the columns of the steps that curves are made of.
 
-A run keeps its steps as a few columns of numbers; `records` reads the whole lines again, so hundreds of long runs fit
-into memory.
+runs/reader.py reads and checks the folders. A run keeps its steps as a few columns of numbers; `records` reads the
+whole lines again, so hundreds of long runs fit into memory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from errors import UserError
+from runs.reader import RunFolder, Tally, find_folders, open_folder
 from runs.screen import say
 
 from .naming import method_name
 
 CURVES = ("UCB/exploit_chosen_mean", "UCB/explore_chosen_mean")  # the metrics that are drawn
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # many times quicker where it is built
 
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """What figures are made of, one entry a step; a metric that a step lacks is nan."""
+    """What curves are made of, one entry a step; the reward of a skipped step and a metric that is missing are nan."""
 
     rewards: np.ndarray
     rows: np.ndarray  # which row was answered: a hash of the task's text
-    prompt_tokens: np.ndarray
-    completion_tokens: np.ndarray
-    llm_seconds: np.ndarray
-    agent_seconds: np.ndarray
     metrics: dict[str, np.ndarray]
-    asked: tuple[float, float] | None = None  # cbrdiscover: how often it asked, the share that would have failed
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run folder. `data` has path, origin, sha256 and rows; `finished` says that its summary.json is there."""
+    """One run folder with its figures (as in summary.json, of the steps that are there) and columns."""
 
-    folder: Path
-    identity: dict[str, Any]
-    options: dict[str, Any]
-    data: dict[str, Any]
+    source: RunFolder
+    figures: dict[str, Any]
     columns: Columns
-    finished: bool
+
+    @property
+    def folder(self) -> Path:
+        return self.source.folder
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return self.source.identity
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.source.config
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return self.source.options
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """path, origin, sha256 and rows."""
+        return self.source.data
+
+    @property
+    def finished(self) -> bool:
+        return self.source.summary is not None
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """The logged steps, read anew at each call. A torn last line is left out."""
-        return list(_read_records(self.folder / "steps.jsonl"))[: len(self.rewards)]
+        """The logged steps, read anew at each call; those that came since the first reading are left out."""
+        return [record for record, _ in zip(self.source.records(), range(self.steps))]
 
     @property
     def env(self) -> str:
@@ -84,6 +100,11 @@ class Run:
     def steps(self) -> int:
         return len(self.rewards)
 
+    def figure(self, name: str) -> float:
+        """One of the figures; nan where the run does not tell it."""
+        value = self.figures.get(name)
+        return np.nan if value is None else value
+
 
 def setting_key(identity: dict[str, Any]) -> str:
     """All that two runs of a setting share. Which rows were answered is said by their hash, not by --data."""
@@ -97,14 +118,12 @@ def read_runs(root: Path, tell: Callable[[str], None] = say) -> list[Run]:
     Folders that are not ours are passed over. Damaged runs, and second runs of the same settings and seed, are left
     out and told of, a line each.
     """
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder")
     runs: dict[tuple, Run] = {}
     damaged = 0
-    for path in sorted(root.rglob("config.yaml")):
+    for folder in find_folders(root):
         try:
-            run = read_run_folder(path.parent)
-        except UserError as error:
+            run = read_run_folder(folder)
+        except (UserError, OSError) as error:
             damaged += 1
             tell(f"left out: {error}")
             continue
@@ -124,70 +143,19 @@ def read_runs(root: Path, tell: Callable[[str], None] = say) -> list[Run]:
 
 def read_run_folder(folder: Path) -> Run | None:
     """The run in `folder`, or None where it holds none of ours. Raises UserError where it is damaged."""
-    config_path, steps_path = folder / "config.yaml", folder / "steps.jsonl"
-    try:
-        config = yaml.load(config_path.read_text(encoding="utf-8"), _Loader)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        if steps_path.exists():
-            raise UserError(f"{config_path}: damaged ({type(error).__name__})") from None
+    source = open_folder(folder)  # asks for the summary before the steps: a run may end while it is read
+    if source is None:
         return None
-    if not isinstance(config, dict) or not isinstance(config.get("identity"), dict):
-        return None
-    identity, data = config["identity"], config.get("data")
-    if not {"env", "agent", "llm", "seed"} <= identity.keys() or not {"origin", "sha256", "rows"} <= set(data or ()):
-        raise UserError(f"{config_path}: damaged (its settings or data are missing)")
-    finished = (folder / "summary.json").exists()  # asked first: a run may end while it is read
-    columns = _read_columns(steps_path)
-    if finished:
-        _check_summary(folder / "summary.json", len(columns.rewards), data["rows"])
-    return Run(folder, identity, config.get("options") or {}, data, columns, finished)
-
-
-def _check_summary(path: Path, steps: int, rows: int) -> None:
-    try:
-        counted = json.loads(path.read_text(encoding="utf-8"))["steps"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: damaged ({type(error).__name__})") from None
-    if not counted == steps == rows:
-        raise UserError(f"{path}: counts {counted} steps where steps.jsonl has {steps} and the stream {rows}")
-
-
-def _read_records(path: Path) -> Iterable[dict[str, Any]]:
-    """The complete lines of steps.jsonl. Raises UserError naming the line that is damaged."""
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):  # a binary file's lines end in b"\n" alone
-            if not line.endswith(b"\n"):
-                return
-            try:
-                record = json.loads(line)
-                if record["step"] != number:
-                    raise ValueError(f"step {record['step']} where {number} should be")
-            except (ValueError, KeyError, TypeError) as error:
-                raise UserError(f"{path}:{number}: damaged ({error})") from None
-            yield record
-
-
-def _read_columns(path: Path) -> Columns:
-    rows, tasks, metrics, last = [], [], [], {}
-    for record in _read_records(path):
-        try:
-            usage = record["usage"]
-            tokens = (usage["prompt_tokens"], usage["completion_tokens"])
-            rows.append((record["reward"], *tokens, record["llm_seconds"], record["agent_seconds"]))
-            tasks.append(_hash(record["task"]))
-            last = record["metrics"]
-            metrics.append([last.get(name, np.nan) for name in CURVES])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}:{record['step']}: damaged ({type(error).__name__}: {error})") from None
-    reward, prompt, completion, llm, agent = np.array(rows, float).reshape(-1, 5).T
+    rewards, rows, metrics, tally = [], [], [], Tally()
+    for record in source.records():
+        tally.add(record)
+        rewards.append(np.nan if record["reward"] is None else record["reward"])
+        rows.append(_hash(record["task"]))
+        metrics.append([record["metrics"].get(name, np.nan) for name in CURVES])
+    source.check_length(len(rewards))
     curves = np.array(metrics, np.float32).reshape(-1, len(CURVES)).T
-    return Columns(
-        reward.astype(np.int64), np.array(tasks, np.uint64), prompt.astype(np.int64), completion.astype(np.int64),
-        llm, agent, {name: curve for name, curve in zip(CURVES, curves) if np.isfinite(curve).any()},
-        (last["NumDiscovery"], last["DiscoverSuccessRate"]) if "NumDiscovery" in last else None,
-    )  # fmt: skip
+    drawn = {name: curve for name, curve in zip(CURVES, curves) if np.isfinite(curve).any()}
+    return Run(source, tally.summary(), Columns(np.array(rewards, float), np.array(rows, np.uint64), drawn))
 
 
 def _hash(text: str) -> int:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from config import LEARNING_RATE, LEARNING_RATES, Config, flag
+from config import FIELDS, about, flag
+from registry import AGENTS, POLICIES
 
 from .experiments import paper_method
 
-# Options that do not make another method: the task's, the LLM's, and what the paper tunes or swaps per experiment.
-# They are named only where two settings would else have one name.
+# Options that do not make another method: the stream's, the task's, the LLM's, and what the paper tunes or swaps per
+# experiment. They are named only where two settings would else have one name.
 _QUIET = {
-    *("env", "agent", "bandit", "seed", "llm", "serving_mode", "limit", "shuffle", "data", "data_sha256"),
-    *("learning_rate", "exploration", "embedding_model_path", "reranker_model_path", "model_path"),
-    *("max_new_tokens", "temperature", "top_p", "top_k", "kl_coef"),
-    *("web_search", "retrieval_method", "retrieval_url", "judge_llm", "judge_serving_mode"),
+    "agent",
+    "bandit",
+    *about("stream", "task", "llm"),
+    *(n for n, s in FIELDS.items() if s.metadata.get("tuned")),
 }
-_SPECS = {spec.name: spec for spec in dataclasses.fields(Config)}
 
 
 def method_name(identity: Mapping[str, Any]) -> str:
@@ -30,8 +29,8 @@ def method_name(identity: Mapping[str, Any]) -> str:
     else:
         parts = [identity["agent"], identity.get("bandit")]
         name, made_of = "-".join(part for part in parts if part), set()
-    others = {option: value for option, value in identity.items() if option in _SPECS}
-    return with_options(name, {o: v for o, v in off_default(others).items() if o not in _QUIET | made_of})
+    others = {option: value for option, value in off_default(identity).items() if option in FIELDS}
+    return with_options(name, {o: v for o, v in others.items() if o not in _QUIET | made_of})
 
 
 def tell_apart(identities: list[dict[str, Any]]) -> list[str]:
@@ -45,7 +44,7 @@ def tell_apart(identities: list[dict[str, Any]]) -> list[str]:
         options = differing(group)
         for i in members:
             own = {option: identities[i][option] for option in options if option in identities[i]}
-            names[i] = with_options(name, off_default(own, identities[i]["agent"]))
+            names[i] = with_options(name, off_default(own, identities[i]))
     return names
 
 
@@ -55,10 +54,15 @@ def differing(identities: list[dict[str, Any]]) -> list[str]:
     return [option for option in options if len({repr(identity.get(option)) for identity in identities}) > 1]
 
 
-def off_default(options: Mapping[str, Any], agent: str = "") -> dict[str, Any]:
-    """Those of `options` that are not at their default; one that this version does not know counts as such if set."""
-    defaults = {option: spec.default for option, spec in _SPECS.items()}
-    defaults["learning_rate"] = LEARNING_RATES.get(agent, LEARNING_RATE)
+def off_default(options: Mapping[str, Any], identity: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Those of `options` that are not at their default; one that this version does not know counts as such if set.
+
+    `identity` is the whole that they are of, where they are not: agent and policy have defaults of their own.
+    """
+    identity = options if identity is None else identity
+    defaults = {option: spec.default for option, spec in FIELDS.items()}
+    for row in (POLICIES.get(identity.get("bandit", "")), AGENTS.get(identity.get("agent", ""))):
+        defaults |= row.defaults if row else {}
     return {option: value for option, value in options.items() if value != defaults.get(option)}
 
 
@@ -69,7 +73,7 @@ def with_options(name: str, options: Mapping[str, Any]) -> str:
 
 def spelled(option: str) -> str:
     """The option as the command line spells it, without the dashes."""
-    return flag(_SPECS[option]) if option in _SPECS else option
+    return flag(FIELDS[option]) if option in FIELDS else option
 
 
 def _word(option: str, value: Any) -> str:

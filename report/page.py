@@ -21,16 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from errors import UserError
-
 from . import statistics
 from .experiments import Prices
 from .folders import Run
 from .plots import BAND_SEEDS
-from .prompts import Rebuilt, rebuild
+from .prompts import Rebuilt, shown_prompts
 from .runs import Setting, Stream
 from .summaries import sweep_tables
-from .tables import Table, cost, mean_of, notes_of
+from .tables import SECONDS, Table, cost, mean_of, notes_of
 
 WEB = Path(__file__).resolve().parent / "web"
 SCRIPTS = ("base.js", "chart.js", "table.js", "steps.js", "start.js")
@@ -41,10 +39,12 @@ STEPS = {  # which runs' steps the page holds, and what it says of that
 }
 POINTS = 300  # of a curve: more than a screen shows apart
 FROM_RECORD = ("step", "task", "output", "answer", "reward", "usage", "llm_seconds", "agent_seconds", "cached")
+PERHAPS = ("turns", "env_seconds", "finish_reason", "skipped")
 LEGEND = (
     "Mean over the finished seeds ± half of the 95 % t interval; against zero-shot the 95 % interval of a paired "
-    "bootstrap over the stream. Tokens: prompt + completion. Seconds: LLM + agent. Bold: the best of its task and LLM. "
-    f"Bands: 95 % t interval, from {BAND_SEEDS} seeds on. Dotted: unfinished runs, which count in no figure."
+    "bootstrap over the stream. Tokens: prompt + completion. Seconds: LLM + task (where a run tells it apart) + agent. "
+    f"Bold: the best of its task and LLM. Bands: 95 % t interval, from {BAND_SEEDS} seeds on. "
+    "Dotted: unfinished runs, which count in no figure."
 )
 
 
@@ -87,7 +87,7 @@ def write_page(
         + [_table(table) | {"stream": stream.title} for stream in streams for table in sweep_tables(stream)],
         "settings": settings,
     }
-    path.write_text(_fill_in(title, report, packed), encoding="utf-8")
+    path.write_text(_fill_in(title, report, packed), encoding="utf-8", errors="replace")
 
 
 def _common_root(runs: list[Run]) -> Path:
@@ -113,6 +113,7 @@ def _about(streams: Sequence[Stream]) -> str:
 
 
 def _setting(stream: Stream, setting: Setting, prices: Prices) -> dict[str, Any]:
+    skipped, cut = mean_of(setting, "skipped_steps"), mean_of(setting, "cut_answers")
     curves = [_curves(setting.finished, unfinished=False)] if setting.finished else []
     curves += [_curves([run], unfinished=True) for run in setting.unfinished if run.steps]
     against = statistics.difference(setting, statistics.baseline_of(stream, setting))
@@ -130,7 +131,9 @@ def _setting(stream: Stream, setting: Setting, prices: Prices) -> dict[str, Any]
         "last": _interval(statistics.last_quarter(setting)),
         "regret": _interval(statistics.regret(setting)),
         "tokens": [_number(mean_of(setting, name) / stream.rows) for name in ("prompt_tokens", "completion_tokens")],
-        "seconds": [_number(mean_of(setting, name) / stream.rows) for name in ("llm_seconds", "agent_seconds")],
+        "seconds": [_number(mean_of(setting, name) / stream.rows) for name in SECONDS],
+        "skipped": _number(skipped) or None,
+        "cut": _number(cut / stream.rows) or None,
         "cost": _number(cost(setting, prices)),
         "curves": curves,
     }
@@ -187,30 +190,37 @@ def _run(run: Run, root: Path) -> dict[str, Any]:
 def _steps(run: Run) -> tuple[list[dict[str, Any]], str]:
     """The steps of a run as the page shows them, and why their prompts are not there ("" where they are)."""
     records = run.records
-    rebuilt: list[Rebuilt | None] = [None] * len(records)
-    try:
-        rebuilt, reason = list(rebuild(run.options, run.data, records)), ""
-    except UserError as error:
-        reason = f"The prompt cannot be shown: {error}."
+    rebuilt, reason = shown_prompts(run.source, records)
     return [_step(record, more) for record, more in zip(records, rebuilt)], reason
 
 
 def _step(record: dict[str, Any], more: Rebuilt | None) -> dict[str, Any]:
     """A record with its `prompt` and, where it differs from the step's task and answer, the case that was `kept`."""
     step = {key: record[key] for key in FROM_RECORD}
-    step["cases"] = [[case["id"], case["score"]] for case in record["cases"]]
+    step |= {key: record[key] for key in PERHAPS if record.get(key) is not None}
+    for key in ("answer", "turns"):
+        if key in step:
+            step[key] = _plain(step[key])
+    step["cases"] = [[case["id"], _plain(case.get("score"))] for case in record["cases"]]
     step["metrics"] = {  # four digits: the page shows no more, and the rest would be a third of its size
         name: _number(value, 4) if isinstance(value, float) else value for name, value in record["metrics"].items()
     }
-    if "turns" in record:
-        step["turns"] = record["turns"]
     if more is not None:
-        step["prompt"] = more.prompt
+        step |= {"prompt": more.prompt, "prompt_note": more.note}
         if more.kept is not None:
-            kept = {key: more.kept[key] for key in ("task", "answer", "reward")}
-            if any(kept[key] != record[key] for key in kept):
+            kept = {key: _plain(more.kept[key]) for key in ("task", "answer", "reward")}
+            if any(kept[key] != step[key] for key in kept):
                 step["kept"] = kept
     return step
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON can hold it: NaN and infinity, which an answer may be, become their names."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 # -- the file ----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ What the data and the LLM are is written on the figure itself, so that a copied 
 
 from __future__ import annotations
 
+import functools
 import io
 import textwrap
 from collections.abc import Callable, Iterable
@@ -15,7 +16,7 @@ import numpy as np
 
 from . import statistics
 from .folders import CURVES
-from .runs import Setting, Stream
+from .runs import Run, Setting, Stream
 from .summaries import Summary
 
 if TYPE_CHECKING:
@@ -38,14 +39,29 @@ STYLE = {
     **{"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True},
     **{"grid.color": "#e6e6e6", "axes.axisbelow": True, "axes.titlesize": 12},
     **{"svg.fonttype": "none", "svg.hashsalt": "report"},
+    "text.parse_math": False,  # a name may have a dollar sign
 }
 SAMPLE_NOTE = "SAMPLE data: invented rows, not the benchmark"
 READER_NOTE = "answered by the embedded reader, not a language model"
 
 
+def _styled(draw: Callable[..., Figure | None]) -> Callable[..., Figure | None]:
+    """Draw in our style: matplotlib takes it when a text or a line is made."""
+
+    @functools.wraps(draw)
+    def drawn(*arguments: Any) -> Figure | None:
+        import matplotlib
+
+        with matplotlib.rc_context(STYLE):
+            return draw(*arguments)
+
+    return drawn
+
+
+@_styled
 def stream_curves(stream: Stream, llm: str) -> Figure | None:
     """Running success rate and cumulative regret of an LLM's settings, with the t interval over seeds as a band."""
-    settings = [setting for setting in stream.settings if setting.llm == llm and any(run.steps for run in setting.runs)]
+    settings = [setting for setting in stream.settings if setting.llm == llm and _with_curve(setting.runs)]
     if not settings:
         return None
     figure, (left, right) = _figure(1, 2, 11.5, max(4.6, NAME_HEIGHT * len(settings) + 1.8))
@@ -69,17 +85,22 @@ def stream_curves(stream: Stream, llm: str) -> Figure | None:
     return figure
 
 
+def _with_curve(runs: Iterable[Run]) -> tuple[Run, ...]:
+    """Those of `runs` of which a step was scored."""
+    return tuple(run for run in runs if np.isfinite(run.rewards).any())
+
+
 def _draw(axes: Axes, setting: Setting, colour: str, curve_of: CurveOf, scale: float) -> tuple[float, str, str] | None:
     """Draw a setting; returns where its line ends, for its label."""
     end = None
-    for run in setting.unfinished:
-        if run.steps:
-            curve = scale * curve_of(run.rewards[None])[0]
-            at = _places(run.steps)
-            axes.plot(at + 1, curve[at], color=colour, linewidth=1, linestyle=":")
-            end = (curve[-1], f"{setting.method} (unfinished)", colour)
-    if setting.finished:
-        mean = _draw_mean(axes, scale * curve_of(statistics.rewards(setting.finished)), colour)
+    for run in _with_curve(setting.unfinished):
+        curve = scale * curve_of(run.rewards[None])[0]
+        at = _places(run.steps)
+        axes.plot(at + 1, curve[at], color=colour, linewidth=1, linestyle=":")
+        end = (curve[-1], f"{setting.method} (unfinished)", colour)
+    finished = _with_curve(setting.finished)
+    if finished:
+        mean = _draw_mean(axes, scale * curve_of(statistics.rewards(finished)), colour)
         end = (mean[-1], setting.method, colour)
     return end
 
@@ -131,6 +152,7 @@ def _label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
     axes.set_ylim(low, high)
 
 
+@_styled
 def stream_terms(stream: Stream, llm: str) -> Figure | None:
     """The chosen cases' exploit and explore terms over the stream, a panel for each policy that has both."""
     settings = [
@@ -166,6 +188,7 @@ def _explores(metrics: dict[str, np.ndarray]) -> bool:
     return all(name in metrics for name in CURVES) and bool(np.nanmax(np.abs(metrics[CURVES[1]])) > 0)
 
 
+@_styled
 def bars(summary: Summary) -> Figure | None:
     """Success rate of every task and method of a summary, with the t interval over seeds."""
     tasks, methods = list(summary.tasks.values()), list(summary.rates)
@@ -202,12 +225,10 @@ def bars(summary: Summary) -> Figure | None:
 
 
 def _figure(lines: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        axes = figure.subplots(lines, columns, squeeze=False)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False)
     return figure, list(axes.flat)
 
 

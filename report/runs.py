@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from config import EMBEDDED_READER
+from config import EMBEDDED_READER, about
 
 from .experiments import Figure, method_rank
 from .folders import CURVES, Run, read_run_folder, read_runs, setting_key
@@ -108,7 +108,7 @@ def group(runs: Iterable[Run]) -> list[Stream]:
     """The streams of `runs`, by name, each with its settings."""
     by_stream: dict[tuple, list[Run]] = defaultdict(list)
     for run in runs:
-        options = tuple((name, run.identity[name]) for name in ENV_OPTIONS.get(run.env, ()) if name in run.identity)
+        options = tuple((name, run.identity[name]) for name in about("task") if name in run.identity)
         limit, shuffle = run.identity.get("limit"), bool(run.identity.get("shuffle"))
         data = run.data
         by_stream[run.env, data["sha256"], data["origin"], limit, shuffle, data["rows"], options].append(run)

@@ -1,6 +1,7 @@
 """The report's figures: intervals over seeds, the bootstrap of a difference, curves with bands.
 
-Rewards come as arrays [seeds, steps] of 0 and 1; the seeds of a setting play streams of one length.
+Rewards come as arrays [seeds, steps] of 0 and 1, nan for a step that was skipped, which enters no mean; the seeds of a
+setting play streams of one length. What a run reached is its figure in runs/reader.py, here it is averaged over seeds.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+
+from config import about
 
 from .runs import Run, Setting, Stream
 
@@ -37,8 +40,12 @@ NOTHING = Interval(np.nan, np.nan, np.nan)
 
 
 def t_interval(values: np.ndarray, level: float = LEVEL) -> Interval:
-    """The mean of `values`, one a seed, with Student's t interval. Fewer than two values have no interval."""
+    """The mean of `values`, one a seed, with Student's t interval. Fewer than two values have no interval.
+
+    nan, of a seed that has none, is left out.
+    """
     values = np.asarray(values, float)
+    values = values[np.isfinite(values)]
     if not len(values):
         return NOTHING
     mean = float(values.mean())
@@ -53,32 +60,38 @@ def t_interval(values: np.ndarray, level: float = LEVEL) -> Interval:
 
 def rewards(runs: tuple[Run, ...]) -> np.ndarray:
     """The rewards of finished runs, [seeds, steps]."""
-    return np.array([run.rewards for run in runs]) if runs else np.empty((0, 0), int)
+    return np.array([run.rewards for run in runs]) if runs else np.empty((0, 0))
 
 
 def success_rate(setting: Setting) -> Interval:
     """Over the finished seeds."""
-    return t_interval(np.array([run.rewards.mean() for run in setting.finished]))
+    return over_seeds(setting, "success_rate")
 
 
 def last_quarter(setting: Setting) -> Interval:
     """The success rate over the last quarter of the steps, rounded down (one step at least), over finished seeds."""
-    return t_interval(np.array([run.rewards[-max(1, run.steps // 4) :].mean() for run in setting.finished]))
+    return over_seeds(setting, "last_quarter_success_rate")
 
 
 def regret(setting: Setting) -> Interval:
     """The number of failures in a run, over the finished seeds."""
-    return t_interval(np.array([(1 - run.rewards).sum() for run in setting.finished]))
+    return over_seeds(setting, "regret")
+
+
+def over_seeds(setting: Setting, figure: str) -> Interval:
+    """A figure of the runs, over the finished seeds."""
+    return t_interval(np.array([run.figure(figure) for run in setting.finished]))
 
 
 def running_success_rate(values: np.ndarray) -> np.ndarray:
-    """The success rate of steps 1 to t, for every t; [seeds, steps] as `values`."""
-    return np.cumsum(values, axis=-1) / np.arange(1, values.shape[-1] + 1)
+    """The success rate of steps 1 to t, for every t; nan before the first that was scored; [seeds, steps]."""
+    scored = np.cumsum(np.isfinite(values), axis=-1)
+    return np.where(scored > 0, np.cumsum(np.nan_to_num(values), axis=-1) / np.maximum(scored, 1), np.nan)
 
 
 def cumulative_regret(values: np.ndarray) -> np.ndarray:
     """The number of failures in steps 1 to t, for every t; [seeds, steps] as `values`."""
-    return np.cumsum(1 - values, axis=-1)
+    return np.cumsum(np.nan_to_num(1.0 - values), axis=-1)
 
 
 def band(curves: np.ndarray, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -108,7 +121,8 @@ def smoothed(curve: np.ndarray, window: int) -> np.ndarray:
 class Paired:
     """Reward minus the baseline's reward of the same seed at the same step, and which row both answered there.
 
-    Both arrays are [seeds, steps]; `rows` holds a number for each row, the same in all seeds.
+    Both arrays are [seeds, steps]; `rows` holds a number for each row, the same in all seeds. Where one of the two
+    skipped the step, the difference is nan and no mean has it.
     """
 
     differences: np.ndarray
@@ -139,12 +153,12 @@ def macro_bootstrap(tasks: list[Paired], resamples: int = RESAMPLES, level: floa
 
     The tasks are fixed, as the seeds are: the interval tells nothing of what other tasks would bring.
     """
-    if not tasks or not all(pairs.differences.size for pairs in tasks):
+    if not tasks or not all(np.isfinite(pairs.differences).any() for pairs in tasks):
         return NOTHING
     generator = np.random.default_rng(seed)
     means = np.mean([_resampled_means(pairs, resamples, generator) for pairs in tasks], axis=0)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(np.mean([pairs.differences.mean() for pairs in tasks])), float(low), float(high))
+    return Interval(float(np.mean([np.nanmean(pairs.differences) for pairs in tasks])), float(low), float(high))
 
 
 def _resampled_means(pairs: Paired, resamples: int, generator: np.random.Generator) -> np.ndarray:
@@ -153,9 +167,10 @@ def _resampled_means(pairs: Paired, resamples: int, generator: np.random.Generat
     A row counts only by its sum of differences and how many these are, and few such pairs occur. So how often each
     is drawn is taken from the multinomial distribution, which is drawing the rows one by one, in no time.
     """
-    _, row = np.unique(pairs.rows, return_inverse=True)
-    counts = np.bincount(row.ravel())
-    sums = np.bincount(row.ravel(), weights=pairs.differences.ravel())
+    both = np.isfinite(pairs.differences)
+    _, row = np.unique(pairs.rows[both], return_inverse=True)
+    counts = np.bincount(row)
+    sums = np.bincount(row, weights=pairs.differences[both])
     kinds, frequency = np.unique(np.stack([sums, counts], axis=1), axis=0, return_counts=True)
     drawn = generator.multinomial(len(counts), frequency / len(counts), size=resamples)
     total, number = (drawn @ kinds).T
@@ -176,10 +191,9 @@ def baseline_of(stream: Stream, setting: Setting) -> Setting | None:
         return None
     zero_shot = [other for other in stream.settings if other.identity["agent"] == "zero-shot"]
     twins = [other for other in zero_shot if other.llm == setting.llm]
-    names = ("serving_mode", "max_new_tokens", "temperature", "top_p")
 
     def likeness(other: Setting) -> int:
-        return sum(other.identity.get(name) == setting.identity.get(name) for name in names)
+        return sum(other.identity.get(name) == setting.identity.get(name) for name in about("llm"))
 
     return max(twins, key=likeness, default=None)
 
@@ -187,7 +201,8 @@ def baseline_of(stream: Stream, setting: Setting) -> Setting | None:
 def difference(setting: Setting, baseline: Setting | None, resamples: int = RESAMPLES) -> Difference | None:
     """Success rate of `setting` minus that of `baseline` over the seeds that both have finished, or None."""
     pairs = paired(setting, baseline)
-    return Difference(paired_bootstrap(pairs, resamples), pairs.seeds) if pairs.seeds else None
+    found = paired_bootstrap(pairs, resamples)
+    return None if np.isnan(found.mean) else Difference(found, pairs.seeds)
 
 
 def paired(setting: Setting, baseline: Setting | None) -> Paired:
@@ -217,4 +232,5 @@ def macro_average(settings: Iterable[Setting]) -> Interval:
     seeds = {tuple(run.seed for run in setting.finished) for setting in settings}
     if len(seeds) > 1:
         return Interval(float(np.mean([success_rate(setting).mean for setting in settings])), np.nan, np.nan)
-    return t_interval(np.mean([[run.rewards.mean() for run in setting.finished] for setting in settings], axis=0))
+    rates = [[run.figure("success_rate") for run in setting.finished] for setting in settings]
+    return t_interval(np.mean(rates, axis=0))

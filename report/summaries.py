@@ -131,8 +131,9 @@ class Summary:
         for method, found in self.averaged.items() if baseline else ():
             pairs = [statistics.paired(found[task], baseline[task]) for task in self.common]
             seeds = min((pair.seeds for pair in pairs), default=0)
-            if found is not baseline and seeds:
-                gains[method] = statistics.Difference(statistics.macro_bootstrap(pairs), seeds)
+            gain = statistics.macro_bootstrap(pairs)
+            if found is not baseline and seeds and not math.isnan(gain.mean):
+                gains[method] = statistics.Difference(gain, seeds)
         return gains
 
 

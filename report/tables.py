@@ -6,11 +6,11 @@ table loses it when it is copied out of the report.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
 
 from . import statistics
@@ -28,7 +28,11 @@ TUNED = (
     "CASCADE's learning rate and nu are the paper's for this task and LLM, which were tuned on the stream that they "
     "are reported on: its figures are the better for it."
 )
+SKIPPED = "Skipped: steps that the LLM refused; they are in no rate, regret or difference."
+CUT = "Cut: answers that ended at the token limit, and may be wrong for that alone."
 NOTHING = "–"
+LONGEST_NAME = 150  # bytes
+SECONDS = ("llm_seconds", "env_seconds", "agent_seconds")
 
 
 @dataclass(frozen=True)
@@ -96,15 +100,15 @@ def signed(value: float) -> str:
     return "0.0" if text in ("+0.0", "-0.0") else text
 
 
-def mean_of(setting: Setting, column: str) -> float:
-    """The mean over the finished runs of a column's total; nan without any."""
-    return float(np.mean([getattr(run.columns, column).sum() for run in setting.finished] or [math.nan]))
+def mean_of(setting: Setting, figure: str) -> float:
+    """The mean of a figure over the finished runs that tell it; nan without any."""
+    return statistics.over_seeds(setting, figure).mean
 
 
 def asked_of(setting: Setting) -> tuple[float, float] | None:
     """cbrdiscover: how often a finished run asked for the ground truth, and the share that would have failed."""
-    asked = [run.columns.asked for run in setting.finished if run.columns.asked is not None]
-    return tuple(np.mean(asked, axis=0)) if asked else None
+    asked = mean_of(setting, "NumDiscovery"), mean_of(setting, "DiscoverSuccessRate")
+    return None if any(map(math.isnan, asked)) else asked
 
 
 def cost(setting: Setting, prices: Prices) -> float:
@@ -147,7 +151,7 @@ def stream_table(stream: Stream, prices: Prices) -> Table:
     """Every setting of a stream: what it reached, against zero-shot, what it cost."""
     rows = [_row(stream, setting, prices) for setting in stream.settings]
     shown = pd.DataFrame([row[0] for row in rows])
-    idle = [column for column in ("cost", "asked") if (shown[column] == NOTHING).all()]
+    idle = [column for column in ("cost", "asked", "skipped", "cut", "task s") if (shown[column] == NOTHING).all()]
     shown = shown.drop(columns=idle)
     notes = [
         "Success rates in per cent: mean over the finished seeds ± half of the 95 % t interval. Against zero-shot in "
@@ -157,6 +161,10 @@ def stream_table(stream: Stream, prices: Prices) -> Table:
         notes.append("Cost at the prices given; answers from a cache cost as if they had been asked for.")
     if "asked" in shown:
         notes.append("Asked: the steps that asked for the ground truth, and how many of them would have failed.")
+    if "skipped" in shown:
+        notes.append(SKIPPED)
+    if "cut" in shown:
+        notes.append(CUT)
     unfinished = sum(len(setting.unfinished) for setting in stream.settings)
     if unfinished:
         notes.append(f"{unfinished} unfinished run{'s' if unfinished > 1 else ''}, counted in no figure.")
@@ -172,8 +180,9 @@ def _row(stream: Stream, setting: Setting, prices: Prices) -> tuple[dict[str, st
     )
     against = statistics.difference(setting, baseline)
     tokens = {name: mean_of(setting, name) for name in ("prompt_tokens", "completion_tokens")}
-    seconds = {name: mean_of(setting, name) for name in ("llm_seconds", "agent_seconds")}
-    per_step = sum(seconds.values()) / stream.rows
+    seconds = {name: mean_of(setting, name) for name in SECONDS}
+    per_step = sum(value for value in seconds.values() if not math.isnan(value)) / stream.rows if n else math.nan
+    skipped, cut = mean_of(setting, "skipped_steps"), mean_of(setting, "cut_answers")
     price, asked = cost(setting, prices), asked_of(setting)
     shown = {
         "method": setting.method,
@@ -183,11 +192,14 @@ def _row(stream: Stream, setting: Setting, prices: Prices) -> tuple[dict[str, st
         "against zero-shot": points(against, n),
         "last quarter": with_half_width(last),
         "regret": with_half_width(regret, 1, 0),
+        "skipped": f"{skipped:,.1f}" if skipped > 0 else NOTHING,
+        "cut": f"{100 * cut / stream.rows:.1f} %" if cut > 0 else NOTHING,
         "asked": f"{asked[0]:,.0f} ({100 * asked[1]:.0f} %)" if asked else NOTHING,
         "prompt tokens": _number(tokens["prompt_tokens"]),
         "completion tokens": _number(tokens["completion_tokens"]),
         "cost": NOTHING if math.isnan(price) else f"{price:,.2f}",
         "LLM s": _number(seconds["llm_seconds"]),
+        "task s": _number(seconds["env_seconds"]),
         "agent s": _number(seconds["agent_seconds"]),
         "s a step": NOTHING if math.isnan(per_step) else f"{per_step:.3f}",
     }
@@ -200,6 +212,7 @@ def _row(stream: Stream, setting: Setting, prices: Prices) -> tuple[dict[str, st
         "paired_seeds": against.seeds if against else 0,
         **ends("last_quarter", last),
         **ends("regret", regret),
+        **{"skipped": skipped, "cut_answers": cut},
         **{"asked": asked[0] if asked else None, "asked_failing": asked[1] if asked else None},
         **tokens,
         "cost": price,
@@ -224,6 +237,9 @@ def _number(value: float) -> str:
 
 
 def slug(text: str) -> str:
-    """A file's name for `text`."""
+    """A file's name for `text`, readable and short enough for any disk; other texts may have the same."""
     kept = "".join(character if character.isalnum() else "-" for character in text.lower().replace(",", ""))
-    return "-".join(part for part in kept.split("-") if part)
+    name = "-".join(part for part in kept.split("-") if part)
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    return f"{name.encode()[:LONGEST_NAME].decode(errors='ignore')}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from . import plots
@@ -26,53 +28,72 @@ def write_report(
     """Write everything into `out`, with these `steps` in the page; files of an earlier report with other names stay."""
     title = figure.title if figure else "Report"
     parts = [f"# {title}", *notes_of(streams), HOW]
-    overviews = []
+    files, overviews = Files(out), []
     for summary in summarize(streams, figure):
         overviews.append(summary_table(summary))
-        parts += [_write_table(out, overviews[-1])]
-        parts += _write_plot(out, plots.bars(summary), slug(summary.title), summary.title)
+        parts += [files.write_table(overviews[-1])]
+        parts += files.write_plot(plots.bars(summary), slug(summary.title), summary.title)
     references = reference_table(streams)
     if references is not None:
         overviews.append(references)
-        parts += [_write_table(out, references)]
+        parts += [files.write_table(references)]
     for stream in streams:
-        parts += _stream_part(out, stream, prices)
+        parts += _stream_part(files, stream, prices)
     if left_out:
         parts += ["## Left out", "\n".join(f"- {line}" for line in left_out)]
-    write_atomically(out / "report.md", ("\n\n".join(part.strip() for part in parts) + "\n").encode())
+    write_atomically(out / "report.md", ("\n\n".join(part.strip() for part in parts) + "\n"))
     with replacing(out / "report.html") as page:
         write_page(page, streams, prices, title, overviews, steps)
 
 
-def _stream_part(out: Path, stream: Stream, prices: Prices) -> list[str]:
-    parts = [_write_table(out, stream_table(stream, prices))]
+def _stream_part(files: Files, stream: Stream, prices: Prices) -> list[str]:
+    parts = [files.write_table(stream_table(stream, prices))]
     for llm in dict.fromkeys(setting.llm for setting in stream.settings):
         what = f"{stream.title}, {llm}"
         curves, terms = plots.stream_curves(stream, llm), plots.stream_terms(stream, llm)
-        parts += _write_plot(out, curves, f"{slug(what)}-curves", f"Success rate and regret: {what}")
-        parts += _write_plot(out, terms, f"{slug(what)}-terms", f"Exploit and explore: {what}")
-    return parts + [_write_table(out, table) for table in sweep_tables(stream)]
+        parts += files.write_plot(curves, f"{slug(what)}-curves", f"Success rate and regret: {what}")
+        parts += files.write_plot(terms, f"{slug(what)}-terms", f"Exploit and explore: {what}")
+    return parts + [files.write_table(table) for table in sweep_tables(stream)]
 
 
-def _write_table(out: Path, table: Table) -> str:
-    """Write the CSV and LaTeX files of `table`; returns it as Markdown with links to them."""
-    write_atomically(out / "tables" / f"{table.name}.csv", table.csv().encode())
-    write_atomically(out / "tables" / f"{table.name}.tex", table.latex().encode())
-    return f"{table.markdown()}\n[CSV](tables/{table.name}.csv) · [LaTeX](tables/{table.name}.tex)"
+class Files:
+    """Writes tables and plots below the report's folder, each under a name of its own.
+
+    Names are made of titles, and two titles may have one: gpt-4.1 and gpt-4-1 differ in signs, which a file's name does
+    not have. The later one gets a number.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._taken: set[str] = set()
+
+    def _own(self, name: str) -> str:
+        names = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
+        own = next(candidate for candidate in names if candidate not in self._taken)
+        self._taken.add(own)
+        return own
+
+    def write_table(self, table: Table) -> str:
+        """Write the CSV and LaTeX files of `table`; returns it as Markdown with links to them."""
+        table = replace(table, name=self._own(table.name))
+        write_atomically(self._out / "tables" / f"{table.name}.csv", table.csv())
+        write_atomically(self._out / "tables" / f"{table.name}.tex", table.latex())
+        return f"{table.markdown()}\n[CSV](tables/{table.name}.csv) · [LaTeX](tables/{table.name}.tex)"
+
+    def write_plot(self, figure: plots.Figure | None, name: str, title: str) -> list[str]:
+        """Write `figure` as PNG and SVG; returns it as Markdown, nothing where there is none."""
+        if figure is None:
+            return []
+        name = self._own(name)
+        for kind in ("png", "svg"):
+            write_atomically(self._out / "plots" / f"{name}.{kind}", plots.picture(figure, kind))
+        return [f"![{title}](plots/{name}.png)\n\n[SVG](plots/{name}.svg)"]
 
 
-def _write_plot(out: Path, figure: plots.Figure | None, name: str, title: str) -> list[str]:
-    """Write `figure` as PNG and SVG; returns it as Markdown, nothing where there is none."""
-    if figure is None:
-        return []
-    for kind in ("png", "svg"):
-        write_atomically(out / "plots" / f"{name}.{kind}", plots.picture(figure, kind))
-    return [f"![{title}](plots/{name}.png)\n\n[SVG](plots/{name}.svg)"]
-
-
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """A text is written as UTF-8; half a character, which the name of a folder can hold, becomes a question mark."""
     with replacing(path) as temporary:
-        temporary.write_bytes(content)
+        temporary.write_bytes(content if isinstance(content, bytes) else content.encode(errors="replace"))
 
 
 @contextmanager

@@ -180,13 +180,15 @@ def _depth_exceeds(value: Any, limit: int) -> bool:
     return False
 
 
-def check_request(request: Any, number: int) -> None:
-    """Raise ValueError where `request` is not what a line of requests.jsonl has to be."""
-    if not isinstance(request, dict):
+def check_request(line: Any, number: int) -> None:
+    """Raise ValueError where `line` is not what a line of requests.jsonl has to be: a step and what it sent."""
+    if not isinstance(line, dict):
         raise ValueError("not a request")
-    _expect(request, "step", _is_count(request.get("step")), "a whole number")
-    messages = request.get("messages")
-    _expect(request, "messages", _are(lambda message: isinstance(message, dict))(messages), "a list of messages")
+    _expect(line, "step", _is_count(line.get("step")), "a whole number")
+    request = line.get("request", line)  # the client's request as a whole, or its messages and tools
+    _expect(line, "request", isinstance(request, dict), "what was sent")
+    messages = _are(lambda message: isinstance(message, dict))(request.get("messages"))
+    _expect(request, "messages", messages and request["messages"], "a list of messages")
     _expect(request, "tools", isinstance(request.get("tools"), (list, type(None))), "a list of tools")
-    if any(_depth_exceeds(request.get(key), MAX_DEPTH) for key in ("messages", "tools", "reply")):
+    if any(_depth_exceeds(value, MAX_DEPTH) for value in (request, line.get("reply"))):
         raise ValueError("nested too deeply")

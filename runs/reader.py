@@ -62,23 +62,18 @@ def _refuse_bombs(text: str) -> None:
 # -- steps.jsonl -------------------------------------------------------------------------------------------------------
 
 
-def read_steps(path: Path) -> tuple[list[Record], int]:
-    """The records of steps.jsonl and the length in bytes of its whole lines; ([], 0) where there is no file.
-
-    What follows the length is a torn line. Raises UserError naming the line that is damaged.
-    """
-    lines = list(_whole_lines(path, check_record))
-    return [record for record, _ in lines], lines[-1][1] if lines else 0
-
-
 def whole_steps(path: Path) -> Iterator[tuple[Record, int]]:
-    """Each record of steps.jsonl with the length in bytes of the log up to its end. Raises UserError as read_steps."""
+    """The records of steps.jsonl one by one, each with the length in bytes of the log up to its end.
+
+    What follows the last one is a torn line; there is nothing where there is no file. Raises UserError naming the line
+    that is damaged.
+    """
     return _whole_lines(path, check_record)
 
 
 def iterate_steps(path: Path) -> Iterator[Record]:
-    """The records of steps.jsonl one by one, so that a long run needs little memory. Raises UserError as read_steps."""
-    for record, _ in _whole_lines(path, check_record):
+    """The records of steps.jsonl alone. Raises UserError as whole_steps."""
+    for record, _ in whole_steps(path):
         yield record
 
 
@@ -253,13 +248,13 @@ def read_run(folder: Path) -> dict[str, Any] | None:
 
 
 def read_requests(path: Path) -> dict[int, list[Record]]:
-    """What the LLM was sent and what it replied, by step: the lines {step, messages, tools, reply} of requests.jsonl.
+    """What the LLM was sent, by step and in order: requests with their `messages` and, where it had some, `tools`.
 
-    {} where there is no such file. Raises UserError naming the line that is damaged.
+    {} where there is no requests.jsonl. Raises UserError naming the line that is damaged.
     """
     requests: dict[int, list[Record]] = {}
-    for request, _ in _whole_lines(path, check_request):
-        requests.setdefault(request["step"], []).append(request)
+    for line, _ in _whole_lines(path, check_request):
+        requests.setdefault(line["step"], []).append(line.get("request", line))
     return requests
 
 
@@ -288,7 +283,10 @@ def _whole_lines(path: Path, check: Callable[[Any, int], None]) -> Iterator[tupl
 
 
 def _parse(line: bytes) -> Any:
-    return json.loads(line.decode("utf-8"))
+    value = json.loads(line.decode("utf-8"))
+    if b"\\ud" in line.lower():  # half a character, which a file of ours cannot hold, would come through as an escape
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return value
 
 
 def _read_text(path: Path, limit: int) -> str:

@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import _path  # noqa: F401
 
-from errors import exit_code  # noqa: E402
-from scripts.benchmarks import envs, gpu, policies, retrieval, solutions  # noqa: E402
+from errors import exit_code
+from scripts.benchmarks import envs, gpu, policies, retrieval, solutions
 
 
 def main(argv: list[str]) -> int:

@@ -17,10 +17,9 @@ import random
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from _path import ROOT
 
-from errors import exit_code, unknown_choice  # noqa: E402
+from errors import exit_code, unknown_choice
 
 # task -> module under scripts/samples; its rows(rng, folder) returns the rows and may write `source/` to the folder
 GENERATORS = {

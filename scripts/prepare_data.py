@@ -19,17 +19,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import _path  # noqa: F401
 
-from env import ENV_ALIASES, ENV_DICT, find_env  # noqa: E402
-from env.blocks import label_blocks  # noqa: E402
-from env.data import DATA_ROOT, is_benchmark, locate, parse_row  # noqa: E402
-from errors import DataError, UsageError, exit_code, unknown_choice  # noqa: E402
-from scripts.prepare import downloads  # noqa: E402
-from scripts.prepare.checks import check_rows  # noqa: E402
-from scripts.prepare.conversions import convert  # noqa: E402
-from scripts.prepare.installing import install, install_rows  # noqa: E402
+from env import ENV_ALIASES, ENV_DICT, find_env
+from env.blocks import label_blocks
+from env.data import DATA_ROOT, is_benchmark, locate, parse_row
+from errors import DataError, UsageError, exit_code, unknown_choice
+from scripts.prepare import downloads
+from scripts.prepare.checks import check_rows
+from scripts.prepare.conversions import convert
+from scripts.prepare.installing import install, install_rows
 
 
 def main(argv: list[str]) -> int:

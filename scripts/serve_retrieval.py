@@ -14,13 +14,12 @@ import sys
 import threading
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from _path import ROOT
 
-from config import DEVICES, EMBEDDED  # noqa: E402
-from env.tools.search.index import open_index  # noqa: E402
-from env.tools.search.service import RetrievalService  # noqa: E402
-from errors import UsageError, exit_code  # noqa: E402
+from config import DEVICES, EMBEDDED
+from env.tools.search.index import open_index
+from env.tools.search.service import RetrievalService
+from errors import UsageError, exit_code
 
 INDEXES = ROOT / ".cache" / "retrieval"
 

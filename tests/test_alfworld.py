@@ -24,6 +24,7 @@ from errors import DataError, UserError
 from helpers.players import NONSENSE, CaseFollower, Player, play, wins_again
 from llm import LLM
 from scripts import prepare_data
+from step import Step
 
 if TYPE_CHECKING:
     from memory.encoders import TextEncoder
@@ -265,6 +266,8 @@ def test_agents_of_single_turn_tasks_refuse(agent: str, tmp_path: Path, capsys: 
 def test_the_makers_solution_is_retained_as_a_case_to_follow(sample: AlfWorld, text_encoder: TextEncoder) -> None:
     sample.reset()
     agent = make_agent(Config(env="alfworld", agent="cbrgt"), sample, LLM(Player([])), lambda: text_encoder)
-    agent.retain(sample.observe(), None, 0)
-    (case,) = agent.retrieve(sample.observe())
-    assert case["id"] == 1 and wins_again(sample, case["answer"])
+    agent.retain(Step(1, sample.observe(), reward=0))
+    second = Step(2, sample.observe())
+    agent.retrieve(second)
+    (case,) = second.cases
+    assert case.step == 1 and wins_again(sample, case.answer)

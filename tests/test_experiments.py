@@ -16,6 +16,7 @@ from conftest import ROOT
 
 from config import Config
 from errors import UsageError
+from experiments import cli
 from experiments.grid import contests
 from experiments.plan import EXPERIMENTS, Plan, load_experiments, make_plan
 from experiments.state import error_line
@@ -32,7 +33,6 @@ from helpers.figures import (
     wait_until,
 )
 from helpers.runs import lfd_stream, run_folders
-from scripts import run_experiments
 
 LAPTOP = {"serving_mode": "embedded", "data": "sample", "limit": 40}
 COUNTS = {"3": 360, "4a": 720, "4b": 135, "5": 60, "6": 45, "supplement": 840}
@@ -223,7 +223,7 @@ def test_the_grid_sweeps_only_what_a_method_uses() -> None:
 def test_a_mistake_is_one_line_before_anything_starts(
     argv: str, message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert run_experiments.main([*argv.split(), "--output_dir", str(tmp_path / "results")]) == 2
+    assert cli.main([*argv.split(), "--output_dir", str(tmp_path / "results")]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1 and not (tmp_path / "results").exists()
 
@@ -244,10 +244,10 @@ def test_another_description_with_a_mistake_is_one_clear_line(
     text = EXPERIMENTS.read_text(encoding="utf-8")
     (tmp_path / "mine.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
     argv = [*COUNTS, "--dry-run", "--experiments", str(tmp_path / "mine.yaml")]
-    assert old in text and run_experiments.main(argv) in (1, 2)
+    assert old in text and cli.main(argv) in (1, 2)
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
-    assert run_experiments.main([*argv[:-1], str(tmp_path / "none.yaml")]) == 1
+    assert cli.main([*argv[:-1], str(tmp_path / "none.yaml")]) == 1
     assert "cannot be read (No such file" in capsys.readouterr().err
 
 
@@ -282,7 +282,7 @@ def test_a_figures_script_passes_its_options_through(script: str, tmp_path: Path
 def test_a_dry_run_prints_the_command_lines(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     output = tmp_path / "my results"
     argv = ["3", "--only", "env=lfd", "--dry-run", "--output_dir", str(output), "--serving_mode", "embedded"]
-    assert run_experiments.main(argv) == 0
+    assert cli.main(argv) == 0
     printed = capsys.readouterr()
     lines = [shlex.split(line) for line in printed.out.splitlines()]
     assert len(lines) == 25 and all(Config.from_args(line[2:]).output_dir == str(output) for line in lines)
@@ -375,7 +375,7 @@ def test_other_data_is_not_taken_for_finished(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_one_clear_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     argv = ["3", "--only", "env=lfd,method=icrl", "--serving_mode", "embedded", "--output_dir", str(tmp_path / "file")]
-    assert run_experiments.main(argv) == 1
+    assert cli.main(argv) == 1
     assert "error: " in (error := capsys.readouterr().err) and "--output_dir chooses another place" in error
 
 
@@ -383,7 +383,7 @@ def test_ray_that_is_missing_is_one_clear_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    assert run_experiments.main(["3", "--engine", "ray", "--output_dir", str(tmp_path)]) == 1
+    assert cli.main(["3", "--engine", "ray", "--output_dir", str(tmp_path)]) == 1
     assert capsys.readouterr().err == "error: --engine ray needs Ray: pip install -r requirements-ray.txt\n"
 
 
@@ -395,7 +395,7 @@ def finished_run(root: Path, rate: float, **identity: Any) -> Path:
     folder.mkdir(parents=True)
     settings = {"env": "lfd", "agent": "cbr", "bandit": "NeuralLinLogUCB", "llm": "m", "data_sha256": "a"} | identity
     (folder / "config.yaml").write_text(json.dumps({"identity": settings}), encoding="utf-8")
-    (folder / "summary.json").write_text(json.dumps({"success_rate": rate}), encoding="utf-8")
+    (folder / "summary.json").write_text(json.dumps({"steps": 1, "success_rate": rate}), encoding="utf-8")
     return folder
 
 

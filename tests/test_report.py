@@ -1,4 +1,4 @@
-"""scripts/report.py: intervals against known answers, what is averaged with what, what every table and plot says."""
+"""The report: intervals against known answers, what is averaged with what, what every table and plot says."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 import main
 from config import Config
 from helpers.planted_runs import plant_run
-from report import naming, plots, prompts, references, statistics, summaries, tables
+from report import cli, naming, plots, prompts, references, statistics, summaries, tables
 from report.experiments import find_figure
 from report.runs import CURVES, Setting, Stream, group, read_runs, select
-from scripts import report
 
 if TYPE_CHECKING:
     from memory.encoders import TextEncoder
@@ -410,7 +409,7 @@ def sample_runs(tmp_path_factory: pytest.TempPathFactory, text_encoder: TextEnco
 
 
 def test_report_of_sample_runs(sample_runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert report.main([str(sample_runs), "--out", str(tmp_path), "--prices", "embedded-reader=1,2"]) == 0
+    assert cli.main([str(sample_runs), "--out", str(tmp_path), "--prices", "embedded-reader=1,2"]) == 0
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert all((tmp_path / link).is_file() for link in re.findall(r"\]\(([^)]+)\)", text))
     titles = re.findall(r"^## (.*)$", text, re.M)
@@ -433,7 +432,7 @@ def test_report_of_sample_runs(sample_runs: Path, tmp_path: Path, capsys: pytest
     assert not list(tmp_path.rglob("*.new"))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.svg")}
     assert 'gzip+base64" id' in (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert report.main([str(sample_runs), "--out", str(tmp_path), "--figure", "3", "--steps", "none"]) == 0
+    assert cli.main([str(sample_runs), "--out", str(tmp_path), "--figure", "3", "--steps", "none"]) == 0
     assert 'gzip+base64" id' not in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert (tmp_path / "report.md").read_text(encoding="utf-8").startswith("# Figure 3: Single-turn tasks\n")
     capsys.readouterr()
@@ -443,14 +442,15 @@ def test_report_of_sample_runs(sample_runs: Path, tmp_path: Path, capsys: pytest
 def test_report_of_one_run(sample_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run,) = [run for run in read_runs(sample_runs) if run.agent == "cbr" and run.seed == 0]
     capsys.readouterr()
-    assert report.main([str(run.folder), "--prices", "embedded-reader=1,2"]) == 0
+    assert cli.main([str(run.folder), "--prices", "embedded-reader=1,2"]) == 0
     text = capsys.readouterr().out
-    assert "lfd  CASCADE  embedded-reader  seed 0" in text and "finished" in text
-    assert f"({run.rewards.sum()} of 24)" in text and "SAMPLE" in text and "not by a language model" in text
-    cost = (run.columns.prompt_tokens.sum() + 2 * run.columns.completion_tokens.sum()) / 1e6
+    assert "  cbr-NeuralLinLogUCB  embedded-reader  seed0\n" in text and "UNFINISHED" not in text
+    assert re.search(r"method +CASCADE\n", text)
+    assert f"({run.rewards.sum():.0f} of 24)" in text and "SAMPLE" in text and "not by a language model" in text
+    cost = (run.figures["prompt_tokens"] + 2 * run.figures["completion_tokens"]) / 1e6
     assert re.search(rf"cost +{cost:.4f}", text)
     unanswered = sum(record["answer"] is None for record in run.records)
-    assert f"{unanswered} of 24 steps ended without one" in text
+    assert (f"{unanswered} of 24 steps ended without one" in text) == (unanswered > 0)
     assert "The most reused cases" in text and "The worst confusions" in text
     shown = [case["id"] for record in run.records for case in record["cases"]]
     most = max(sorted(set(shown)), key=shown.count)
@@ -473,7 +473,7 @@ def test_the_cases_of_a_run_are_what_its_agent_kept(
     wrong = {record["step"] for record in run.records if not record["reward"]}
     shown = wrong & {case["id"] for record in run.records for case in record["cases"]}
     capsys.readouterr()
-    assert report.main([str(run.folder)]) == 0
+    assert cli.main([str(run.folder)]) == 0
     text = capsys.readouterr().out
     found = dict(re.findall(r"^ +(\d+) +\d+ +[01]\.\d\d  (.+?)  +\S", text, re.M))
     assert shown and {case: found[str(case)] for case in shown} == {case: truths[case] for case in shown}
@@ -481,15 +481,15 @@ def test_the_cases_of_a_run_are_what_its_agent_kept(
 
 def test_report_of_one_unfinished_run_without_its_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = plant_run(tmp_path, [1, 0, 1], *CASCADE, rows=9, cases=[[], [1], [1]])
-    assert report.main([str(folder)]) == 0
+    assert cli.main([str(folder)]) == 0
     text = capsys.readouterr().out
     assert "UNFINISHED at step 3 of 9" in text and "--prices m=PROMPT,COMPLETION" in text
     assert re.search(r"^ +1 +2 +0\.50 +answer 0 +task 1 on a line", text, re.M)
     assert "No confusions: " in text
-    assert report.main([str(folder), "--figure", "3"]) == 2
+    assert cli.main([str(folder), "--figure", "3"]) == 2
     assert "is one run" in capsys.readouterr().err
     folder = plant_run(tmp_path, [1, 0], *ZERO, env="spider")
-    assert report.main([str(folder)]) == 0
+    assert cli.main([str(folder)]) == 0
     text = capsys.readouterr().out
     assert "the answers of spider are not labels" in text and "No case was shown" in text
 
@@ -539,7 +539,7 @@ def test_errors(
     (tmp_path / "file").write_text("")
     if "runs" in arguments[0]:
         plant_run(tmp_path / "runs", [1], *ZERO)
-    assert report.main([argument.format(root=tmp_path) for argument in arguments]) == code
+    assert cli.main([argument.format(root=tmp_path) for argument in arguments]) == code
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and words in line
 
@@ -549,14 +549,14 @@ def test_a_price_of_no_run_is_told_and_ctrl_c_leaves_no_traceback(
 ) -> None:
     plant_run(tmp_path / "results", [1, 0], *ZERO)
     argv = [str(tmp_path / "results"), "--out", str(tmp_path / "out"), "--prices", "mm=1,2"]
-    assert report.main(argv) == 0
+    assert cli.main(argv) == 0
     assert "--prices mm: no run of this LLM here; there are runs of m\n" in capsys.readouterr().err
 
     def interrupt(*arguments: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(report, "read_runs", interrupt)
-    assert report.main(argv) == 130 and capsys.readouterr().err == ""
+    monkeypatch.setattr(cli, "read_runs", interrupt)
+    assert cli.main(argv) == 130 and capsys.readouterr().err == ""
 
 
 def test_records_are_those_of_the_log(tmp_path: Path) -> None:

@@ -236,12 +236,12 @@ def test_a_step_is_the_logs(opened: Watched, results: Path) -> None:
     """Every step of a run, walked with the arrow key: query, cases, scores, prompt, output, answer and reward."""
     (folder,) = (folder for folder in run_folders(results) if "cbr" in str(folder) and folder.name == "seed0")
     (run,) = (run for run in read_runs(results) if run.folder == folder)
-    records, rebuilt = open_run(opened, folder), rebuild(run.options, run.data, run.records)
+    records, rebuilt = open_run(opened, folder), rebuild(run.config, run.records)
     assert any(len(record["cases"]) == 2 and record["cases"][0]["score"] is not None for record in records)
     opened.tab.locator("#list").focus()
     for record, more in zip(records, rebuilt):
         assert opened.part("query") == record["task"]
-        assert opened.part("prompt") == more.prompt
+        assert opened.part("prompt") == more.prompt and opened.part("prompt-note") == more.note
         assert opened.part("output") == record["output"]
         assert opened.part("answer") == ("none in the required form" if record["answer"] is None else record["answer"])
         assert f"reward {record['reward']}" in opened.texts("#verdict")[0]
@@ -289,6 +289,22 @@ def test_links_lead_back(browser: Browser, page_file: Path, opened: Watched, res
     odd = Watched(browser, page_file, f"#task=nothing&measure=x&run={quote('<b>')}&step=99999&off=%7C&sort=a:b")
     assert len(odd.texts("#summary tbody tr")) == 3
     odd.close()
+
+
+def test_skipped_cut_and_unproven_steps(browser: Browser, tmp_path: Path) -> None:
+    extra = [{"finish_reason": "stop", "env_seconds": 0.5}, {"finish_reason": "length", "env_seconds": 0.5}]
+    plant_run(tmp_path, [1, None], "--agent", "zero-shot", extra=extra)
+    watched = Watched(browser, make_page(tmp_path, tmp_path / "report.html"), "#step=2")
+    assert watched.texts("#verdict") == ["\u2013 skipped: the prompt is too long"]
+    assert (
+        "cut at the token limit" in watched.texts("#step .facts")[0] and "0.500 s" in watched.texts("#step .facts")[0]
+    )
+    heads = watched.texts("#summary thead th")
+    cells = dict(zip(heads, watched.texts("#summary tbody td")))
+    assert (cells["Skipped"], cells["Cut, %"], cells["Seconds a step"]) == ("1", "50.0", "0.500 + 0.500 + 0.250")
+    watched.tab.select_option("#reward", "null")
+    assert watched.texts("#count") == ["1 of 2 steps"]
+    watched.close()
 
 
 def test_hostile_output_stays_text(opened: Watched, results: Path) -> None:

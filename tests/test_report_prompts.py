@@ -11,10 +11,12 @@ import yaml
 from conftest import ROOT
 
 import main
+from env.prompts import lfd_prompt
 from errors import UserError
 from helpers.fake_server import FakeServer, serving
 from helpers.runs import argv, lfd_stream, run_folder
-from report.prompts import rebuild
+from report.folders import read_runs
+from report.prompts import CHANGED, LOGGED, TEMPLATES, UNPROVEN, Rebuilt, _hash_of, rebuild, shown_prompts
 
 SIZE = 24
 AGENTS = {
@@ -45,7 +47,7 @@ def test_single_turn(tmp_path: Path, agent: str) -> None:
     with serving() as server:
         assert main.main(argv(server, tmp_path / "out", "--agent", agent, *AGENTS[agent])) == 0
     config, records = read(run_folder(tmp_path / "out"))
-    rebuilt = rebuild(config["options"], config["data"], records)
+    rebuilt = rebuild(config, records)
     assert [step.prompt for step in rebuilt] == sent(server)
     kept = {step.kept["id"]: step.kept for step in rebuilt if step.kept}
     shown = {case["id"] for record in records for case in record["cases"]}
@@ -70,7 +72,7 @@ def test_dialogue(tmp_path: Path) -> None:
         options = ("--env", "ehr", "--data", "sample", "--agent", "icrl-plus", "--limit", 6, "--output_dir", tmp_path)
         assert main.main([str(word) for word in (*options, "--llm", "m", "--port", server.port)]) == 0
     config, records = read(run_folder(tmp_path))
-    assert [step.prompt for step in rebuild(config["options"], config["data"], records)] == sent(server)
+    assert [step.prompt for step in rebuild(config, records)] == sent(server)
     assert {record["reward"] for record in records} == {0, 1} and any(record["cases"] for record in records)
 
 
@@ -79,20 +81,119 @@ def test_what_cannot_be_rebuilt_says_why(tmp_path: Path) -> None:
     assert main.main(argv(None, tmp_path / "out", "--agent", "icrl")) == 0
     assert main.main(argv(None, tmp_path / "gold", "--agent", "ground-truth")) == 0
     config, records = read(run_folder(tmp_path / "out"))
-    assert len(rebuild(config["options"], config["data"], records[:5])) == 5  # an unfinished run
+    assert len(rebuild(config, records[:5])) == 5  # an unfinished run
 
     with pytest.raises(UserError, match="no prompt was sent"):
         gold, answered = read(run_folder(tmp_path / "gold"))
-        rebuild(gold["options"], gold["data"], answered)
+        rebuild(gold, answered)
     with pytest.raises(UserError, match="no agent psychic"):
-        rebuild(config["options"] | {"agent": "psychic"}, config["data"], records)
+        rebuild(config | {"options": {"agent": "psychic"}}, records)
     with pytest.raises(UserError, match="step 2 showed case 7"):
-        rebuild(config["options"], config["data"], [records[0], records[1] | {"cases": [{"id": 7, "score": None}]}])
+        rebuild(config, [records[0], records[1] | {"cases": [{"id": 7, "score": None}]}])
     with pytest.raises(UserError, match="step 3 saw another task"):
-        rebuild(config["options"], config["data"], [*records[:2], records[2] | {"task": "another"}])
+        rebuild(config, [*records[:2], records[2] | {"task": "another"}])
     stream.write_text(stream.read_text(encoding="utf-8").replace("Line 1:", "Line one:"), encoding="utf-8")
     with pytest.raises(UserError, match="the rows have changed since the run: .*stream.jsonl"):
-        rebuild(config["options"], config["data"], records)
+        rebuild(config, records)
     stream.unlink()
     with pytest.raises(UserError, match="does not exist"):
-        rebuild(config["options"], config["data"], records)
+        rebuild(config, records)
+
+
+# -- what was really sent ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sent_run(tmp_path: Path) -> tuple[Path, list[str]]:
+    """A run whose records keep the hash of what was sent, and the prompts that the server got."""
+    lfd_stream(tmp_path, 6)
+    with serving() as server:
+        assert main.main(argv(server, tmp_path / "out", "--agent", "icrl")) == 0
+    folder = run_folder(tmp_path / "out")
+    prompts = sent(server)
+    _, records = read(folder)
+    hashes = [_hash_of([{"role": "user", "content": prompt}], None) for prompt in prompts]
+    lines = [json.dumps(record | {"prompt_sha256": sha256}) for record, sha256 in zip(records, hashes)]
+    (folder / "steps.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder, prompts
+
+
+def edit_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lfd_prompt, "CBR_PROMPT", "EDITED " + lfd_prompt.CBR_PROMPT)
+
+
+def prompts_of(folder: Path) -> list[Rebuilt]:
+    (run,) = read_runs(folder)
+    shown, reason = shown_prompts(run.source, run.records)
+    assert reason == ""
+    return shown
+
+
+def test_a_prompt_is_shown_where_its_hash_proves_it(
+    sent_run: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, prompts = sent_run
+    assert [(step.prompt, step.note) for step in prompts_of(folder)] == [(prompt, "") for prompt in prompts]
+    edit_template(monkeypatch)
+    shown = prompts_of(folder)
+    assert (shown[0].prompt, shown[0].note) == (prompts[0], ""), "the first has no case, so its template is the old one"
+    assert [(step.prompt, step.note) for step in shown[1:]] == [(None, CHANGED)] * 5
+
+
+def test_an_older_run_says_that_its_prompts_are_not_proven(
+    sent_run: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, prompts = sent_run
+    config, records = read(folder)
+    older = [{key: value for key, value in record.items() if key != "prompt_sha256"} for record in records]
+    assert [(step.prompt, step.note) for step in rebuild(config, older)] == [(prompt, UNPROVEN) for prompt in prompts]
+    then = {name: getattr(lfd_prompt, name) for name in TEMPLATES}
+    assert rebuild(config | {"prompts": then}, older)[1].prompt == prompts[1]
+    edit_template(monkeypatch)
+    assert {step.prompt for step in rebuild(config | {"prompts": then}, older)} == {None}
+
+
+def test_logged_requests_are_shown_as_they_were_sent(
+    sent_run: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, prompts = sent_run
+    lines = [
+        {"step": step, "messages": [{"role": "user", "content": text}], "tools": None, "reply": {"text": "x"}}
+        for step, prompt in enumerate(prompts, 1)
+        for text in ("begun before an outage", prompt, "a second question")
+    ]
+    (folder / "requests.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"st', "utf-8")
+    edit_template(monkeypatch)
+    assert [(step.prompt, step.note) for step in prompts_of(folder)] == [(prompt, LOGGED) for prompt in prompts]
+    (folder / "requests.jsonl").write_text("[]\n", encoding="utf-8")
+    (run,) = read_runs(folder)
+    assert "requests.jsonl:1: damaged" in shown_prompts(run.source, run.records)[1]
+
+
+def test_a_conversation_with_tools_is_shown_with_both(sent_run: tuple[Path, list[str]]) -> None:
+    folder, _ = sent_run
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who?"}]
+    tools = [{"type": "function", "function": {"name": "search"}}]
+    lines = (folder / "steps.jsonl").read_text(encoding="utf-8").splitlines()
+    first = json.loads(lines[0]) | {"prompt_sha256": _hash_of(messages, tools)}
+    (folder / "steps.jsonl").write_text("\n".join([json.dumps(first), *lines[1:]]) + "\n", encoding="utf-8")
+    assert prompts_of(folder)[0].prompt is None
+    line = json.dumps({"step": 1, "request": {"model": "m", "messages": messages, "tools": tools}, "reply": {}})
+    (folder / "requests.jsonl").write_text(line + "\n", encoding="utf-8")
+    text = prompts_of(folder)[0].prompt
+    assert text.startswith("[system]\nBe brief.\n\n[user]\nWho?\n\n[tools]\n") and '"search"' in text
+
+
+def test_a_step_that_was_skipped_leaves_no_case(sent_run: tuple[Path, list[str]]) -> None:
+    folder, _ = sent_run
+    config, records = read(folder)
+    skipped = records[0] | {"reward": None, "answer": None, "skipped": "too long"}
+    assert rebuild(config, [skipped])[0].kept is None and rebuild(config, records[:1])[0].kept is not None
+
+
+def test_damaged_options_are_a_reason_and_no_traceback(sent_run: tuple[Path, list[str]]) -> None:
+    folder, _ = sent_run
+    config, records = read(folder)
+    for name, value in (("limit", "x"), ("data", 5), ("env", ["lfd"]), ("temperature", {})):
+        with pytest.raises(UserError, match=f"options are damaged \\({name} is"):
+            rebuild(config | {"options": config["options"] | {name: value}}, records)

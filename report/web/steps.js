@@ -86,7 +86,13 @@ function option(step, place) {
   return row;
 }
 
-const mark = ({ reward }) => el("span", { class: reward ? "good" : "bad", title: reward ? "right" : "wrong" }, reward ? "\u2713" : "\u2717");
+/** Of a step or a case: its class, its sign, its word; a step that was skipped has no reward. */
+const VERDICTS = { 1: ["good", "\u2713", "right"], 0: ["bad", "\u2717", "wrong"], null: ["muted", "\u2013", "skipped"] };
+
+function mark({ reward }) {
+  const [kind, sign, word] = VERDICTS[reward];
+  return el("span", { class: kind, title: word }, sign);
+}
 
 /** Open the step `number`, wherever it stands in the list. */
 function showStep(number) {
@@ -117,21 +123,24 @@ function move(by) {
 function details(step) {
   const run = runs.get(state.run);
   const usage = step.usage;
+  const [kind, sign, word] = VERDICTS[step.reward];
   const facts = [
     ["tokens", `${count(usage.prompt_tokens)} prompt, ${count(usage.completion_tokens)} completion`],
     ["LLM", `${step.llm_seconds.toFixed(3)} s${step.cached ? ", from the cache" : ""}`],
+    ...(step.env_seconds === undefined ? [] : [["task", `${step.env_seconds.toFixed(3)} s`]]),
     ["agent", `${step.agent_seconds.toFixed(3)} s`],
+    ...(step.finish_reason ? [["finished", step.finish_reason === "length" ? "cut at the token limit" : step.finish_reason]] : []),
   ];
   return [
     el("div", { class: "bar" },
       el("h2", {}, `Step ${count(step.step)} `, el("span", { class: "muted" }, `of ${count(run.rows)}`)),
-      el("span", { id: "verdict", class: step.reward ? "good" : "bad" }, step.reward ? "\u2713 right: reward 1" : "\u2717 wrong: reward 0"),
+      el("span", { id: "verdict", class: kind }, `${sign} ${word}: ${step.reward === null ? step.skipped : `reward ${step.reward}`}`),
       el("button", { type: "button", onclick: () => move(-1), "aria-label": "Previous step" }, "\u2190"),
       el("button", { type: "button", onclick: () => move(1), "aria-label": "Next step" }, "\u2192"),
       el("span", { class: "muted small" }, runName(run))),
     el("h3", {}, "Query"), el("div", { class: "query", "data-part": "query" }, step.task),
     el("h3", {}, step.cases.length ? `Retrieved cases (${step.cases.length})` : "Retrieved cases: none"), ...step.cases.map(caseBox),
-    part("Prompt", "prompt", step.prompt ?? null, run.no_prompt),
+    part("Prompt", "prompt", step.prompt ?? null, step.prompt_note ? `The prompt cannot be shown: ${step.prompt_note}.` : run.no_prompt, step.prompt_note),
     ...(step.turns ? [el("h3", {}, `Turns (${step.turns.length})`), ...step.turns.map(turnBox)] : []),
     part("Output", "output", step.output), el("h3", {}, "Parsed answer"),
     step.answer === null ? el("p", { class: "muted", "data-part": "answer" }, "none in the required form")
@@ -142,8 +151,10 @@ function details(step) {
   ];
 }
 
-function part(title, name, text, why = "") {
-  return el("details", { open: "" }, el("summary", {}, title), text === null ? el("p", { class: "muted", "data-part": name }, why) : el("pre", { "data-part": name }, text));
+/** A text under its title with a `note` on it, or, where there is none, `why`. */
+function part(title, name, text, why = "", note = "") {
+  const body = text === null ? el("p", { class: "muted", "data-part": name }, why) : el("pre", { "data-part": name }, text);
+  return el("details", { open: "" }, el("summary", {}, title), text !== null && note ? el("p", { class: "muted small", "data-part": `${name}-note` }, note) : "", body);
 }
 
 /** A case that the prompt showed: it links to the step that retained it. */
@@ -151,11 +162,11 @@ function caseBox([id, score]) {
   const source = steps[id - 1];
   if (!source) return el("div", { class: "case", "data-case": id }, `case ${id} is of no step of this log`);
   const kept = source.kept ?? { task: source.task, answer: source.answer, reward: source.reward };
-  const right = kept.reward ? "right" : "wrong";
+  const [kind, , word] = VERDICTS[kept.reward];
   const ranked = score === null ? "not ranked" : `score ${short(score)}`;
   return el("div", { class: "case", "data-case": id },
     el("div", { class: "head" }, el("button", { type: "button", onclick: () => showStep(id) }, `case ${id}`), el("span", { "data-part": "score", title: score }, ranked),
-      el("span", { class: kept.reward ? "good" : "bad" }, source.prompt === undefined ? `its step was ${right}` : `kept as ${right}`)),
+      el("span", { class: kind }, source.prompt === undefined ? `its step was ${word}` : `kept as ${word}`)),
     el("div", { class: "prose", "data-part": "case-task" }, kept.task), el("pre", { "data-part": "case-answer" }, kept.answer === null ? "no answer" : asText(kept.answer)));
 }
 

@@ -11,10 +11,12 @@ const COLUMNS = [
   { key: "difference", title: "To zero-shot, points", value: byInterval("difference"), best: 1, cell: (s) => interval(s.difference) },
   { key: "last", title: "Last quarter, %", value: byInterval("last"), best: 1, cell: (s) => plusMinus(s.last) },
   { key: "regret", title: "Regret", value: byInterval("regret"), best: -1, cell: (s) => plusMinus(s.regret, (value) => count(value)) },
-  { key: "tokens", title: "Tokens a step", value: (s) => s.tokens[0], cell: (s) => pair(s.tokens, count) },
+  { key: "tokens", title: "Tokens a step", value: (s) => s.tokens[0], cell: (s) => sumOf(s.tokens, count) },
   { key: "cost", title: "Cost", value: (s) => s.cost, when: () => report.settings.some((s) => s.cost !== null),
     cell: (s) => (s.cost === null ? "–" : s.cost.toFixed(2)) },
-  { key: "seconds", title: "Seconds a step", value: (s) => s.seconds[0] && s.seconds[0] + s.seconds[1], cell: (s) => pair(s.seconds, (value) => value.toFixed(3)) },
+  { key: "seconds", title: "Seconds a step", value: (s) => s.seconds[0] && total(s.seconds), cell: (s) => sumOf(s.seconds, (value) => value.toFixed(3)) },
+  { key: "skipped", title: "Skipped", value: (s) => s.skipped, when: (all) => all.some((s) => s.skipped), cell: (s) => (s.skipped === null ? "–" : short(s.skipped)) },
+  { key: "cut", title: "Cut, %", value: (s) => s.cut, when: (all) => all.some((s) => s.cut), cell: (s) => (s.cut === null ? "–" : percent(s.cut)) },
   { key: "seeds", title: "Seeds", value: (s) => s.seeds[0], cell: (s) => el("span", { title: s.progress }, s.seeds[0] === s.seeds[1] ? String(s.seeds[1]) : `${s.seeds[0]} of ${s.seeds[1]}`) },
   { key: "open", title: "", cell: (s) => openButton(s) },
 ];
@@ -22,7 +24,9 @@ const COLUMNS = [
 const differ = (settings, key) => new Set(settings.map((setting) => setting[key])).size > 1;
 const half = (x) => (x.high - x.low) / 2;
 const plusMinus = (x, show = percent) => (x ? [show(x.mean), x.low === null ? "" : el("small", {}, ` ± ${show(half(x))}`)] : "–");
-const pair = ([first, second], show) => (first === null ? "–" : [show(first), el("small", {}, ` + ${show(second)}`)]);
+const total = (values) => values.reduce((sum, value) => sum + (value ?? 0), 0);
+const sumOf = ([first, ...others], show) => (first === null ? "–"
+  : [show(first), ...others.filter((value) => value !== null).map((value) => el("small", {}, ` + ${show(value)}`))]);
 function interval(x) {
   if (!x) return "–";
   const clear = x.low > 0 ? "good" : x.high < 0 ? "bad" : "";

@@ -2,7 +2,7 @@
 
 Each task's sample is played by an agent that learns (cbr with the default policy), with a client that answers at once
 and right: the games' own solutions, the rows' own scripts, a search with the question. What the environment takes is
-what `observe`, `interact` and `evaluate` take, the start of a game with it; the rest of a step is retrieval, the policy
+what `interact` and `evaluate` take, the start of a game with it; the rest of a step is retrieval, the policy
 and the log. A game whose own solution is longer than the task's turns is not won.
 """
 
@@ -11,11 +11,9 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import main as command_line
 from agent import make_agent
@@ -24,7 +22,7 @@ from config import Config
 from env import Env, make_env
 from llm import LLM, Reply
 from runs.folder import RunLog
-from runs.track import NoTracker
+from runs.track import Tracker
 
 SEARCHES = 2  # before the answer of 2wiki
 
@@ -79,36 +77,6 @@ class Costs:
         return f"| {task} | {self.steps} | {self.won} | {1 / turn:.1f} | {times} | {step / whole:.0%} |"
 
 
-class Stopwatch:
-    """Adds up the time that the methods it wraps take."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def wrap(self, owner: Any, name: str) -> None:
-        method = getattr(owner, name)
-
-        def timed(*arguments: Any) -> Any:
-            begin = time.perf_counter()
-            result = method(*arguments)
-            self.seconds += time.perf_counter() - begin
-            return result
-
-        setattr(owner, name, timed)
-
-
-class Laps(NoTracker):
-    """Notes after each step what the stopwatch says, the client's own time taken off."""
-
-    def __init__(self, watch: Stopwatch) -> None:
-        self._watch = watch
-        self.seconds: list[float] = []
-
-    def log(self, record: dict[str, Any]) -> None:
-        self.seconds.append(self._watch.seconds - record["llm_seconds"])
-        self._watch.seconds = 0.0
-
-
 def measure(task: str, steps: int, folder: Path) -> Costs:
     """Play the first rows of the task's sample; one more than `steps`, since the first step starts things up."""
     config = Config(env=task, agent="cbr", data="sample", limit=steps + 1, output_dir=str(folder))
@@ -116,23 +84,19 @@ def measure(task: str, steps: int, folder: Path) -> Costs:
     log = RunLog(folder / task, config.identity(), overwrite=True, checkpoint_seconds=1e9)
     try:
         reply = PLAYERS[task](env)
-        watch = Stopwatch()
-        for method in ("observe", "interact", "evaluate"):
-            watch.wrap(env, method)
         llm = LLM(ScriptedClient(lambda message: reply()))
-        agent = make_agent(config, env, llm, command_line.make_text_encoder(config))
-        laps = Laps(watch)
-        command_line.run(env, agent, llm, log, laps)
+        agent = make_agent(config, env, llm, command_line.make_load_encoder(config))
+        command_line.run(env, agent, log, Tracker(config))
     finally:
         log.close()
         env.close()
-    records = log.records[1:]
+    records = list(log.records(after=1))
     return Costs(
         steps=len(records),
         turns=sum(len(record["turns"]) for record in records),
         won=sum(record["reward"] for record in records),
-        in_env=sum(laps.seconds[1:]),
-        in_all=sum(record["agent_seconds"] for record in records),
+        in_env=sum(record["env_seconds"] for record in records),
+        in_all=sum(record["env_seconds"] + record["agent_seconds"] for record in records),
     )
 
 

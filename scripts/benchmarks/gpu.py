@@ -82,6 +82,7 @@ def report_policy(folder: Path, device: torch.device, tiny: bool) -> None:
 
     from bandit import NeuralLinLogUCB
     from memory.pair_encoders import CrossEncoder
+    from step import Case
 
     sizes = TINY_MODERNBERT if tiny else MODERNBERT_BASE
     config = ModernBertConfig(**sizes, num_labels=1, classifier_pooling="mean")
@@ -90,8 +91,9 @@ def report_policy(folder: Path, device: torch.device, tiny: bool) -> None:
     print("\n| tokens a pair | ms to rank 32 | s to train and encode 32 again | peak GPU memory |\n|---|---|---|---|")
     for tokens in PAIR_TOKENS[tiny]:
         features = CrossEncoder(str(folder), device, 2e-5, 1e-5, 0)
-        policy = NeuralLinLogUCB(features, 0.1, 0.1, learning_rate=2e-5, batch_size=BATCH, k=1)
-        query, *cases = (words(tokens // 2, i) for i in range(BATCH + 1))
+        policy = NeuralLinLogUCB(features, 0.1, 0.1, learning_rate=2e-5, batch_size=BATCH, comk=1)
+        query, *tasks = (words(tokens // 2, i) for i in range(BATCH + 1))
+        cases = [Case(task) for task in tasks]
         rank, ranking_memory = timed(device, lambda: policy.score(query, cases))  # noqa: B023
         for i in range(BATCH - 1):
             policy.update(query, [cases[i]], i % 2)

@@ -18,15 +18,20 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import main as command_line  # the repository's main.py
 from agent import make_agent
 from clients.scripted import ScriptedClient
-from config import POLICY_OPTIONS, Config
+from config import Config
 from env import Env, make_env
 from llm import LLM
+from registry import POLICIES
 from runs.folder import RunLog
-from runs.track import NoTracker
+from runs.track import Tracker
+
+if TYPE_CHECKING:
+    from memory.encoders import TextEncoder
 
 ENCODE_EVERY = 5  # steps between two timings of a single query encoding
 
@@ -42,10 +47,11 @@ def make_stream(data: str, steps: int) -> Env:
     return env
 
 
-class TimedTracker(NoTracker):
+class TimedTracker(Tracker):
     """Times the encoding of one query between the steps, outside of what the steps measure."""
 
-    def __init__(self, encoder: object, start: int) -> None:
+    def __init__(self, config: Config, encoder: TextEncoder, start: int) -> None:
+        super().__init__(config)
         self._encoder = encoder
         self._start = start
         self.encode_seconds: list[float] = []
@@ -62,7 +68,7 @@ class TimedTracker(NoTracker):
 def measure(policy: str, data: str, steps: int, folder: Path) -> tuple[float, float]:
     """Mean seconds of a step outside the LLM and of one query encoding, over the second half of the stream."""
     config = Config(env="banking77", agent="cbr", bandit=policy, output_dir=str(folder))
-    text_encoder = command_line.make_text_encoder(config)
+    text_encoder = command_line.make_load_encoder(config)
     env = make_stream(data, steps)
     chance = random.Random(0)
 
@@ -72,10 +78,10 @@ def measure(policy: str, data: str, steps: int, folder: Path) -> tuple[float, fl
     llm = LLM(ScriptedClient(answer))
     agent = make_agent(config, env, llm, text_encoder)
     log = RunLog(folder / policy, config.identity(), overwrite=True, checkpoint_seconds=1e9)
-    tracker = TimedTracker(text_encoder(), steps // 2)
-    command_line.run(env, agent, llm, log, tracker)
+    tracker = TimedTracker(config, text_encoder(), steps // 2)
+    command_line.run(env, agent, log, tracker)
     log.close()
-    late = [record["agent_seconds"] for record in log.records[steps // 2 :]]
+    late = [record["agent_seconds"] for record in log.records(after=steps // 2)]
     return statistics.fmean(late), statistics.fmean(tracker.encode_seconds)
 
 
@@ -94,7 +100,7 @@ def measure_help() -> tuple[float, float]:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--policies", nargs="+", default=list(POLICY_OPTIONS), choices=list(POLICY_OPTIONS))
+    parser.add_argument("--policies", nargs="+", default=list(POLICIES), choices=list(POLICIES))
     parser.add_argument("--data", default="auto", help="banking77 rows, as main.py --data (default: auto)")
     parser.add_argument("--steps", type=int, default=1000, help="length of the stream (default: %(default)s)")
 

@@ -1,0 +1,93 @@
+"""Tables, plots and a page of finished and unfinished runs, or one run in the terminal.
+
+    python scripts/report.py results/                       # everything below results/, into results/report/
+    python scripts/report.py results/ --figure 3            # the tasks and methods of the paper's figure 3
+    python scripts/report.py results/ --prices qwen3-32b=0.1,0.3
+    python scripts/report.py results/ddxplus/cbr-NeuralLinLogUCB/qwen3-8b/seed0
+
+Prices are of a million prompt and completion tokens. Exit code: 0, 1 where there is nothing to report, 2 for usage,
+130 for Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+from errors import UsageError, UserError, exit_code
+from runs.screen import say
+
+from .experiments import Figure, Prices, find_figure
+from .runs import group, read_run_folder, read_runs, select
+
+STEPS = ("one", "all", "none")
+STEPS_HELP = "what the page lets you open: one seed of each setting (default), all runs, or none, for a small page"
+
+
+def main(argv: list[str]) -> int:
+    arguments = parse_arguments(argv)
+    return exit_code(lambda: run(arguments))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Do what the command line asks for. Raises UserError."""
+    prices = dict(read_prices(text) for text in arguments.prices)
+    figure = find_figure(arguments.figure) if arguments.figure else None
+    one = read_run_folder(arguments.results) if arguments.results.is_dir() else None
+    if one is not None and figure is not None:
+        raise UsageError(f"--figure is for a folder of runs; {arguments.results} is one run")
+    if one is not None:
+        from .single import print_run
+
+        print_run(one, prices)
+    else:
+        report(arguments.results, figure, prices, arguments.steps, arguments.out or arguments.results / "report")
+
+
+def report(root: Path, figure: Figure | None, prices: Prices, steps: str, out: Path) -> None:
+    """Read the runs below `root` and write the report into `out`. Raises UserError where there is nothing to report."""
+    from .writing import write_report
+
+    left_out: list[str] = []
+    streams = group(read_runs(root, left_out.append))
+    for line in left_out:
+        say(line)
+    if not streams:
+        raise UserError(f"{root}: no runs here; a run folder, as main.py writes it, holds config.yaml and steps.jsonl")
+    if figure is not None:
+        streams = select(streams, figure)
+        if not streams:
+            raise UserError(f"{root}: no runs of {figure.title} ({', '.join(figure.methods)})")
+    llms = dict.fromkeys(setting.llm for stream in streams for setting in stream.settings)
+    for name in prices.keys() - llms:
+        say(f"--prices {name}: no run of this LLM here; there are runs of {', '.join(llms)}")
+    try:
+        write_report(streams, figure, prices, left_out, out, steps)
+    except OSError as error:
+        raise UserError(f"{out}: cannot write here ({error.strerror}); --out chooses another place") from None
+    say(f"report: {', '.join(str(path) for path in sorted(out.glob('report.*')))}")
+
+
+def read_prices(text: str) -> tuple[str, tuple[float, float]]:
+    """NAME=PROMPT,COMPLETION. Raises UsageError."""
+    name, _, values = text.rpartition("=")
+    try:
+        prompt, completion = map(float, values.split(","))
+    except ValueError:
+        prompt = completion = math.nan
+    if not name or not all(0 <= price < math.inf for price in (prompt, completion)):
+        raise UsageError(f"--prices {text}: write NAME=PROMPT,COMPLETION, of a million tokens: qwen3-32b=0.1,0.3")
+    return name, (prompt, completion)
+
+
+def parse_arguments(argv: list[str]) -> argparse.Namespace:
+    description, _, details = __doc__.partition("\n\n")
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("report.py", None, description, details, formatter_class=formatter)
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="a folder of runs, or one run's folder")
+    parser.add_argument("--figure", metavar="N", help="only this figure of the paper: 3, 4a, 4b, 5, 6 or supplement")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: RESULTS/report")
+    parser.add_argument("--prices", nargs="+", default=[], metavar="NAME=PROMPT,COMPLETION", help="of an LLM's tokens")
+    parser.add_argument("--steps", choices=STEPS, default="one", help=STEPS_HELP)
+    return parser.parse_args(argv)
