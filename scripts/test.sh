@@ -13,5 +13,5 @@ fi
 "$python" -m ruff format --check --quiet .
 "$python" -m ruff check --quiet .
 "$python" -m mypy
-# a file stays on one worker, which loads its models and starts its simulators once
-exec "$python" -m pytest -n auto --maxprocesses 4 --dist loadfile "$@"
+# tests that share a costly fixture stay on one worker
+exec "$python" -m pytest -n auto --maxprocesses 4 --dist loadgroup "$@"

@@ -137,9 +137,8 @@ def test_readme_is_short_and_begins_with_the_two_commands() -> None:
     assert commands == ["bash scripts/quickstart.sh", "bash scripts/test.sh"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_to_files(page: Path) -> None:
-    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
-    inside = [link.partition("#")[0] for link in links if "://" not in link]
-    assert inside
-    assert not [link for link in inside if link and not (page.parent / link).exists()]
+def test_links_lead_to_files() -> None:
+    links = [(page, link) for page in PAGES for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8"))]
+    inside = [(page, link.partition("#")[0]) for page, link in links if "://" not in link]
+    assert len(inside) > 20
+    assert [f"{page.name}: {link}" for page, link in inside if not (page.parent / link).exists()] == []
