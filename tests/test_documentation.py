@@ -7,6 +7,7 @@ servers are stood in for on loopback, and `python` is a script that makes runs s
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -113,6 +114,7 @@ def test_commands_run(block: Block, copy: Path, server: FakeServer) -> None:
     for words, package in NEEDS.items():
         if words in block.text and importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is missing")
+    shutil.rmtree(copy / "results", ignore_errors=True)  # no run is finished before it begins
     run(["bash", "-euo", "pipefail", "-c", block.text], copy, server)
 
 
@@ -121,6 +123,9 @@ def test_python_runs_after_the_commands_of_its_page(block: Block, copy: Path, se
     earlier = [other for other in COMMANDS if other.page == block.page and other.line < block.line]
     run(["bash", "-euo", "pipefail", "-c", earlier[-1].text], copy, server)
     run([str(copy / ".venv" / "bin" / "python"), "-c", block.text], copy, server)
+    explained = set(re.findall(r"`(\w+)`", block.page.read_text(encoding="utf-8")))
+    for log in (copy / "results").rglob("steps.jsonl"):
+        assert json.loads(log.read_text(encoding="utf-8").splitlines()[-1]).keys() <= explained
 
 
 def test_what_does_not_run_here_says_why() -> None:
