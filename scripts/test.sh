@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Set everything up and run the tests. Arguments go to pytest: `bash scripts/test.sh -k resume`.
+# Set everything up, check format, style and types, and run the tests. Arguments go to pytest: `-k resume`, `-m quick`
+# (what loads no model and starts no process), `-n 0` (one after another, in this process: for a debugger).
 # ALL=1 also installs what the optional parts need (multi-turn tasks, local models, Ray); without it their tests skip.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
@@ -9,4 +10,8 @@ if [ "${ALL:-}" = 1 ]; then
         setup "requirements-$optional.txt"
     done
 fi
-exec "$python" -m pytest "$@"
+"$python" -m ruff format --check --quiet .
+"$python" -m ruff check --quiet .
+"$python" -m mypy
+# tests that share a costly fixture stay on one worker
+exec "$python" -m pytest -n auto --maxprocesses 4 --dist loadgroup "$@"

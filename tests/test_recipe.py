@@ -120,7 +120,7 @@ def test_recipe_task_runs_with_every_agent(source: str, agents: tuple[str, ...],
     with serving(guess) as server:
         command = [sys.executable, "-c", ALL_AGENTS, str(server.port), str(tmp_path / "out"), *agents]
         environment = os.environ | {"PYTHONPATH": str(tmp_path / "tree")}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=300)
         assert done.returncode == 0, done.stderr
     prompts = [chat["messages"][0]["content"] for chat in server.chats]
     runs = {agent: steps(run_folder(tmp_path / "out" / agent)) for agent in agents}
@@ -137,26 +137,32 @@ def test_recipe_task_runs_with_every_agent(source: str, agents: tuple[str, ...],
         assert summary["success_rate"] == 0.5 and summary["bank_size"] == 6
 
 
-def readme_files() -> dict[str, str]:
-    """The example task of README.md: its code blocks by the path that each names in its first line."""
-    blocks = re.findall(r"```python\n(# (env/\S+\.py)\n.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+def printed_files(page: str) -> dict[str, str]:
+    """The example task of a page: its code blocks by the path that each names in its first line."""
+    blocks = re.findall(r"```python\n(# (env/\S+\.py)\n.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.S)
     return {path: source for source, path in blocks}
 
 
-def test_readme_example_runs(tmp_path: Path) -> None:
-    files = readme_files()
-    assert set(files) == {"env/tickets.py", "env/prompts/tickets_prompt.py"}
-    write_task(tmp_path / "tree", files, '    "tickets": "env.tickets:Tickets",\n')
+def test_printed_examples_run(tmp_path: Path) -> None:
+    short, whole = printed_files("README.md"), printed_files("docs/tasks.md")
+    assert set(short) == {"env/tickets.py", "env/prompts/tickets_prompt.py"}
+    assert set(whole) == {"env/parity.py", "env/prompts/parity_prompt.py"}
+    lines = '    "tickets": "env.tickets:Tickets",\n    "parity": "env.parity:Parity",\n'
+    assert lines.splitlines()[0].strip() in (ROOT / "README.md").read_text(encoding="utf-8")
+    write_task(tmp_path / "tree", short | whole, lines)
     script = "import sys, main; sys.exit(max(main.main(words.split()) for words in sys.argv[1:]))"
-    agents = ("zero-shot", "icrl", "icrl-plus", "ground-truth")
-    runs = [f"--env tickets --agent {agent} --output_dir {tmp_path / 'out'}" for agent in agents]
-    command = [sys.executable, "-c", script, *runs]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path / "tree", timeout=120)
+    runs = [("parity", "ground-truth"), *(("tickets", agent) for agent in ("zero-shot", "icrl", "ground-truth"))]
+    words = [f"--env {env} --agent {agent} --output_dir {tmp_path / 'out'}" for env, agent in runs]
+    command = [sys.executable, "-c", script, *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path / "tree", timeout=300)
     assert done.returncode == 0, done.stderr
-    summaries = [json.loads((folder / "summary.json").read_text()) for folder in run_folders(tmp_path / "out")]
-    rates = [summary["success_rate"] for summary in summaries]
-    assert len(rates) == len(agents)
-    assert max(rates) == 1.0 and min(rates) > 0
+    rates = {}
+    for folder in run_folders(tmp_path / "out"):
+        summary = json.loads((folder / "summary.json").read_text())
+        rates[tuple(folder.relative_to(tmp_path / "out").parts[:2])] = summary["success_rate"]
+    assert rates.keys() == set(runs)
+    assert rates["parity", "ground-truth"] == rates["tickets", "ground-truth"] == 1.0
+    assert min(rates.values()) > 0
 
 
 class Bare(Env):

@@ -191,13 +191,13 @@ def test_the_right_answers_probability_rises(model: str, tmp_path: Path, monkeyp
 
     after = agent.trainer.log_prob(prompt, [token]).exp().item()
     assert before < 0.3 and after > 0.9, (before, after)
-    rewards = [record["reward"] for record in log.records]
+    rewards = [record["reward"] for record in log.records()]
     assert len(rewards) == 200
     assert 0 < sum(rewards[:50]) < 40 and sum(rewards[-50:]) > 45
-    assert all({"train/loss", "train/log_prob", "train/kl"} <= record["metrics"].keys() for record in log.records)
-    stepped = [record["step"] for record in log.records if "train/grad_norm" in record["metrics"]]
+    assert all({"train/loss", "train/log_prob", "train/kl"} <= record["metrics"].keys() for record in log.records())
+    stepped = [record["step"] for record in log.records() if "train/grad_norm" in record["metrics"]]
     assert stepped == list(range(4, 201, 4))
-    assert all(record["output_tokens"] for record in log.records)
+    assert all(record["output_tokens"] for record in log.records())
 
     trainable = {name for name, weight in agent.trainer.model.named_parameters() if weight.requires_grad}
     assert trainable == set(agent.trainer.weights) and all("lora_" in name for name in trainable)
