@@ -103,7 +103,7 @@ class Ranked(NoRetrieval):
         state = self.policy.state_dict()
         encoder = state.pop("encoder", None)
         checkpoint.put("policy", state, self.policy.grows)
-        if encoder:
+        if encoder and self.policy.encoder is not None:  # the weights are written again after a training step only
             checkpoint.put("encoder", encoder, self.policy.encoder.grows, encoder["version"])
 
     def load(self, checkpoint: Checkpoint) -> None:

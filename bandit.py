@@ -32,6 +32,7 @@ class Encoder(Protocol):
     dim: int
     device: torch.device
     version: int
+    grows: Collection[str]
 
     def encode(self, pairs: list[Pair]) -> Tensor: ...
 
@@ -102,9 +103,11 @@ class Policy(ABC):
 
     Attributes:
         grows: the entries of `state_dict`, lists or tensors [n, ...], that only ever get longer.
+        encoder: what its features come from, if any.
     """
 
     grows: Collection[str] = ()
+    encoder: Encoder | None = None
 
     @abstractmethod
     def score(self, query: str, cases: Sequence[Case]) -> Scores:
@@ -118,7 +121,10 @@ class Policy(ABC):
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain values from which `load_state_dict` restores the policy bit for bit."""
+        """Tensors and plain values from which `load_state_dict` restores the policy bit for bit.
+
+        What a policy keeps of an encoder that it trains stands under `encoder`.
+        """
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -144,6 +150,8 @@ class Random(Policy):
 
 class FeaturePolicy(Policy):
     """A policy over phi."""
+
+    encoder: Encoder
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder

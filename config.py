@@ -14,7 +14,7 @@ import difflib
 import hashlib
 import math
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
@@ -281,7 +281,7 @@ class Config:
         own = [spec for spec in dataclasses.fields(self) if spec.name in chosen or self._is_of_stream(spec)]
         return {spec.name: getattr(self, spec.name) for spec in own}
 
-    def _is_of_stream(self, spec: dataclasses.Field) -> bool:
+    def _is_of_stream(self, spec: dataclasses.Field[Any]) -> bool:
         about = spec.metadata["about"]
         return about == "stream" or (about == "task" and self.env in spec.metadata["tasks"])
 
@@ -302,7 +302,7 @@ class Config:
             )
         return notes
 
-    def _reason(self, spec: dataclasses.Field) -> str:
+    def _reason(self, spec: dataclasses.Field[Any]) -> str:
         about = spec.metadata["about"]
         if about == "task" or spec.name.startswith("judge_"):
             return f"on the task {self.env}"
@@ -338,7 +338,7 @@ class Config:
 FIELDS = {spec.name: spec for spec in dataclasses.fields(Config)}
 
 
-def flag(spec: dataclasses.Field) -> str:
+def flag(spec: dataclasses.Field[Any]) -> str:
     """How the option is spelled on the command line, without the dashes."""
     return str(spec.metadata.get("flag", spec.name))
 
@@ -355,11 +355,11 @@ def typed_options(argv: list[str]) -> dict[str, Any]:
     return vars(parser.parse_args(argv))
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser, whose: str = "") -> None:
     """Let `parser` take every option, in groups; the namespace holds only those that a command line names."""
     hints = get_type_hints(Config)
     for subject, (heading, _) in ABOUT.items():
-        group = parser.add_argument_group(heading)
+        group = parser.add_argument_group(whose + heading)
         for name in about(subject):
             _add_argument(group, FIELDS[name], hints[name])
 
@@ -376,7 +376,7 @@ def _shorten(name: str, limit: int = 150) -> str:
     return f"{name[:limit]}~{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _check(spec: dataclasses.Field, value: Any) -> None:
+def _check(spec: dataclasses.Field[Any], value: Any) -> None:
     name, limits = f"--{flag(spec)}", spec.metadata
     if value is None:
         return
@@ -392,7 +392,7 @@ def _check(spec: dataclasses.Field, value: Any) -> None:
         raise UsageError(f"{name} must be at most {limits['at_most']}, not {value}")
 
 
-def _add_argument(parser: argparse._ActionsContainer, spec: dataclasses.Field, hint: Any) -> None:
+def _add_argument(parser: argparse._ActionsContainer, spec: dataclasses.Field[Any], hint: Any) -> None:
     metadata = spec.metadata
     names = [f"--{flag(spec)}"] + ([f"--{metadata['alias']}"] if "alias" in metadata else [])
     help = metadata["help"].replace("%", "%%")
@@ -409,12 +409,13 @@ def _add_argument(parser: argparse._ActionsContainer, spec: dataclasses.Field, h
     parser.add_argument(*names, dest=spec.name, type=kind, default=argparse.SUPPRESS, help=help, metavar=metavar)
 
 
-def _described_default(spec: dataclasses.Field) -> str:
+def _described_default(spec: dataclasses.Field[Any]) -> str:
     """The field's default, or those that the registry's rows have for it: "0.1, openai: 0.05"."""
     if spec.default is not None:
         return str(spec.default)
-    named = {}
-    for table in (AGENTS, POLICIES, CLIENTS):
+    named: dict[str, Any] = {}
+    tables: tuple[Mapping[str, Row], ...] = (AGENTS, POLICIES, CLIENTS)
+    for table in tables:
         named |= {name: row.defaults[spec.name] for name, row in table.items() if spec.name in row.defaults}
     if len(set(named.values())) < 2:
         return "".join(str(value) for value in set(named.values()))

@@ -54,8 +54,14 @@ class Reply:
             raise ValueError("the reply's tool calls are not a list of objects")
         if not isinstance(tokens, list) or not all(type(token) is int for token in tokens):
             raise ValueError("the reply's tokens are not a list of numbers")
-        counts = (_count(said.get(name)) for name in ("prompt_tokens", "completion_tokens"))
-        return cls(_whole(said["text"]), *counts, [_tool_call(call) for call in calls], tokens, _whole(reason) or None)
+        return cls(
+            _whole(said["text"]),
+            _count(said.get("prompt_tokens")),
+            _count(said.get("completion_tokens")),
+            [_tool_call(call) for call in calls],
+            tokens,
+            _whole(reason) or None,
+        )
 
 
 def _count(value: Any) -> int:
@@ -270,5 +276,5 @@ def make_llm(config: Config, recall_encoder: Callable[[], TextEncoder]) -> LLM:
     `recall_encoder` loads the encoder of --embedding_model_path, which a client may share instead of loading it again.
     """
     cache = AnswerCache(config.cache) if config.cache else None
-    client = CLIENTS[config.serving_mode].load().from_config(config, recall_encoder)
+    client = CLIENTS[str(config.serving_mode)].load().from_config(config, recall_encoder)
     return LLM(client, cache, config.log_requests)

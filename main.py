@@ -196,5 +196,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show the bars still gets the figures
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that cannot show the bars still gets the figures
     sys.exit(main(sys.argv[1:]))

@@ -148,10 +148,12 @@ class ReinforceAgent(Agent):
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         config = parts.config
-        self._client: LocalClient = parts.llm.client
+        client = parts.llm.client
+        assert isinstance(client, LocalClient), "config.py lets this agent have no other"
+        self._client = client
         self.trainer = ReinforceTrainer(
             self._client,
-            config.learning_rate,
+            config.learning_rate or 0.0,
             config.weight_decay,
             config.batch_size,
             config.kl_coef,

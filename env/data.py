@@ -231,12 +231,12 @@ def _from_text(where: str, name: str, cell: str, kind: type | tuple[type, ...]) 
     """A CSV cell as the type that its field has to have."""
     if kind not in (int, float, list, dict):
         return cell
-    if kind in (list, dict):
+    if kind is list or kind is dict:
         raise DataError(
             f"{where}: the field {name!r} is a {kind.__name__}, which CSV cannot hold: use JSON lines or Parquet"
         )
     try:
-        return kind(cell)
+        return kind(cell)  # type: ignore[arg-type]
     except ValueError:
         raise DataError(f"{where}: the field {name!r} should be {kind.__name__}, found {cell!r}") from None
 

@@ -46,7 +46,7 @@ def parse(argv: list[str]) -> tuple[Namespace, dict[str, Any]]:
     own("--grid", nargs="+", default=[], metavar="NAME=A,B", help="run every combination of these settings")
     own("--experiments", type=Path, default=EXPERIMENTS, metavar="FILE", help="another description of experiments")
     own("--dry-run", action="store_true", help="print the command lines and start nothing")
-    add_options(parser.add_argument_group("main.py, for every run"))
+    add_options(parser, "main.py: ")
     named = vars(parser.parse_args(argv))
     runner = Namespace(**{name: named.pop(name) for name in RUNNER_OPTIONS})
     for name, lowest in (("workers", 1), ("gpus_per_run", 0), ("cpus_per_run", 0)):

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,9 @@ from memory.encoders import (
     quiet_transformers,
     seeded,
 )
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 MAX_PAIR_TOKENS = 2048
 Pair = tuple[str, str]  # (query, case task)
@@ -86,7 +90,11 @@ class PairEncoder(ABC):
         Gradients accumulate chunk by chunk, so one chunk bounds the memory, and are averaged over all pairs. `loss` is
         `bce` (binary cross-entropy of the logit) or `mse` (squared error of the logit against the reward).
         """
-        criterion = {"bce": nn.functional.binary_cross_entropy_with_logits, "mse": nn.functional.mse_loss}[loss]
+        losses: dict[str, Callable[..., Tensor]] = {
+            "bce": nn.functional.binary_cross_entropy_with_logits,
+            "mse": nn.functional.mse_loss,
+        }
+        criterion = losses[loss]
         module, optimizer = self._trainable(), self._get_optimizer()
         n_pairs = sum(len(pairs) for pairs, _ in chunks)
         total = 0.0
@@ -146,7 +154,7 @@ class BiEncoder(PairEncoder):
             head.weight.copy_(cosine_head(text_encoder.dim))
         super().__init__(head, text_encoder.device, learning_rate, weight_decay, seed)
         self._text_encoder = text_encoder
-        self._own: nn.Module | None = None
+        self._own: SentenceTransformer | None = None  # once it is trained
         self._row: dict[str, int] = {}  # text -> its row of _table, under the current weights
         self._table = torch.empty((0, text_encoder.dim), device=self.device)
 
@@ -168,20 +176,19 @@ class BiEncoder(PairEncoder):
         self._table[used:needed] = embeddings
         self._row.update(zip(texts, range(used, needed)))
 
-    def _trainable(self) -> nn.Module:
+    def _trainable(self) -> SentenceTransformer:
         if self._own is None:
             self._own = copy.deepcopy(self._text_encoder.model)
         return self._own
 
     def _features(self, pairs: list[Pair]) -> Tensor:
+        model = self._trainable()
         texts = list(dict.fromkeys(text for pair in pairs for text in pair))
         row = {text: i for i, text in enumerate(texts)}
         inputs = {
-            name: value.to(self.device)
-            for name, value in self._own.preprocess(texts).items()
-            if isinstance(value, Tensor)
+            name: value.to(self.device) for name, value in model.preprocess(texts).items() if isinstance(value, Tensor)
         }
-        embeddings = nn.functional.normalize(self._own(inputs)["sentence_embedding"], dim=1)
+        embeddings = nn.functional.normalize(model(inputs)["sentence_embedding"], dim=1)
         u, v = (embeddings[[row[pair[side]] for pair in pairs]] for side in (0, 1))
         return _combine(u, v)
 
@@ -255,6 +262,7 @@ class CrossEncoder(PairEncoder):
         ).to(self.device)
         self._model(**inputs)
         phi, self._phi = self._phi, None
+        assert phi is not None, "the head's hook has kept what entered it"
         return phi
 
     def _trainable(self) -> nn.Module:

@@ -208,7 +208,7 @@ def _step(record: dict[str, Any], more: Rebuilt | None) -> dict[str, Any]:
     if more is not None:
         step |= {"prompt": more.prompt, "prompt_note": more.note}
         if more.kept is not None:
-            kept = {key: _plain(more.kept[key]) for key in ("task", "answer", "reward")}
+            kept = {key: _plain(getattr(more.kept, key)) for key in ("task", "answer", "reward")}
             if any(kept[key] != step[key] for key in kept):
                 step["kept"] = kept
     return step

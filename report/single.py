@@ -82,7 +82,7 @@ def _kept_answers(run: Run, records: list[dict[str, Any]]) -> dict[int, Any]:
         kept = [step.kept for step in rebuild(run.config, records)]
     except UserError:
         return {record["step"]: record["answer"] for record in records if record["reward"]}
-    return {case["id"]: case["answer"] for case in kept if case is not None}
+    return {case.step: case.answer for case in kept if case is not None}
 
 
 # -- confusions --------------------------------------------------------------------------------------------------------

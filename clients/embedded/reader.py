@@ -77,8 +77,8 @@ class EmbeddedReader:
         else:
             reply = Reply(self.answer(messages[-1]["content"]))
         words = sum(len(message["content"].split()) for message in messages)
-        counts = {"prompt_tokens": words, "completion_tokens": len(reply.text.split())}
-        return replace(reply, **counts, finish_reason="stop")
+        written = len(reply.text.split())
+        return replace(reply, prompt_tokens=words, completion_tokens=written, finish_reason="stop")
 
     def answer(self, prompt: str) -> str:
         """The answer's text, in the format that the prompt names before its first case."""

@@ -22,6 +22,8 @@ class PlantedEncoder:
         trained: for each training step its loss and its chunks, (pairs, rewards).
     """
 
+    grows = ()
+
     def __init__(self, learning_rate: float = 0.3) -> None:
         self.dim = DIM
         self.device = torch.device("cpu")
