@@ -156,6 +156,8 @@ def play(config: Config, env: Env, log: RunLog, tracker: Tracker, data: dict[str
             then = f"It would be so again: --on_refused skip leaves step {number} out, unscored, and goes on"
         raise type(error)(f"{error}. {then}") from error
     log.finish({"bank_size": len(agent.retrieval.bank)})
+    if AGENTS[config.agent].perfect:
+        screen.say_faults(env, log)
 
 
 def _device(load_encoder: Any) -> str:

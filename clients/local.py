@@ -29,7 +29,14 @@ from clients.sampling import sampling_of
 from config import Config
 from errors import LLMError, RefusedError, UserError
 from llm import CUT, Message, Reply
-from memory.encoders import LOAD_ERRORS, cannot_load, check_tokenizer, quiet_transformers, resolve_device
+from memory.encoders import (
+    LOAD_ERRORS,
+    asking_hub_once,
+    cannot_load,
+    check_tokenizer,
+    quiet_transformers,
+    resolve_device,
+)
 
 KEPT_GROUPS = 64  # several may be on their way at once
 SENT = ("temperature", "top_p", "top_k", "presence_penalty", "max_new_tokens")
@@ -272,14 +279,15 @@ def load_chat_model(path: str, option: str, device: torch.device) -> tuple[Any, 
     on_gpu = device.type == "cuda"
     attention = "flash_attention_2" if on_gpu and is_flash_attn_2_available() else None
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        model, loading = AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype=torch.bfloat16 if on_gpu else torch.float32,
-            attn_implementation=attention,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they are reported below
-        )
+        with asking_hub_once(path, option):
+            tokenizer = AutoTokenizer.from_pretrained(path)
+            model, loading = AutoModelForCausalLM.from_pretrained(
+                path,
+                dtype=torch.bfloat16 if on_gpu else torch.float32,
+                attn_implementation=attention,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are reported below
+            )
         model.to(device).eval()
     except LOAD_ERRORS as error:
         raise cannot_load(option, path, error) from error

@@ -26,6 +26,7 @@ EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d
 ENCODE_BATCH = 32
 KEPT = 50_000  # embeddings; about 100 MB of them at 384 numbers
 LOAD_ERRORS = (OSError, ValueError, SafetensorError)  # what loading a missing or broken model raises
+HUB_SECONDS = 10.0  # without an answer before the hub counts as out of reach
 
 
 def resolve_device(name: str) -> torch.device:
@@ -60,29 +61,60 @@ def embedded_model_folder() -> Path:
     return folder
 
 
+@contextmanager
+def asking_hub_once(model: str, option: str) -> Iterator[None]:
+    """Load `model` in the block; an id is looked up on the hub once, and where that is out of reach only its copy here.
+
+    Left to themselves the libraries ask again and again, for a minute and a half. Raises UserError for an id that the
+    hub does not have.
+    """
+    from huggingface_hub import HfApi, constants, errors
+
+    offline = constants.HF_HUB_OFFLINE
+    try:
+        if not offline and not Path(model).exists():
+            HfApi().model_info(model, timeout=HUB_SECONDS)
+    except errors.RepositoryNotFoundError:
+        raise UserError(f"{option} {model}: the hub has no such model (a private one needs HF_TOKEN)") from None
+    except errors.HFValidationError as error:
+        raise cannot_load(option, model, error) from None
+    except (errors.HTTPError, OSError):
+        constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = offline
+
+
 def load_sentence_model(model: str, device: torch.device) -> SentenceTransformer:
     """Load a recall encoder by Hugging Face id, folder or `embedded`; without a pooling configuration it takes CLS.
 
     Raises UserError saying what is missing.
     """
     quiet_transformers()
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from transformers.utils import cached_file
+    from sentence_transformers.sentence_transformer.modules import Transformer
 
     path = str(embedded_model_folder()) if model == EMBEDDED else model
     try:
-        if cached_file(path, "modules.json", _raise_exceptions_for_missing_entries=False) is not None:
-            sentence_model = SentenceTransformer(path, device=str(device))
-        else:
-            transformer = Transformer(path)
-            pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="cls")
-            sentence_model = SentenceTransformer(modules=[transformer, pooling], device=str(device))
+        with asking_hub_once(path, "--embedding_model_path"):
+            sentence_model = _load(path, device)
     except LOAD_ERRORS as error:
         raise cannot_load("--embedding_model_path", model, error) from error
     if isinstance(sentence_model[0], Transformer):
         check_tokenizer(sentence_model[0].tokenizer, "--embedding_model_path", model)
     return sentence_model
+
+
+def _load(path: str, device: torch.device) -> SentenceTransformer:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers.utils import cached_file
+
+    if cached_file(path, "modules.json", _raise_exceptions_for_missing_entries=False) is not None:
+        return SentenceTransformer(path, device=str(device))
+    transformer = Transformer(path)
+    pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="cls")
+    return SentenceTransformer(modules=[transformer, pooling], device=str(device))
 
 
 class TextEncoder:

@@ -23,6 +23,7 @@ from memory.encoders import (
     ENCODE_BATCH,
     LOAD_ERRORS,
     TextEncoder,
+    asking_hub_once,
     cannot_load,
     check_tokenizer,
     encode_sentences,
@@ -274,10 +275,11 @@ def _load_classifier(model: str) -> tuple[Any, Any]:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     try:
-        classifier, loading = AutoModelForSequenceClassification.from_pretrained(
-            model, output_loading_info=True, dtype=torch.float32
-        )
-        tokenizer = AutoTokenizer.from_pretrained(model)
+        with asking_hub_once(model, "--reranker_model_path"):
+            classifier, loading = AutoModelForSequenceClassification.from_pretrained(
+                model, output_loading_info=True, dtype=torch.float32
+            )
+            tokenizer = AutoTokenizer.from_pretrained(model)
     except LOAD_ERRORS as error:
         raise cannot_load("--reranker_model_path", model, error) from error
     check_tokenizer(tokenizer, "--reranker_model_path", model)

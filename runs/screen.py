@@ -14,6 +14,8 @@ from errors import UserError, printable
 from .reader import CUT_SHARE, read_run, summarize
 
 if TYPE_CHECKING:
+    from env import Env
+
     from .folder import RunLog
 
 ORIGINS = {
@@ -55,6 +57,32 @@ def say_details(details: dict[str, Any]) -> None:
     """How the task is run, in its own words (who judges, which sandbox)."""
     for name, value in details.items():
         say(f"{name}: {', '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}")
+
+
+def say_faults(env: Env, log: RunLog, most: int = 3) -> None:
+    """Of a run that should have been all right: the first steps that were not, and what may be wrong with the task."""
+    wrong = [record for record in log.records() if record["reward"] != 1]
+    if not wrong:
+        return
+    say(f"\n{len(wrong)} of {log.steps_logged} labels are not right by the task's own parser and reward:")
+    for record in wrong[:most]:
+        env.index = record["step"] - 1
+        say(f"  step {record['step']}")
+        for name, value in (
+            ("label", env.get_ground_truth()),
+            ("written", record["output"]),
+            ("read by the parser", record["answer"]),
+        ):
+            say(f"    {name:<18} {_short(value)}")
+    say(
+        "What is written is format_answer(label), so define format_answer such that extraction(format_answer(label)) "
+        "gives the label back, or mend extraction or reward_function."
+    )
+
+
+def _short(value: Any, width: int = 200) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
 class Progress:

@@ -17,9 +17,9 @@ from conftest import ROOT
 # Low to high. Those of one line are one layer.
 LAYERS = """
 errors registry
-config step
+step env
+config
 llm memory runs
-env
 clients bandit agent agents
 main
 experiments report
