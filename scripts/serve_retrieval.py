@@ -48,9 +48,12 @@ def serve(arguments: argparse.Namespace) -> None:
     """Serve until interrupted; prints the address, and nothing else, to standard output once it can be asked."""
     if arguments.index is not None and not arguments.index.is_file():
         raise UsageError(f"--index {arguments.index}: there is no such file")
-    corpus, index, info = open_index(
-        arguments.corpus, arguments.method, arguments.index_dir, arguments.encoder, arguments.device, arguments.index
-    )
+    encoder = None
+    if arguments.method == "dense":
+        from memory.passages import PassageEncoder
+
+        encoder = PassageEncoder(arguments.encoder, arguments.device)
+    corpus, index, info = open_index(arguments.corpus, arguments.index_dir, encoder, arguments.index)
     with RetrievalService((arguments.host, arguments.port), corpus, index, info) as service:
         if arguments.until_stdin_ends:
             threading.Thread(target=stop_with_stdin, args=[service], daemon=True).start()

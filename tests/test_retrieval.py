@@ -18,11 +18,13 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+from config import EMBEDDED
 from env.tools.search.client import Outage, OwnService, Refused, call, health
 from env.tools.search.corpus import Corpus, line_starts
 from env.tools.search.index import open_index, sha256_of
 from env.tools.search.service import RetrievalService
 from errors import DataError, UserError
+from memory.passages import PassageEncoder
 from scripts.benchmarks.retrieval import recall_at
 from scripts.prepare import downloads
 
@@ -47,7 +49,7 @@ def indexes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=["bm25", "dense"])
 def opened(request: pytest.FixtureRequest, indexes: Path) -> tuple[Corpus, Any, dict[str, Any]]:
     """The sample's corpus with each index."""
-    return open_index(SAMPLE / "corpus.jsonl", request.param, indexes)
+    return open_index(SAMPLE / "corpus.jsonl", indexes, PassageEncoder(EMBEDDED) if request.param == "dense" else None)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,7 @@ def test_lines_that_straddle_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_bad_corpus_is_named_by_line_and_leaves_no_index(content: bytes, words: str, tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_bytes(content)
     with pytest.raises(DataError, match=words):
-        open_index(tmp_path / "c.jsonl", "bm25", tmp_path / "indexes")
+        open_index(tmp_path / "c.jsonl", tmp_path / "indexes")
     assert list((tmp_path / "indexes").iterdir()) == []
 
 
@@ -122,7 +124,7 @@ def test_an_index_is_built_once_and_again_when_the_corpus_changes(tmp_path: Path
     path, root = write_corpus(tmp_path / "c.jsonl", PASSAGES), tmp_path / "indexes"
 
     def find(query: str) -> list[str]:
-        corpus, index, _ = open_index(path, "bm25", root)
+        corpus, index, _ = open_index(path, root)
         return [corpus[number]["id"] for number, _ in index.search([query], 3)[0]]
 
     assert find("owls at night")[0] == "p0"
@@ -143,11 +145,11 @@ def test_a_ready_made_index_is_used_and_checked(tmp_path: Path, text_encoder: An
         flat = faiss.IndexFlatIP(text_encoder.dim)
         flat.add(text_encoder.encode(passages))
         faiss.write_index(flat, str(tmp_path / name))
-    corpus, index, info = open_index(path, "dense", tmp_path / "i", ready_made=tmp_path / "whole")
+    corpus, index, info = open_index(path, tmp_path / "i", PassageEncoder(EMBEDDED), ready_made=tmp_path / "whole")
     assert [corpus[number]["id"] for number, _ in index.search(["birds that hunt in the dark"], 1)[0]] == ["p0"]
     assert not list((tmp_path / "i").rglob("*.faiss"))
     with pytest.raises(UserError, match="holds 2 vectors, .* 3 passages"):
-        open_index(path, "dense", tmp_path / "i", ready_made=tmp_path / "short")
+        open_index(path, tmp_path / "i", PassageEncoder(EMBEDDED), ready_made=tmp_path / "short")
 
 
 # -- the service -------------------------------------------------------------------------------------------------------

@@ -480,7 +480,7 @@ def test_a_missing_package_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tm
     with pytest.raises(UserError, match=f"the package mcp {install}"):
         make_env("2wiki", "sample", config=Config(env="2wiki", retrieval_url=url)).details()
     with pytest.raises(UserError, match=f"the package bm25s {install}"):
-        open_index(SAMPLE / "corpus.jsonl", "bm25", tmp_path)
+        open_index(SAMPLE / "corpus.jsonl", tmp_path)
 
 
 def test_a_tool_server_that_does_not_start_says_why(tmp_path: Path) -> None:

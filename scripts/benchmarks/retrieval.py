@@ -24,7 +24,8 @@ import numpy as np
 from config import EMBEDDED
 from env.data import DATA_ROOT
 from env.tools.search.corpus import Corpus
-from env.tools.search.index import DenseIndex, Index, PassageEncoder, open_index
+from env.tools.search.index import DenseIndex, Index, open_index
+from memory.passages import PassageEncoder
 
 SAMPLE = DATA_ROOT / "2wiki" / "sample"
 WORDS, VOCABULARY, EXPONENT = 60, 50_000, 1.1  # of a synthetic passage
@@ -70,7 +71,7 @@ def time_bm25(texts: list[str], queries: list[str], folder: Path) -> tuple[float
     path = folder / "corpus.jsonl"
     rows = (json.dumps({"id": str(number), "contents": text}) + "\n" for number, text in enumerate(texts))
     path.write_text("".join(rows), encoding="utf-8")
-    build, (_, index, _) = timed(lambda: open_index(path, "bm25", folder / "indexes"))
+    build, (_, index, _) = timed(lambda: open_index(path, folder / "indexes"))
     return build, median_query(index, queries), ""
 
 
@@ -101,7 +102,8 @@ def report(arguments: argparse.Namespace) -> None:
     print("| sample | recall at 3 | first passage at 3 |\n|---|---|---|")
     for method in arguments.methods:
         with tempfile.TemporaryDirectory() as folder:
-            corpus, index, _ = open_index(SAMPLE / "corpus.jsonl", method, Path(folder))
+            encoder = PassageEncoder(EMBEDDED) if method == "dense" else None
+            corpus, index, _ = open_index(SAMPLE / "corpus.jsonl", Path(folder), encoder)
             recall, first = recall_at(TOPK, corpus, index, rows)
         print(f"| {method} | {recall:.3f} | {first:.3f} |", flush=True)
     rng = np.random.default_rng(0)

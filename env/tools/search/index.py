@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from config import EMBEDDED
 from errors import DataError, UserError, missing_package
 
 from .corpus import Corpus
@@ -92,46 +91,32 @@ class DenseIndex:
         return [[(int(n), float(s)) for n, s in zip(*row)] for row in zip(numbers, scores)]
 
 
-class PassageEncoder:
-    """Queries and passages -> unit vectors. The E5 models were trained with a prefix that tells the two apart."""
+class PassageEncoder(Protocol):
+    """Queries and passages -> unit vectors, float32 [n, dim]; memory.passages has one."""
 
-    def __init__(self, model: str, device: str = "auto") -> None:
-        from memory.encoders import load_sentence_model, resolve_device
+    name: str
+    dim: int
 
-        self.name = model
-        self._model = load_sentence_model(model, resolve_device(device))
-        self.dim: int = self._model.get_embedding_dimension()
-        self._prefixes = ("query: ", "passage: ") if "e5" in Path(model).name.lower() else ("", "")
+    def queries(self, texts: list[str]) -> np.ndarray: ...
 
-    def queries(self, texts: list[str]) -> np.ndarray:
-        """float32 [n, dim]."""
-        return self._encode(self._prefixes[0], texts)
-
-    def passages(self, texts: list[str]) -> np.ndarray:
-        """float32 [n, dim]."""
-        return self._encode(self._prefixes[1], texts)
-
-    def _encode(self, prefix: str, texts: list[str]) -> np.ndarray:
-        from memory.encoders import encode_sentences
-
-        return encode_sentences(self._model, [prefix + text for text in texts]).float().cpu().numpy()
+    def passages(self, texts: list[str]) -> np.ndarray: ...
 
 
 def open_index(
-    path: Path, method: str, root: Path, model: str = EMBEDDED, device: str = "auto", ready_made: Path | None = None
+    path: Path, root: Path, encoder: PassageEncoder | None = None, ready_made: Path | None = None
 ) -> tuple[Corpus, Index, dict[str, Any]]:
     """Open the corpus at `path` with its index, which is built below `root` if it is not there yet.
 
     Args:
-        model: the encoder of method dense, a Hugging Face id or folder, or embedded.
+        encoder: makes it a dense index; without one it is BM25.
         ready_made: a FAISS index of the corpus's passages in order, to use instead of building one.
     Returns:
         The corpus, the index, and what there is to say of both: file name, sha256, passages, method, encoder.
     """
-    encoder = PassageEncoder(model, device) if method == "dense" else None
+    method = "dense" if encoder else "bm25"
     if not path.is_file():
         Corpus(path)  # raises what is wrong with it
-    folder = root / f"{path.stem}-{method}-{_stamp(path, model if encoder else '', ready_made)}"
+    folder = root / f"{path.stem}-{method}-{_stamp(path, encoder.name if encoder else '', ready_made)}"
     if not folder.is_dir():
         _build(path, folder, encoder, ready_made)
     info = json.loads((folder / "info.json").read_text(encoding="utf-8"))

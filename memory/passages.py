@@ -1,0 +1,30 @@
+"""The encoder of a dense index of passages, as the deep-search task's retrieval service has one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from .encoders import encode_sentences, load_sentence_model, resolve_device
+
+
+class PassageEncoder:
+    """Queries and passages -> unit vectors. The E5 models were trained with a prefix that tells the two apart."""
+
+    def __init__(self, model: str, device: str = "auto") -> None:
+        self.name = model
+        self._model = load_sentence_model(model, resolve_device(device))
+        self.dim = int(self._model.get_embedding_dimension() or 0)
+        self._prefixes = ("query: ", "passage: ") if "e5" in Path(model).name.lower() else ("", "")
+
+    def queries(self, texts: list[str]) -> np.ndarray:
+        """float32 [n, dim]."""
+        return self._encode(self._prefixes[0], texts)
+
+    def passages(self, texts: list[str]) -> np.ndarray:
+        """float32 [n, dim]."""
+        return self._encode(self._prefixes[1], texts)
+
+    def _encode(self, prefix: str, texts: list[str]) -> np.ndarray:
+        return encode_sentences(self._model, [prefix + text for text in texts]).float().cpu().numpy()
