@@ -39,10 +39,9 @@ def run(env: Env, agent: Agent, log: RunLog, tracker: Tracker, on_refused: str =
     start = log.restore(agent.load)
     with screen.Progress(len(env), start) as progress:
         for step in observe(env, log, start):
-            task = step.task if step.record is None else env.observe()
             agent.retrieve(step)
             if step.replayed:
-                step.check_repeats(task)
+                step.check_shown()
             else:
                 answer(step, agent, env, on_refused)
             if step.skipped is None:
@@ -62,7 +61,9 @@ def observe(env: Env, log: RunLog, start: int) -> Iterator[Step]:
     for number in range(start + 1, len(env) + 1):
         env.index = number - 1
         record = next(logged, None)
-        step = Step(number, env.observe()) if record is None else Step.from_record(record)
+        step = Step(number, env.observe())
+        if record is not None:
+            step = step.as_logged(record)
         env.turns, env.step_metrics = step.turns, {}
         yield step
 

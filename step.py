@@ -7,6 +7,7 @@ is a Step whose answer and reward are already filled in.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 
 Metrics = dict[str, float]
 Record = dict[str, Any]  # a line of steps.jsonl
-NOT_REPEATABLE = (
-    "it saw another task or other cases (did the code, a package or the machine change?). "
-    "--overwrite starts the run over"
-)
 
 
 @dataclass(frozen=True)
@@ -36,12 +33,19 @@ class Case:
         answer: as its task's `extraction` gives it, in plain JSON values.
         reward: 1 or 0.
         step: the step at which it was retained, from 1.
+
+    `key` is what it is, wherever it is kept: a hash of task, answer and reward.
     """
 
     task: str
     answer: Any = None
     reward: int = 1
     step: int = 0
+
+    @property
+    def key(self) -> str:
+        content = json.dumps([self.task, self.answer, self.reward], sort_keys=True, default=_plain)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def view(self) -> dict[str, Any]:
         """The case as prompt functions take it: a dict of its own, so that what they do to it changes no bank."""
@@ -142,22 +146,35 @@ class Step:
             record=record,
         )
 
-    def check_repeats(self, task: str) -> None:
-        """Refuse to go on from a log that this code, data or machine would not have written.
+    def as_logged(self, record: Record) -> Step:
+        """This step as it was logged before. Raises UserError where that was another task."""
+        if record["task"] != self.task:
+            raise self._cannot_repeat()
+        return Step.from_record(record)
 
-        Raises UserError.
-        """
+    def check_shown(self) -> None:
+        """Refuse to go on from a log whose step was answered with other cases than are shown now. Raises UserError."""
         assert self.record is not None
-        shown = [case["id"] for case in self.record["cases"]]
-        if self.task != task or shown != [case.step for case in self.cases]:
-            raise UserError(f"step {self.number} of the log cannot be repeated: {NOT_REPEATABLE}")
+        logged = [(case["id"], case.get("key")) for case in self.record["cases"]]
+        shown = [(case.step, case.key if key else None) for case, (_, key) in zip(self.cases, logged)]
+        if len(self.cases) != len(logged) or shown != logged:
+            raise self._cannot_repeat()
+
+    def _cannot_repeat(self) -> UserError:
+        """The error for a log that this code, data or machine would not have written."""
+        return UserError(
+            f"step {self.number} of the log cannot be repeated: it saw another task or other cases "
+            "(did the code, a package or the machine change?). --overwrite starts the run over"
+        )
 
     def to_record(self, success_rate: float | None, regret: int) -> Record:
         """The step's line of steps.jsonl; `success_rate` and `regret` are those of the stream up to here."""
         record = {
             "step": self.number,
             "task": self.task,
-            "cases": [{"id": case.step, "score": score} for case, score in zip(self.cases, self.scores)],
+            "cases": [
+                {"id": case.step, "key": case.key, "score": score} for case, score in zip(self.cases, self.scores)
+            ],
             "output": self.output,
             "answer": self.answer,
             "reward": self.reward,

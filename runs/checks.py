@@ -103,7 +103,7 @@ def _is_rate(value: Any) -> bool:
 def _is_case(value: Any) -> bool:
     if not isinstance(value, dict) or not _is_count(value.get("id")):
         return False
-    return value.get("score") is None or _is_number(value["score"])
+    return _is_text_or_none(value.get("key")) and (value.get("score") is None or _is_number(value["score"]))
 
 
 def _is_usage(value: Any) -> bool:
