@@ -24,6 +24,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from env.data import describe_rows
 from errors import UsageError, UserError
 from step import Record, Step
 
@@ -38,7 +39,6 @@ ROOT = Path(__file__).resolve().parent.parent
 TRACKER_FOLDERS = ("tensorboard", "wandb")
 CHECKPOINTS = ("checkpoint", "checkpoint.new", "checkpoint.old")
 START_OVER = "--overwrite starts the run over"
-ORIGINS = {"official": "official rows", "converted": "converted rows", "sample": "SAMPLE rows", "user": "own rows"}
 
 
 class RunLog:
@@ -121,8 +121,9 @@ class RunLog:
         """Compare this run with the one in the folder. Raises UsageError where they are two."""
         then, now = dict(recorded["identity"]), dict(self.identity)
         code_then, code_now = then.pop("task_code", {}), now.pop("task_code", {})
+        data = recorded.get("data")
         changes = [
-            f"{name}: {_short(name, then.get(name), recorded)} then, {_short(name, now.get(name), {})} now"
+            f"{name}: {_in_words(name, then.get(name), data)} then, {_in_words(name, now.get(name))} now"
             for name in sorted(then.keys() | now.keys())
             if then.get(name) != now.get(name)
         ]
@@ -303,13 +304,11 @@ def code_version() -> dict[str, Any] | None:
         return None
 
 
-def _short(name: str, value: Any, recorded: dict[str, Any]) -> str:
-    """A value of the identity in words: of the rows' hash, where they come from and its beginning."""
+def _in_words(name: str, value: Any, data: Any = None) -> str:
+    """A value of the identity; of the rows' hash only what tells it from another, and what rows they are."""
     if name != "data_sha256":
         return str(value)
-    data = recorded.get("data")
-    origin = ORIGINS.get(str(data.get("origin")), "") if isinstance(data, dict) else ""
-    return f"{origin} {str(value)[:8]}".strip()
+    return describe_rows(data) if isinstance(data, dict) else f"sha256 {str(value)[:8]}"
 
 
 def _plain(value: Any) -> Any:
