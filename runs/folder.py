@@ -106,13 +106,13 @@ class RunLog:
         (self.folder / "config.yaml").unlink(missing_ok=True)
 
     def _open(self) -> None:
-        if self._steps_path.exists():
-            self._count_steps()
         config_path = self.folder / "config.yaml"
+        if self._steps_path.exists():
+            if not config_path.exists() and self._steps_path.stat().st_size:
+                raise UserError(f"{self._steps_path} has no config.yaml beside it that says what run it is")
+            self._count_steps()
         if config_path.exists() and (self.steps_logged or self.summary is not None):
             self._check_identity(read_config(config_path))
-        elif self.steps_logged:
-            raise UserError(f"{self._steps_path} has no config.yaml beside it that says what run it is")
         summary = self.summary
         if summary is not None and summary.get("steps") != self.steps_logged:
             raise UserError(f"{self.folder}: summary.json counts other steps than steps.jsonl has")

@@ -317,7 +317,7 @@ def test_prompts_beyond_the_context(tmp_path: Path, capsys: pytest.CaptureFixtur
     code, line = fail(capsys, model, tmp_path / "out", "--agent", "zero-shot", "--max_new_tokens", 50)
     assert code == 1
     assert "more than the model's context of 60: --max_new_tokens" in line and "would fit" in line
-    assert not (run_folder(tmp_path / "out") / "steps.jsonl").exists()
+    assert not (tmp_path / "out").exists()
     llm = local_llm(model)
     ask = llm.session()
     with pytest.raises(RefusedError, match="show fewer cases"):
@@ -382,7 +382,7 @@ def test_out_of_memory_is_an_outage(
         patch.setattr("clients.local.LocalClient._generate", give_up)
         code, line = fail(capsys, *arguments)
     assert code == 1 and "out of memory on cpu (a smaller --generate_batch" in line
-    assert not (run_folder(tmp_path / "out") / "steps.jsonl").exists()
+    assert not (tmp_path / "out").exists()
     assert len(run(*arguments)) == Letters.steps
     with monkeypatch.context() as patch, pytest.raises(UserError, match="does not fit into the memory of cpu"):
         patch.setattr(torch.nn.Module, "to", give_up)

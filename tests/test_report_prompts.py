@@ -11,12 +11,14 @@ import yaml
 from conftest import ROOT
 
 import main
+from env import TEMPLATES
 from env.prompts import lfd_prompt
 from errors import UserError
 from helpers.fake_server import FakeServer, serving
 from helpers.runs import argv, lfd_stream, run_folder
+from llm import hash_prompt
 from report.folders import read_runs
-from report.prompts import CHANGED, LOGGED, TEMPLATES, UNPROVEN, Rebuilt, _hash_of, rebuild, shown_prompts
+from report.prompts import CHANGED, LOGGED, UNPROVEN, Rebuilt, rebuild, shown_prompts
 
 SIZE = 24
 AGENTS = {
@@ -49,12 +51,12 @@ def test_single_turn(tmp_path: Path, agent: str) -> None:
     config, records = read(run_folder(tmp_path / "out"))
     rebuilt = rebuild(config, records)
     assert [step.prompt for step in rebuilt] == sent(server)
-    kept = {step.kept["id"]: step.kept for step in rebuilt if step.kept}
+    kept = {step.kept.step: step.kept for step in rebuilt if step.kept}
     shown = {case["id"] for record in records for case in record["cases"]}
     assert shown <= kept.keys() and bool(shown) == (agent != "zero-shot")
     if agent == "cbrgt":
         assert len(kept) == 15
-        assert any(kept[record["step"]]["answer"] != record["answer"] for record in records)
+        assert any(kept[record["step"]].answer != record["answer"] for record in records)
     if agent == "cbrdiscover":
         assert any(record["metrics"]["discover/asked"] for record in records)
 
@@ -112,7 +114,7 @@ def sent_run(tmp_path: Path) -> tuple[Path, list[str]]:
     folder = run_folder(tmp_path / "out")
     prompts = sent(server)
     _, records = read(folder)
-    hashes = [_hash_of([{"role": "user", "content": prompt}], None) for prompt in prompts]
+    hashes = [hash_prompt([{"role": "user", "content": prompt}], None) for prompt in prompts]
     lines = [json.dumps(record | {"prompt_sha256": sha256}) for record, sha256 in zip(records, hashes)]
     (folder / "steps.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder, prompts
@@ -175,7 +177,7 @@ def test_a_conversation_with_tools_is_shown_with_both(sent_run: tuple[Path, list
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who?"}]
     tools = [{"type": "function", "function": {"name": "search"}}]
     lines = (folder / "steps.jsonl").read_text(encoding="utf-8").splitlines()
-    first = json.loads(lines[0]) | {"prompt_sha256": _hash_of(messages, tools)}
+    first = json.loads(lines[0]) | {"prompt_sha256": hash_prompt(messages, tools)}
     (folder / "steps.jsonl").write_text("\n".join([json.dumps(first), *lines[1:]]) + "\n", encoding="utf-8")
     assert prompts_of(folder)[0].prompt is None
     line = json.dumps({"step": 1, "request": {"model": "m", "messages": messages, "tools": tools}, "reply": {}})

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from config import Config
 from runs.folder import RunLog
 from step import Step
@@ -53,6 +55,10 @@ def plant_run(
     if rows == len(rewards):
         log.finish({"bank_size": 0})
     log.close()
+    if not rewards:  # main.py leaves no folder of such a run, earlier versions did
+        folder.mkdir(parents=True, exist_ok=True)
+        config_yaml = {"identity": log.identity, "options": vars(config), "data": data}
+        (folder / "config.yaml").write_text(yaml.safe_dump(config_yaml), encoding="utf-8")
     return folder
 
 
