@@ -90,8 +90,7 @@ class Ranked(NoRetrieval):
         recalled = self.bank.recall(step.task, self._recall_size)
         scores = self.policy.score(step.task, recalled)
         chosen = scores.top(self._k)
-        step.show([recalled[i] for i in chosen], scores.total[chosen].tolist())
-        step.arms = scores.chosen(chosen)
+        step.show([recalled[i] for i in chosen], scores.total[chosen].tolist(), scores.chosen(chosen))
         step.metrics |= scores.metrics(chosen)
 
     def update(self, step: Step, reward: int) -> None:

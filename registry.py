@@ -69,12 +69,12 @@ class AgentRow(Row):
     perfect: bool = False
 
 
+_RANKED = ("bandit", "comk", "recall_size", "embedding_model_path", "reranker_model_path")
+
 RETRIEVALS: dict[str, Row] = {
     "nothing": Row("agent:NoRetrieval"),
     "latest": Row("agent:Latest", options=("comk",)),
-    "ranked": Row(
-        "agent:Ranked", options=("bandit", "comk", "recall_size", "embedding_model_path", "reranker_model_path")
-    ),
+    "ranked": Row("agent:Ranked", options=_RANKED),
 }
 
 AGENTS: dict[str, AgentRow] = {

@@ -93,10 +93,11 @@ class Step:
     env_seconds: float = 0.0
     agent_seconds: float = 0.0
 
-    def show(self, cases: list[Case], scores: list[float] | None = None) -> None:
-        """Take these cases into the prompt."""
+    def show(self, cases: list[Case], scores: list[float] | None = None, arms: Any = None) -> None:
+        """Take these cases, and no others, into the prompt; `arms` are these cases' own."""
         self.cases = cases
         self.scores = list(scores) if scores is not None else [None] * len(cases)
+        self.arms = arms
 
     @property
     def replayed(self) -> bool:

@@ -80,10 +80,13 @@ for agent in agents:
 """
 
 
+def copy_project(root: Path, *leave_out: str) -> None:
+    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns("results", ".*", "__pycache__", *leave_out))
+
+
 def write_task(root: Path, files: dict[str, str], line: str) -> None:
     """Copy the project's source to `root` and add a task as the recipe says: its files, and its line in ENV_DICT."""
-    ignored = shutil.ignore_patterns("data", "results", "tests", ".*", "__pycache__")
-    shutil.copytree(ROOT, root, ignore=ignored)
+    copy_project(root, "data", "tests")
     for path, source in files.items():
         (root / path).write_text(source, encoding="utf-8")
     registry = root / "env" / "__init__.py"
@@ -163,6 +166,78 @@ def test_printed_examples_run(tmp_path: Path) -> None:
     assert rates.keys() == set(runs)
     assert rates["parity", "ground-truth"] == rates["tickets", "ground-truth"] == 1.0
     assert min(rates.values()) > 0
+
+
+PART = re.compile(r"^# (\S+\.py)(?:, (?:in (\w+)|at its end).*)?\n", re.M)
+PLACES = {  # what a printed line "in NAME" is put behind
+    **{name: f"{name}: dict[str, Row] = {{\n" for name in ("POLICIES", "RETRIEVALS")},
+    "AGENTS": "AGENTS: dict[str, AgentRow] = {\n",
+}
+
+
+def printed_parts(page: str) -> list[tuple[str, str, str]]:
+    """(file, the table or class that it goes into or "", source) of what a page adds to agents and policies."""
+    parts = []
+    for block in re.findall(r"```python\n(# .*?)```", (ROOT / page).read_text(encoding="utf-8"), re.S):
+        pieces = PART.split(block)[1:]
+        parts += [part for part in zip(pieces[::3], pieces[1::3], pieces[2::3]) if not part[0].startswith("env/")]
+    return [(path, place or "", source) for path, place, source in parts]
+
+
+def add_parts(root: Path, parts: list[tuple[str, str, str]]) -> None:
+    """Put each part where its first line says: into a table, at the end of a file, or into a file of its own."""
+    for path, place, source in parts:
+        file = root / path
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        if place == "Config":
+            new = re.sub(r"(?m)^    llm: str", source + "\\g<0>", text, count=1)
+        elif place:
+            assert text.count(PLACES[place]) == 1
+            new = text.replace(PLACES[place], PLACES[place] + source)
+        else:
+            new = f"{text}\n\n{source}" if text else source
+        assert new != text
+        file.write_text(new, encoding="utf-8")
+
+
+def in_tree(root: Path, *arguments: str) -> str:
+    command = [sys.executable, *arguments]
+    environment = os.environ | {"PYTHONPATH": ""}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, env=environment, timeout=500)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def test_printed_policy_and_agents_run_and_continue_after_a_kill(tmp_path: Path) -> None:
+    parts = printed_parts("README.md") + printed_parts("docs/agents.md")
+    assert [path for path, place, _ in parts if place == ""] == ["bandit.py", "agents/latest.py"]
+    assert [place for _, place, _ in parts if place] == ["POLICIES", "Config", "AGENTS", "RETRIEVALS", "AGENTS"]
+    root = tmp_path / "tree"
+    copy_project(root)
+    add_parts(root, parts)
+    command = re.search(r"`python (-m pytest \S+) -k \"(.+?)\"`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert command is not None
+    ours = f"{command[2]} or (cbr-latest and Pretrained)"
+    said = in_tree(root, *command[1].split(), "-k", ours, "-p", "no:cacheprovider", "-rp")
+    killed = set(re.findall(r"PASSED \S+is_the_same_run\[(\S+)-random\]", said))
+    agents = ("cbr", "cbrgt", "cbrdiscover", "cbr-latest")
+    assert killed == {*(f"{agent}-EpsilonGreedy" for agent in agents), "icrl-gt-Random", "cbr-latest-Pretrained"}
+
+    script = "import sys, main; sys.exit(max(main.main(words.split()) for words in sys.argv[1:]))"
+    out = root / "out"
+    choices = ["cbr --bandit EpsilonGreedy --epsilon 1", "cbr --bandit EpsilonGreedy --epsilon 0"]
+    choices += ["cbr --bandit Pretrained", "icrl-gt --comk 2", "cbr-latest --bandit LinLogUCB"]
+    in_tree(root, "-c", script, *(f"--env lfd --limit 16 --output_dir {out} --agent {choice}" for choice in choices))
+    runs = {folder.relative_to(out).parts[1]: steps(folder) for folder in run_folders(out)}
+    assert len(runs) == 5
+    greedy, chance = runs["cbr-EpsilonGreedy,epsilon=0.0"], runs["cbr-EpsilonGreedy,epsilon=1.0"]
+    shown = {name: [[case["id"] for case in step["cases"]] for step in run] for name, run in runs.items()}
+    assert shown["cbr-EpsilonGreedy,epsilon=0.0"] == shown["cbr-Pretrained"]
+    assert [step["cases"] for step in greedy] != [step["cases"] for step in chance]
+    assert shown["icrl-gt,comk=2"] == [[n for n in (step - 2, step - 1) if n > 0] for step in range(1, 17)]
+    latest = shown["cbr-latest-LinLogUCB"]
+    assert {len(set(cases)) for cases in latest} >= {0, 1, 2, 3} and len(latest[-1]) in (3, 4)
+    assert all(len(set(cases)) == len(cases) for cases in latest)
 
 
 class Bare(Env):

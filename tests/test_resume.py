@@ -27,7 +27,7 @@ from helpers.fake_server import choose_option, serving
 from helpers.runs import argv, lfd_stream, run_folder, steps
 from llm import LLM
 from memory import encoders
-from registry import AGENTS, POLICIES
+from registry import AGENTS, POLICIES, RETRIEVALS
 from runs.checkpoint import Checkpoint
 from runs.folder import RunLog
 from runs.track import Tracker
@@ -152,7 +152,7 @@ def combinations() -> list[dict[str, str]]:
     for agent, row in AGENTS.items():
         if agent == "reinforce":  # test_reinforce.py kills it: it needs a local model
             continue
-        for bandit in POLICIES if row.retrieve == "ranked" else ("Random",):
+        for bandit in POLICIES if "bandit" in RETRIEVALS[row.retrieve].options else ("Random",):
             for strategy in STRATEGIES if agent == "cbrdiscover" and bandit == "LinLogUCB" else STRATEGIES[:1]:
                 made.append({"agent": agent, "bandit": bandit, "discover_strategy": strategy})
     return made
