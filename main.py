@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import Config, typed_options
-from env import Env, describe_data, find_env, make_env, task_code, templates_of
+from env import Env, describe_data, find_env, make_env, resolve_data, task_code, templates_of
 from env.blocks import label_blocks
 from errors import DataError, LLMError, RefusedError, exit_code
 from registry import AGENTS
 from runs import screen
 from runs.folder import RunLog
-from step import Step, as_plain
+from step import Step, as_number, as_plain
 
 if TYPE_CHECKING:
     from agent import Agent
@@ -104,7 +104,10 @@ def run_seed(config: Config, load_encoder: LoadEncoder) -> dict[str, Any]:
     from runs.track import make_tracker
 
     check_fits(config, find_env(config.env))
+    for row in config.rows:
+        row.check()
     tracker = make_tracker(config)
+    config = replace(config, data=resolve_data(config.env, config.data))
     env = make_env(
         config.env,
         config.data,
@@ -114,8 +117,6 @@ def run_seed(config: Config, load_encoder: LoadEncoder) -> dict[str, Any]:
         functools.partial(make_llm, recall_encoder=load_encoder),
     )
     data = describe_data(env)
-    if data["origin"] == "sample":
-        config = replace(config, data="sample")  # the sample and real rows never share a run folder
     folder = Path(config.output_dir) / config.run_name()
     identity = config.identity() | {"data_sha256": data["sha256"], "task_code": task_code(env)}
     log = RunLog(folder, identity, config.overwrite, config.checkpoint_seconds, screen.say)

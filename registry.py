@@ -6,7 +6,7 @@ of help. To add one, write the class and its row.
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +24,7 @@ class Row:
         defaults: what it takes for those that the command line leaves open (None).
         help: what it is, in a line.
         requirements: the file that names the packages it needs.
+        packages: those of them that it imports only once it is at work.
         reads: further Config fields that it reads and that change no step (where a server is, say).
     """
 
@@ -33,6 +34,13 @@ class Row:
     help: str = ""
     requirements: str = "requirements.txt"
     reads: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raise UserError where one of `packages` is not installed; nothing is imported."""
+        for package in self.packages:
+            if importlib.util.find_spec(package) is None:
+                raise self._missing(package)
 
     def load(self) -> Any:
         """The class itself. Raises UserError where a package that it needs is not installed."""
@@ -42,8 +50,10 @@ class Row:
         except ModuleNotFoundError as error:
             if error.name is None or module == error.name or module.startswith(f"{error.name}."):
                 raise  # a row that points nowhere
-            missing = error.name.partition(".")[0]
-            raise UserError(f"the package {missing} is missing: `pip install -r {self.requirements}`") from error
+            raise self._missing(error.name.partition(".")[0]) from error
+
+    def _missing(self, package: str) -> UserError:
+        return UserError(f"the package {package} is missing: `pip install -r {self.requirements}`")
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,7 @@ AGENTS: dict[str, AgentRow] = {
         options=("batch_size", "learning_rate", "weight_decay", "kl_coef"),
         defaults={"learning_rate": 1e-4},
         requirements="requirements-local.txt",
+        packages=("peft",),
         needs="one question",
     ),
     "ground-truth": AgentRow(

@@ -207,9 +207,22 @@ def as_plain(value: Any) -> Any:
     return json.loads(text.encode(errors="replace"))
 
 
+def as_number(value: Any) -> int | float | None:
+    """`value` as one number of Python, also where it is a truth value or NumPy's; None where it is no number."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, bool):
+        return int(value)
+    return value if isinstance(value, int | float) else None
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
-        return sorted(value, key=lambda item: (type(item).__name__, item if isinstance(item, str) else repr(item)))
+        items = [as_plain(item) for item in value]  # what is in them may be sets as well
+        return sorted(items, key=lambda item: (type(item).__name__, json.dumps(item) if _is_nested(item) else item))
     if hasattr(value, "tolist"):  # NumPy's numbers and arrays, and tensors
         return value.tolist()
     raise TypeError(f"{type(value).__name__} is none of these")
+
+
+def _is_nested(value: Any) -> bool:
+    return value is None or isinstance(value, list | dict)

@@ -5,26 +5,21 @@ Add yours with one line in ENV_DICT: its name -> its class, or a "module:Class" 
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from errors import DataError, unknown_choice
+from errors import DataError, UsageError, unknown_choice
 
 from .base import Env
-from .data import parse_columns
-from .labels import LabelSet
+from .data import parse_columns, sample_stands_in
+from .identity import hash_rows, task_code, templates_of
 
 if TYPE_CHECKING:
     from config import Config
     from llm import LLM
 
-ROOT = Path(__file__).resolve().parent.parent
-TEMPLATES = ("ZERO_SHOT_PROMPT", "CASE_PROMPT", "CBR_PROMPT")
+__all__ = ["ENV_DICT", "Env", "describe_data", "find_env", "make_env", "resolve_data", "task_code", "templates_of"]
 ENV_DICT: dict[str, type[Env] | str] = {
     "ddxplus": "env.ddxplus:DDXPlus",
     "mimic-iv-mr": "env.mimic_iv_mr:MimicMedication",
@@ -60,6 +55,16 @@ def find_env(name: str) -> type[Env]:
     return env_class
 
 
+def resolve_data(name: str, choice: str) -> str:
+    """What `--data CHOICE` is in a run's name: `sample` where `auto` finds no other rows of the task `name`.
+
+    So runs on the sample and runs on real rows that came later never share a folder.
+    """
+    env_class = find_env(name)
+    stream = env_class.stream or env_class.name or name
+    return "sample" if choice == "auto" and sample_stands_in(stream) else choice
+
+
 def make_env(
     name: str,
     data: str = "auto",
@@ -84,12 +89,14 @@ def make_env(
     if config is not None:
         env.columns = parse_columns(config.columns)
         env.prepare(config, make_llm or _no_llm)
+    if env.dataset and (data != "auto" or env.columns):
+        raise UsageError(f"the task {name} makes its rows itself: --data and --columns have no effect, drop them")
     if not env.dataset:
         env.init_env()
     if not len(env):
         raise DataError(f"the task {name} has no rows: its init_env() has to put them into self.dataset")
     if env.data_file is None:
-        env.rows_sha256 = _sha256(json.dumps(env.dataset, ensure_ascii=False, default=str))
+        env.rows_sha256 = hash_rows(env.dataset)
     env.arrange(shuffle_seed, limit)
     return env
 
@@ -103,33 +110,3 @@ def describe_data(env: Env) -> dict[str, Any]:
     if env.data_file is None:  # a task that loads its rows itself
         return {"path": None, "origin": "user", "sha256": env.rows_sha256, "rows": len(env)}
     return env.data_file.record() | {"rows": len(env)}
-
-
-def templates_of(env: Env) -> dict[str, str]:
-    """The task's prompt templates by name, those that it has."""
-    found = {name: getattr(env, name, None) or getattr(env, name.lower(), None) for name in TEMPLATES}
-    return {name: template for name, template in found.items() if isinstance(template, str)}
-
-
-def task_code(env: Env) -> dict[str, str]:
-    """Hashes of what makes the task what it is: the modules of its class, its prompt templates, its labels.
-
-    A run that was begun with other ones is another run. What all tasks share (env/base.py) does not count.
-    """
-    hashes = {}
-    for part in type(env).__mro__:
-        module = sys.modules.get(part.__module__)
-        if not issubclass(part, Env) or part.__module__ == Env.__module__ or getattr(module, "__file__", None) is None:
-            continue
-        path = Path(str(module.__file__)).resolve()
-        name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
-        hashes[name] = _sha256(path.read_text(encoding="utf-8"))[:16]
-    hashes["prompts"] = _sha256(json.dumps(templates_of(env), sort_keys=True))[:16]
-    labels = getattr(env, "labels", None)
-    if isinstance(labels, LabelSet):
-        hashes["labels"] = _sha256(json.dumps(labels.names))[:16]
-    return hashes
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="replace")).hexdigest()

@@ -120,6 +120,12 @@ def locate(task: str, choice: str = "auto") -> DataFile:
     return DataFile(path, _origin(path, sample, digest), digest, path.parent, str(path))
 
 
+def sample_stands_in(task: str) -> bool:
+    """Whether `auto` means the task's sample, for want of its real rows."""
+    folder = DATA_ROOT / task
+    return (folder / "sample" / f"{task}.jsonl").exists() and not (folder / f"{task}.jsonl").exists()
+
+
 def is_benchmark(task: str) -> bool:
     """Whether `task` is one of the benchmark's, which all ship a sample, and not the user's own."""
     return (DATA_ROOT / task / "sample").is_dir()

@@ -9,6 +9,7 @@ once; what main.py would refuse is left out with main.py's reason.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import os
 import shlex
@@ -20,6 +21,7 @@ from typing import Any
 import yaml
 
 from config import EMBEDDED, Config, flag
+from env import resolve_data
 from errors import UsageError, UserError, unknown_choice
 
 EXPERIMENTS = Path(__file__).with_name("experiments.yaml")
@@ -56,9 +58,14 @@ class Run(Cell):
             filter(None, (self.task, self.method, self.config.llm, self.setting, f"seed {self.config.seed}"))
         )
 
+    @functools.cached_property
+    def played(self) -> Config:
+        """The settings that its run is found by: --data auto may have found the sample."""
+        return dataclasses.replace(self.config, data=resolve_data(self.config.env, self.config.data))
+
     @property
     def folder(self) -> Path:
-        return Path(self.config.output_dir) / self.config.run_name()
+        return Path(self.config.output_dir) / self.played.run_name()
 
     @property
     def command(self) -> str:

@@ -24,7 +24,7 @@ def finished_summary(run: Run) -> dict[str, Any] | None:
         return None
     settings = {name: value for name, value in recorded["identity"].items() if name in FIELDS}
     try:
-        same = settings == run.config.identity() and _same_data(recorded["data"], run.config.data)
+        same = settings == run.played.identity() and _same_data(recorded["data"], run.played.data)
     except OSError:  # main.py says what to do
         return None
     return recorded["summary"] if same else None

@@ -251,7 +251,7 @@ def test_missing_peft(
     monkeypatch.setitem(sys.modules, "peft", None)  # as if it were not installed
     assert main.main(local_argv(model, tmp_path / "out", "--agent", "reinforce")) == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last == "error: --agent reinforce needs `pip install -r requirements-local.txt`"
+    assert last == "error: the package peft is missing: `pip install -r requirements-local.txt`"
     assert not (tmp_path / "out").exists()
 
 
