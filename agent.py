@@ -227,8 +227,9 @@ class Agent:
             self.retrieval.update(step, step.reward or 0)
 
     def retain(self, step: Step) -> None:
-        with step.measure("agent"):
+        with step.measure("env"):  # a game finds its solution in the simulator
             case = case_of(self.env, step, self._retain)
+        with step.measure("agent"):
             if case is not None:
                 self.retrieval.bank.add(case)
 

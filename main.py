@@ -83,14 +83,19 @@ def evaluate(step: Step, env: Env) -> None:
     """Let the task read and score the step's output. Raises DataError for a reward that is not one bit."""
     with step.measure("env"):
         found, reward = env.evaluate(step.output)
-    if isinstance(reward, str) or reward not in (0, 1):
+    where = f"in step {step.number} (row {env.index + 1})"
+    bit = as_number(reward)
+    if bit not in (0, 1):
         raise DataError(
-            f"the task {env.name} gave the reward {reward!r} in step {step.number} (row {env.index + 1}): it must be 0 "
-            "or 1. Compare a graded score with a threshold in reward_function, and put the score itself into "
-            "self.step_metrics"
+            f"the task {env.name} gave the reward {reward!r} {where}: it must be 0 or 1. Compare a graded score with a "
+            "threshold in reward_function, and put the score itself into self.step_metrics"
         )
-    step.answer, step.reward, step.turns = as_plain(found), int(reward), env.turns
-    step.metrics |= env.step_metrics
+    for name, value in env.step_metrics.items():
+        score = as_number(value)
+        if score is None:
+            raise DataError(f"the task {env.name} set self.step_metrics[{name!r}] to {value!r} {where}: not a number")
+        step.metrics[str(name)] = score
+    step.answer, step.reward, step.turns = as_plain(found), int(bit), env.turns
 
 
 def run_seed(config: Config, load_encoder: LoadEncoder) -> dict[str, Any]:
@@ -125,6 +130,8 @@ def run_seed(config: Config, load_encoder: LoadEncoder) -> dict[str, Any]:
             play(config, env, log, tracker, data, load_encoder)
         else:
             screen.say_finished(log)
+        if AGENTS[config.agent].perfect:
+            screen.say_faults(env, log)
         screen.print_summary(config, data, log)
         assert log.summary is not None
         return log.summary
@@ -158,8 +165,6 @@ def play(config: Config, env: Env, log: RunLog, tracker: Tracker, data: dict[str
             then = f"It would be so again: --on_refused skip leaves step {number} out, unscored, and goes on"
         raise type(error)(f"{error}. {then}") from error
     log.finish({"bank_size": len(agent.retrieval.bank)})
-    if AGENTS[config.agent].perfect:
-        screen.say_faults(env, log)
 
 
 def _device(load_encoder: Any) -> str:

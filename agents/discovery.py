@@ -69,7 +69,8 @@ class DiscoverAgent(Agent):
         if step.metrics[ASKED]:
             self._asked += 1
             self._asked_failing += 1 - own
-            step.answer, step.reward = as_plain(self.env.get_ground_truth()), 1
+            with step.measure("env"):
+                step.answer, step.reward = as_plain(self.env.get_ground_truth()), 1
         step.metrics |= {OWN_REWARD: own} | self._counts()
 
     def _counts(self) -> Metrics:

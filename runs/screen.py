@@ -61,7 +61,7 @@ def say_details(details: dict[str, Any]) -> None:
 
 def say_faults(env: Env, log: RunLog, most: int = 3) -> None:
     """Of a run that should have been all right: the first steps that were not, and what may be wrong with the task."""
-    wrong = [record for record in log.records() if record["reward"] != 1]
+    wrong = [record for record in log.records() if record["reward"] == 0]
     if not wrong:
         return
     say(f"\n{len(wrong)} of {log.steps_logged} labels are not right by the task's own parser and reward:")
@@ -232,6 +232,7 @@ def print_seeds(summaries: list[dict[str, Any]]) -> None:
     print(f"\n  over {len(summaries)} seeds")
     for key in ("success_rate", "last_quarter_success_rate", "regret"):
         values = [summary[key] for summary in summaries if summary[key] is not None]
-        if len(values) < 2:
-            continue
-        print(f"  {key.replace('_', ' '):<26} {statistics.fmean(values):.3f} ± {statistics.stdev(values):.3f}")
+        few = "" if len(values) == len(summaries) else f"   (of {len(values)} seeds; in the others no step was scored)"
+        spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+        mean = f"{statistics.fmean(values):.3f}" if values else "no step was scored"
+        print(f"  {key.replace('_', ' '):<26} {mean}{spread}{few if values else ''}")
