@@ -149,10 +149,10 @@ def play(config: Config, env: Env, log: RunLog, tracker: Tracker, data: dict[str
     blocks = None if config.shuffle else label_blocks(env.dataset)
     if blocks:
         screen.say(f"note: {blocks}")
+    task = env.details()  # what it needs beside the rows (a judge, a service, a sandbox) is tried before a model loads
+    screen.say_details(task)
     llm = make_llm(config, load)
     agent = make_agent(config, env, llm, load)
-    task = env.details()
-    screen.say_details(task)
     whole = {"options": asdict(config), "data": data, "prompts": templates_of(env)}
     log.begin(whole, {"llm": llm.details(), "task": task, "device": _device(load)}, env.packages)
     try:

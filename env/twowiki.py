@@ -58,10 +58,10 @@ class TwoWiki(Env):
 
     def details(self) -> dict[str, Any]:
         """Who scores and what is searched; a service or judge that does not answer stops the run here already."""
-        tools = self.tools.names
         scoring = "equal to a label after normalisation (no --judge_llm)"
         if self.judge is not None:
             scoring = f"judged by {self._config.judge_llm}"
+        tools = self.tools.names
         return {"scoring": scoring, "tools": tools, "retrieval": describe(self._retrieval)}
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING, Any
 
-from errors import LLMError, RefusedError, printable
+from errors import LLMError, RefusedError, UsageError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,7 +86,12 @@ def read_verdict(text: str) -> bool | None:
 
 
 def make_judge(config: Config, make_llm: Callable[[Config], LLM]) -> LLM:
-    """The judge of `config`, at temperature 0. Raises LLMError where its server does not answer or lacks the model."""
+    """The judge of `config`, at temperature 0.
+
+    Raises UsageError where none is named, LLMError where its server does not answer or lacks the model.
+    """
+    if config.judge_llm is None:
+        raise UsageError("this task has its answers judged by an LLM: --judge_llm NAME says which")
     mode = config.judge_serving_mode or ("openai" if config.serving_mode == "openai" else "vllm")
     settings = dataclasses.replace(
         config,
