@@ -64,8 +64,7 @@ def _read(module: ModuleType) -> tuple[str, str, tuple[str, ...]]:
     path = Path(str(module.__file__)).resolve()
     source = path.read_bytes()
     shown = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
-    own = module.__name__.partition(".")[0]
-    imported = {name for name in _imports(ast.parse(source), module.__package__) if _is_the_tasks(name, own)}
+    imported = {name for name in _imports(ast.parse(source), module.__package__) if _is_the_tasks(name, module)}
     return shown, hashlib.sha256(source).hexdigest()[:16], tuple(sorted(imported))
 
 
@@ -81,11 +80,14 @@ def _imports(tree: ast.Module, package: str | None) -> Iterator[str]:
             yield from (f"{origin}.{alias.name}" for alias in node.names)
 
 
-def _is_the_tasks(name: str, own: str) -> bool:
-    """Whether a module belongs to a task of the package `own`: neither a library's nor what all tasks share."""
-    is_package = hasattr(sys.modules.get(name), "__path__")
-    shared = name in SHARED or name.startswith("env.tools.")
-    return name in sys.modules and name.partition(".")[0] == own and not shared and not is_package
+def _is_the_tasks(name: str, task: ModuleType) -> bool:
+    """Whether the module `name`, which `task` imports, is of the same package or beside it, and not what all share."""
+    module = sys.modules.get(name)
+    if module is None or hasattr(module, "__path__") or name in SHARED or name.startswith("env.tools."):
+        return False
+    folder, file = Path(str(task.__file__)).resolve().parent, getattr(module, "__file__", None)
+    beside = file is not None and Path(file).resolve().parent == folder != ROOT
+    return beside or name.partition(".")[0] == task.__name__.partition(".")[0]
 
 
 def hash_rows(rows: list[dict[str, Any]]) -> str:
