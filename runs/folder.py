@@ -269,16 +269,17 @@ class RunLog:
 
     def close(self) -> None:
         """Let other processes have the folder; a run without a step leaves nothing behind."""
+        empty = not self.steps_logged and not (self.folder / "summary.json").exists()
+        if empty:
+            self._remove()
         self._lock.release()
-        if not self.steps_logged and not self._steps_path.exists():
-            for name in ("config.yaml", ".lock"):
-                (self.folder / name).unlink(missing_ok=True)
-            for name in (*CHECKPOINTS, *TRACKER_FOLDERS):
-                shutil.rmtree(self.folder / name, ignore_errors=True)
-            for folder in self._created:
-                if any(folder.iterdir()):
-                    break
-                folder.rmdir()
+        if not empty:
+            return
+        (self.folder / ".lock").unlink(missing_ok=True)
+        for folder in self._created or [self.folder]:
+            if any(folder.iterdir()):
+                break
+            folder.rmdir()
 
 
 def versions(packages: Iterable[str] = ()) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,62 @@ class TestFolder:
         assert recorded["data"]["rows"] == 5 and recorded["data"]["origin"] == "user"
         assert len(recorded["data"]["sha256"]) == 64
         assert {"torch", "numpy", "openai"} <= set(recorded["starts"][0]["versions"])
+
+
+class TestStarts:
+    """config.yaml tells of every start that logged a step; what logged none leaves nothing behind."""
+
+    @pytest.fixture
+    def server(self, tmp_path: Path) -> Any:
+        lfd_stream(tmp_path, 4)
+        with serving() as server:
+            yield server
+
+    def test_every_start_is_recorded(self, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        command = argv(server, tmp_path / "run", "--agent", "icrl", "--max_retries", 0)
+        server.fault = lambda number: "500" if number in (2, 3) else None
+        assert main.main(command) == 1
+        assert main.main(command) == 1  # this one logs no step
+        monkeypatch.setattr("runs.folder.code_version", lambda: {"commit": "another", "dirty": False})
+        with serving() as other:
+            assert main.main([str(other.port) if word == str(server.port) else word for word in command]) == 0
+        recorded = yaml.safe_load((run_folder(tmp_path / "run") / "config.yaml").read_text())
+        first, second = recorded["starts"]
+        assert (first["from_step"], second["from_step"]) == (1, 3)
+        assert str(server.port) in first["llm"]["address"] and str(other.port) in second["llm"]["address"]
+        assert first["code"] != second["code"] == {"commit": "another", "dirty": False}
+        for start in (first, second):
+            assert {"time", "versions", "llm", "task", "device"} <= start.keys()
+        assert "code" not in recorded and "versions" not in recorded
+
+    def test_a_run_without_a_step_leaves_nothing(self, server: FakeServer, tmp_path: Path) -> None:
+        output = tmp_path / "run"
+        command = argv(server, output, "--agent", "icrl", "--max_retries", 0)
+        server.fault = lambda number: "500"
+        tracked = [("--track", "tensorboard")] if importlib.util.find_spec("tensorboard") else []
+        for more in ((), ("--log_requests",), *tracked):
+            assert main.main([*command, *more]) == 1
+            assert not output.exists()
+
+    def test_a_run_started_over_without_a_step_leaves_nothing_either(self, server: FakeServer, tmp_path: Path) -> None:
+        output = tmp_path / "run"
+        command = argv(server, output, "--agent", "icrl", "--max_retries", 0)
+        assert main.main([*command, "--log_requests"]) == 0
+        folder = run_folder(output)
+        server.fault = lambda number: "500"
+        assert main.main([*command, "--overwrite"]) == 1
+        assert not folder.exists()
+
+    def test_a_first_line_that_was_torn_is_no_step(self, server: FakeServer, tmp_path: Path) -> None:
+        output = tmp_path / "run"
+        command = argv(server, output, "--agent", "icrl", "--max_retries", 0)
+        assert main.main(command) == 0
+        folder = run_folder(output)
+        (folder / "summary.json").unlink()
+        (folder / "steps.jsonl").write_text('{"step": 1')
+        server.fault = lambda number: "500"
+        assert main.main(command) == 1
+        assert not folder.exists()
 
 
 def test_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
