@@ -44,7 +44,7 @@ def option(default: Any, help: str, about: str, **metadata: Any) -> Any:
     """A Config field.
 
     Further metadata: `flag` (default: the field's name), `alias`, `metavar`, `choices`, `at_least`, `above`, `at_most`;
-    `tasks`, the tasks that an option about a task belongs to; `shown`, how a value that is off its default shows in a
+    `tasks`, the only tasks that an option has an effect on; `shown`, how a value that is off its default shows in a
     run's name: "flag" (the default), "path" (its last part) or "no"; `tuned`: whether the paper chooses it anew for
     each experiment, so that it makes no other method; `fixed`: whether a plan of experiments sets it itself.
     """
@@ -189,10 +189,10 @@ class Config:
     server: str = option("127.0.0.1", "vllm: host name or URL of the server", "server")
     port: int = option(8000, "vllm: port of the server", "server", at_least=1, at_most=65535)
     judge_server: str | None = option(
-        None, "vllm: the judge's host name or URL (default: --server)", "server", metavar="SERVER"
+        None, "vllm: the judge's host name or URL (default: --server)", "server", metavar="SERVER", tasks=TWO_WIKI
     )
     judge_port: int | None = option(
-        None, "vllm: the judge's port (default: --port)", "server", at_least=1, at_most=65535
+        None, "vllm: the judge's port (default: --port)", "server", at_least=1, at_most=65535, tasks=TWO_WIKI
     )
     generate_batch: int = option(
         8, "hf: how many answers an agent that does not learn generates at once", "server", at_least=1, metavar="N"
@@ -213,9 +213,13 @@ class Config:
         "alfworld: the folder of the games (default: ALFWORLD_DATA, or ~/.cache/alfworld)",
         "run",
         metavar="FOLDER",
+        tasks=("alfworld", "alfworld-react"),
     )
     allow_unsandboxed: bool = option(
-        False, "ehr: where no sandbox works, run the LLM's scripts with access to all that you can read", "run"
+        False,
+        "ehr: where no sandbox works, run the LLM's scripts with access to all that you can read",
+        "run",
+        tasks=("ehr",),
     )
     output_dir: str = option("results", "where run folders go", "run", metavar="FOLDER")
     overwrite: bool = option(False, "start over where a run folder exists", "run")
@@ -242,6 +246,8 @@ class Config:
             raise UsageError(f"--serving_mode {self.serving_mode} needs --llm NAME, {what}")
         if self.agent == "reinforce":
             self._check_reinforce()
+        if self.env in TWO_WIKI:
+            self._check_two_wiki()
         for name, value in self._row_defaults().items():
             if getattr(self, name) is None:
                 self._set(name, value)
@@ -255,6 +261,16 @@ class Config:
             raise UsageError(f"--agent reinforce trains the LLM itself, so main.py has to run it: {advice}")
         if self.cache:
             raise UsageError("--agent reinforce changes the LLM as it goes: answers kept by --cache would be stale")
+
+    def _check_two_wiki(self) -> None:
+        if self.retrieval_url and self.retrieval_method != FIELDS["retrieval_method"].default:
+            raise UsageError(
+                f"--retrieval_method {self.retrieval_method} is for a service that the run starts itself: drop it, or "
+                f"drop --retrieval_url {self.retrieval_url}"
+            )
+        judge = [name for name in ("judge_serving_mode", "judge_server", "judge_port") if getattr(self, name)]
+        if judge and not self.judge_llm:
+            raise UsageError(f"--{judge[0]} is about a judge, and there is none: add --judge_llm NAME")
 
     @classmethod
     def from_args(cls, argv: list[str]) -> Config:
@@ -291,9 +307,10 @@ class Config:
         used = self.identity().keys() | {name for row in [*self.rows, *judge] for name in row.reads}
         notes = []
         for spec in dataclasses.fields(self):
-            if spec.name not in typed or spec.metadata["about"] == "run" or spec.name in used:
+            is_of_task = self.env in spec.metadata.get("tasks", (self.env,))
+            if spec.name not in typed or spec.name in used:
                 continue
-            if spec.name.startswith("judge_") and self.judge_llm and self.env in TWO_WIKI:
+            if is_of_task and (spec.metadata["about"] == "run" or spec.name.startswith("judge_")):
                 continue
             notes.append(f"--{flag(spec)} has no effect {self._reason(spec)}")
         if "recall_size" in used and self.comk > self.recall_size:
@@ -304,11 +321,12 @@ class Config:
 
     def _reason(self, spec: dataclasses.Field[Any]) -> str:
         about = spec.metadata["about"]
-        if about == "task" or spec.name.startswith("judge_"):
+        if "tasks" in spec.metadata:
             return f"on the task {self.env}"
         if about in ("llm", "server"):
             return f"with --serving_mode {self.serving_mode}"
-        if any("bandit" in row.options for row in self.rows) and about == "tuning":
+        ranks = any("bandit" in row.options for row in self.rows)
+        if ranks and any(spec.name in row.options for row in POLICIES.values()):
             return f"with --bandit {self.bandit}"
         return f"with --agent {self.agent}"
 

@@ -6,15 +6,17 @@ import dataclasses
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, run_cli
 
 import main
-from config import DEVICES, TRACKERS, Config, flag
+from config import DEVICES, TRACKERS, Config, flag, typed_options
 from env import ENV_DICT, make_env
 from errors import UsageError, UserError
 from helpers.fake_server import serving
@@ -229,6 +231,127 @@ def test_bad_values_and_unknown_options(arguments: str, capsys: pytest.CaptureFi
 def test_options_that_do_not_go_together(arguments: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, line = fail(capsys, *arguments.split())
     assert code == 2 and expected in line
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    ("--env 2wiki --retrieval_url http://h:1 --retrieval_method dense", "drop --retrieval_url http://h:1"),
+    ("--env 2wiki --judge_server h", "--judge_server is about a judge, and there is none: add --judge_llm NAME"),
+    ("--env 2wiki --judge_port 80", "--judge_port is about a judge"),
+    ("--env twowiki --judge_serving_mode openai", "--judge_serving_mode is about a judge"),
+])  # fmt: skip
+def test_options_that_contradict_each_other(arguments: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, line = fail(capsys, *arguments.split())
+    assert code == 2 and expected in line
+
+
+HF = "--llm m --serving_mode hf"
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    ("", []), ("--llm m --temperature 0.5 --port 80 --timeout 3 --cache c", []), ("--agent cbrgt --nu 0 --comk 3", []),
+    ("--env 2wiki --judge_llm j --judge_server h --judge_port 80 --server s", []),
+    ("--env ehr --allow_unsandboxed", []),
+    ("--env alfworld-react --alfworld_path f", []), (f"{HF} --model_path p --generate_batch 2", []),
+    ("--agent zero-shot --nu 5 --comk 7", ["--comk", "--nu"]),
+    ("--agent icrl --comk 3 --recall_size 8", ["--recall_size"]),
+    ("--agent zero-shot --bandit LinLogUCB", ["--bandit"]), ("--bandit Random --nu 5", ["--nu"]),
+    ("--agent icrl --temperature 5 --port 80", ["--temperature", "--port"]),
+    (f"{HF} --port 80 --max_retries 1", ["--port", "--max_retries"]),
+    ("--agent icrl --web_search --retrieval_url u --judge_llm j", ["--web_search", "--retrieval_url", "--judge_llm"]),
+    ("--agent icrl --judge_server h --allow_unsandboxed", ["--judge_server", "--allow_unsandboxed"]),
+    ("--env ehr --alfworld_path f", ["--alfworld_path"]),
+    ("--kl_coef 1", ["--kl_coef"]), ("--agent cbr --budget_ratio 0.5", ["--budget_ratio"]),
+    ("--comk 64", ["--recall_size"]),
+])  # fmt: skip
+def test_options_without_effect_get_a_line_each(arguments: str, expected: list[str]) -> None:
+    typed = typed_options(arguments.split())
+    notes = Config(**typed).without_effect(typed)
+    assert [note.split()[0] for note in notes] == expected
+
+
+def test_what_an_option_has_no_effect_with_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    typed = typed_options("--env lfd --bandit Random --nu 5 --kl_coef 1 --web_search --temperature 2 --comk 64".split())
+    assert Config(**typed).without_effect(typed) == [
+        "--nu has no effect with --bandit Random",
+        "--kl_coef has no effect with --agent cbr",
+        "--temperature has no effect with --serving_mode embedded",
+        "--web_search has no effect on the task lfd",
+        "--recall_size 32 is below --comk 64: 64 cases are recalled",
+    ]
+    data = lfd_stream(tmp_path, 2)
+    with serving() as server:
+        where = ("--llm", "m", "--port", server.port, "--output_dir", tmp_path / "out", "--seed", -1)
+        command = ("--env", "lfd", "--data", data, "--agent", "zero-shot", "--nu", 5, *where)
+        assert main.main([str(word) for word in command]) == 0
+    assert capsys.readouterr().err.count("note: --nu has no effect with --agent zero-shot\n") == 1
+
+
+# -- what is known before a model is loaded ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments, code, expected", [
+    (f"--env ehr --agent ground-truth {HF}", 2, "it does not apply to the task ehr"),
+    (f"--env 2wiki --agent cbrdiscover {HF}", 2, "it does not apply to the task 2wiki"),
+    (f"--env ehr --agent reinforce {HF}", 2, "--agent reinforce needs the answer as one text"),
+    (f"--env lfd --agent reinforce {HF}", 1, "the package peft is missing"),
+    (f"--env lfd --track wandb {HF}", 2, "--track wandb needs `pip install wandb`"),
+    (f"--env 2wiki --web_search {HF}", 2, "needs a key of https://serper.dev"),
+    (f"--env 2wiki --judge_llm j --judge_serving_mode openai {HF}", 1, "the judge (--judge_llm, --judge_server"),
+    (f"--env bird --data official {HF}", 1, "prepare_data.py bird"),
+    (f"--env lfd --data nowhere {HF}", 1, "nowhere does not exist"),
+    (f"--env alfworld --alfworld_path nowhere {HF}", 1, "nowhere is not a folder"),
+    ("--env lfd --llm m --serving_mode openai", 1, "no API key"),
+])  # fmt: skip
+def test_what_names_alone_tell_is_told_before_a_model_is_loaded(
+    arguments: str,
+    code: int,
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import clients.local
+    from memory import encoders
+
+    def load(*arguments: object) -> None:
+        raise AssertionError("a model is loaded")
+
+    monkeypatch.setattr(clients.local, "load_chat_model", load)
+    monkeypatch.setattr(encoders, "load_sentence_model", load)
+    for package in ("peft", "wandb"):
+        monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    for variable in ("OPENAI_API_KEY", "SERPER_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+    assert main.main([*arguments.split(), "--output_dir", str(tmp_path / "out"), "--device", "cpu"]) == code
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: ") and expected in last
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("option", ["--embedding_model_path", "--llm"])
+def test_a_hub_out_of_reach_is_asked_once(option: str, tmp_path: Path) -> None:
+    calls = []
+    with socket.create_server(("127.0.0.1", 0)) as hub:
+
+        def hang_up() -> None:
+            while True:
+                try:
+                    connection, _ = hub.accept()
+                except OSError:
+                    return
+                calls.append(connection.recv(1000).partition(b"\r")[0])
+                connection.close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        where = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.getsockname()[1]}", "HF_HOME": str(tmp_path / "home")}
+        mode = ("--serving_mode", "hf") if option == "--llm" else ()
+        data = ("--env", "lfd", "--data", lfd_stream(tmp_path, 3), "--output_dir", tmp_path / "out")
+        done = run_cli(*data, option, "some/model", *mode, env=os.environ | where)
+        hub.shutdown(socket.SHUT_RDWR)
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if not line.startswith(("data: ", "llm: "))]
+    assert len(errors) == 1 and errors[0].startswith(f"error: {option} some/model: cannot load it (")
+    assert sum(b"some/model" in call for call in calls) == 1, calls
 
 
 def test_debug_shows_the_traceback_and_keeps_the_exit_code() -> None:
