@@ -11,6 +11,7 @@ generators are each policy's own, so two policies in one process do not disturb 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -90,7 +91,7 @@ class Scores:
 
 def not_finite(what: str) -> UserError:
     """The error for a policy whose numbers have run away."""
-    advice = "a smaller --learning_rate or a larger --lambda keeps it finite"
+    advice = "--learning_rate, --lambda and --nu nearer to their defaults keep them so"
     return UserError(f"the policy has diverged: {what} are no longer finite numbers; {advice}")
 
 
@@ -162,8 +163,11 @@ class FeaturePolicy(Policy):
         return self.encoder.head_weight().to(self.device).double()
 
     def features(self, pairs: list[Pair]) -> Tensor:
-        """phi of each pair, float64 [n, d] on the policy's device."""
-        return self.encoder.encode(pairs).to(self.device).double()
+        """phi of each pair, float64 [n, d] on the policy's device. Raises UserError where they are no numbers."""
+        phi = self.encoder.encode(pairs).to(self.device).double()
+        if not torch.isfinite(phi).all():
+            raise not_finite("the features of its encoder")
+        return phi
 
     def score(self, query: str, cases: Sequence[Case]) -> Scores:
         phi = Phi(self.features(pairs_of(query, cases)), self.encoder.version)
@@ -211,12 +215,13 @@ class Confidence:
             self.inverse = self.inverse - torch.outer(direction, direction) / (1.0 + row @ direction)
 
     def rebuild(self, phi: Tensor) -> None:
-        """Start again from the rows of phi [n, d] alone."""
+        """Start again from the rows of phi [n, d] alone. Raises UserError where rounding leaves A no inverse."""
         gram = phi.T @ phi
         gram.diagonal().add_(self.regularization)
-        if not torch.isfinite(gram).all():
-            raise not_finite("the features of its encoder")
-        self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+        lower, failed = torch.linalg.cholesky_ex(gram)
+        if failed:
+            raise UserError("the policy's matrix A has no inverse in float64: a larger --lambda gives it one")
+        self.inverse = torch.cholesky_inverse(lower)
 
     def width(self, phi: Tensor) -> Tensor:
         """sqrt(phi' A^-1 phi) of each row, [n]."""
@@ -321,6 +326,8 @@ class NeuralLinear(FeaturePolicy):
         buffer = self.history[-self.buffered :]
         chunks = [_unzip(buffer[start : start + self.batch_size]) for start in range(0, len(buffer), self.batch_size)]
         loss = self.encoder.train_step([(pairs, self._tensor(rewards)) for pairs, rewards in chunks], self.loss)
+        if not math.isfinite(loss):
+            raise not_finite("its losses")
         pairs, rewards = _unzip(self.history)
         phi = self.features(pairs)
         self.confidence.rebuild(phi)
@@ -444,6 +451,7 @@ class NeuralLogUCB(FeaturePolicy):
         self._phi = np.zeros((0, d))
         self._rewards = np.zeros(0)
 
+    @np.errstate(over="ignore", invalid="ignore")  # numbers that run away are found below and told in one line
     def score_features(self, phi: Tensor) -> Scores:
         rows = phi.numpy()
         hidden, logits = self._forward(rows)
@@ -454,6 +462,7 @@ class NeuralLogUCB(FeaturePolicy):
         total += gate**2 @ (1.0 / self.U["b1"]) + hidden**2 @ (1.0 / self.U["w2"]) + 1.0 / self.U["b2"]
         return Scores(torch.from_numpy(logits), torch.from_numpy(np.sqrt(scale * total)))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def update(self, query: str, cases: Sequence[Case], reward: int, phi: Phi | None = None) -> Metrics:
         rows = self.chosen_features(query, cases, phi).numpy()
         hidden, _ = self._forward(rows)
@@ -478,6 +487,8 @@ class NeuralLogUCB(FeaturePolicy):
             order = self._rng.permutation(len(self._rewards))[: self.MAX_STEPS - steps]
             mean_loss = sum(self._sgd_step(self._phi[i], self._rewards[i]) for i in order) / len(order)
             steps += len(order)
+        if not math.isfinite(mean_loss):
+            raise not_finite("its losses")
         return float(mean_loss)
 
     def _sgd_step(self, phi: np.ndarray, reward: float) -> float:

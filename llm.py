@@ -7,8 +7,10 @@ chat messages into a `Reply` or raises LLMError; it never makes an answer up: an
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -234,7 +236,7 @@ class AnswerCache:
     """Answers in a SQLite file that several runs may share. Only answers are kept, never failures.
 
     What cannot be read counts as not there, and the next answer replaces it. Raises UsageError where the file is no
-    such cache or can be read or written no longer.
+    such cache or can be read or written no longer, OSError where the disk is full.
     """
 
     def __init__(self, path: str) -> None:
@@ -267,6 +269,8 @@ class AnswerCache:
             with self._lock:
                 yield
         except (sqlite3.Error, OSError, ValueError) as error:
+            if "database or disk is full" in str(error):  # SQLite's words; Python 3.10 does not give the code
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path) from error
             raise UsageError(f"--cache {self._path}: not a usable SQLite file ({error})") from error
 
 

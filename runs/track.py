@@ -78,8 +78,9 @@ class WandB(Tracker):
 def _run_id(log: RunLog) -> str:
     """The W&B id of this run folder; it goes with the folder's wandb/ when the run is started over."""
     path = log.folder / "wandb" / "run_id"
-    if not path.exists():
-        path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    if not path.read_text(encoding="ascii"):  # it is new, or a kill or a full disk came between
         path.write_text(uuid.uuid4().hex, encoding="ascii")
     return path.read_text(encoding="ascii").strip()
 

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import string
 import subprocess
 import sys
 import time
@@ -25,11 +24,13 @@ from config import Config
 from env import make_env
 from helpers.fake_server import choose_option, serving
 from helpers.runs import argv, lfd_stream, run_folder, steps
+from helpers.tiny_models import save_bert_of_letters
 from llm import LLM
 from memory import encoders
 from registry import AGENTS, POLICIES, RETRIEVALS
 from runs.checkpoint import Checkpoint
 from runs.folder import RunLog
+from runs.reader import find_folders
 from runs.track import Tracker
 from step import Step
 
@@ -132,18 +133,7 @@ def live(config: Config, folder: Path, model: Path, death: tuple[str, int] | Non
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT of one layer with random weights that reads letters: it trains in milliseconds."""
-    from transformers import BertConfig, BertModel, BertTokenizer
-
-    folder = tmp_path_factory.mktemp("tiny-bert")
-    letters = string.ascii_lowercase + string.digits + string.punctuation
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
-    BertTokenizer(vocab={token: i for i, token in enumerate(tokens)}).save_pretrained(folder)
-    shape = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        BertModel(BertConfig(vocab_size=len(tokens), initializer_range=0.5, **shape)).save_pretrained(folder)
-    return folder
+    return Path(save_bert_of_letters(tmp_path_factory.mktemp("tiny-bert")))
 
 
 def combinations() -> list[dict[str, str]]:
@@ -200,8 +190,8 @@ def kill_after(lines: int, arguments: list[str], signal_number: int, delay: floa
         command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
     )
     while process.poll() is None:
-        logs = list(output.rglob("steps.jsonl"))
-        if logs and logs[0].read_bytes().count(b"\n") >= lines:
+        logs = [folder / "steps.jsonl" for folder in find_folders(output)] if output.exists() else []
+        if logs and logs[0].exists() and logs[0].read_bytes().count(b"\n") >= lines:
             time.sleep(delay)
             process.send_signal(signal_number)
             break

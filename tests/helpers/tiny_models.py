@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from pathlib import Path
 from typing import Any
 
@@ -98,4 +99,17 @@ def save_chat_model(folder: Path, kind: str = "Qwen3", template: str | None = CH
                 if parameter.dim() > 1:
                     parameter.normal_(std=0.3)
     model.save_pretrained(folder)
+    return str(folder)
+
+
+def save_bert_of_letters(folder: Path) -> str:
+    """Save a BERT of one layer with random weights that reads letters: it trains in milliseconds."""
+    letters = string.ascii_lowercase + string.digits + string.punctuation
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    transformers.BertTokenizer(vocab={token: i for i, token in enumerate(tokens)}).save_pretrained(folder)
+    shape = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = transformers.BertConfig(vocab_size=len(tokens), initializer_range=0.5, **shape)
+        transformers.BertModel(config).save_pretrained(folder)
     return str(folder)
