@@ -39,6 +39,7 @@ ENV_DICT: dict[str, type[Env] | str] = {
     "scienceworld": "env.scienceworld:ScienceWorld",
     "scienceworld-react": "env.scienceworld:ScienceWorldReact",
     "2wiki": "env.twowiki:TwoWiki",
+    "toolbench": "env.toolbench:ToolBench",
 }
 ENV_ALIASES = {"twowiki": "2wiki"}
 

@@ -39,6 +39,7 @@ GENERATORS = {
     "alfworld": "alfworld",
     "scienceworld": "scienceworld",
     "2wiki": "twowiki",
+    "toolbench": "toolbench",
 }
 
 

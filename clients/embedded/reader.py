@@ -11,6 +11,7 @@ from config import EMBEDDED, EMBEDDED_READER, Config
 from llm import Message, Reply
 from memory.bank import Embedder
 
+from .calls import write_call
 from .games import game_reply, plays
 from .labels import write_dict, write_entities, write_json_dict, write_label, write_list
 from .reading import Reading, instruction_of, read_prompt
@@ -35,6 +36,7 @@ SPELLED_OUT: list[tuple[str, Writer]] = [
     (r"```python\b", _write_script),
     (r"```sql\b", write_sql),
     (r"'entity':", write_entities),
+    (r'"action_input":', write_call),
     (r"\bJSON list\b", write_list),
     (r"```json\s*\[", write_list),
     (r"```json\b(?!\s*\[)", write_json_dict),

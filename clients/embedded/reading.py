@@ -9,6 +9,8 @@ import numpy as np
 
 from memory.bank import Embedder
 
+from .apis import read_apis
+
 SAME_PROFILE = 0.8  # correlation of two texts' similarities to the options from which they count as alike
 _CASE = re.compile(
     r"<case>\s*<task>(.*?)</task>\s*<answer>(.*?)</answer>\s*</case>(\s*Feedback: this answer was wrong)?", re.S
@@ -16,11 +18,15 @@ _CASE = re.compile(
 _TASK = re.compile(r"<task>(.*?)</task>", re.S)
 _OPTIONS = re.compile(r"<options>(.*?)</options>", re.S)
 _SCHEMA = re.compile(r"<schema>(.*?)</schema>", re.S)
+_APIS = re.compile(r"<apis>(.*?)</apis>", re.S)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the reader found in a prompt. `case` is the shown case most similar to the task, (task, answer)."""
+    """What the reader found in a prompt. `case` is the shown case most similar to the task, (task, answer).
+
+    Where a prompt documents APIs, what is said of each is an option.
+    """
 
     task: str
     options: list[str]
@@ -29,6 +35,7 @@ class Reading:
     case: tuple[str, str] | None
     case_similarity: float
     case_profile: float  # correlation of the case's and the task's similarities to the options
+    apis: str = ""
 
     @property
     def ranked(self) -> list[str]:
@@ -50,7 +57,9 @@ def read_prompt(prompt: str, encoder: Embedder) -> Reading:
     task = tasks[-1].strip() if tasks else prompt
     listed = _OPTIONS.search(prompt)
     options = [line[2:].strip() for line in listed[1].splitlines() if line.startswith("- ")] if listed else []
-    schema = _SCHEMA.search(prompt)
+    schema, documented = _SCHEMA.search(prompt), _APIS.search(prompt)
+    apis = documented[1] if documented else ""
+    options = options or [api.text for api in read_apis(apis)]
     query = encoder.encode([task])[0]
     similarity = encoder.encode(options) @ query
     case, case_similarity = None, -1.0
@@ -61,13 +70,13 @@ def read_prompt(prompt: str, encoder: Embedder) -> Reading:
     profile = 0.0
     if case is not None and len(options) > 1:
         profile = _correlation(similarity, encoder.encode(options) @ encoder.encode([case[0]])[0])
-    return Reading(task, options, similarity, schema[1] if schema else "", case, case_similarity, profile)
+    return Reading(task, options, similarity, schema[1] if schema else "", case, case_similarity, profile, apis)
 
 
 def instruction_of(prompt: str) -> str:
-    """What a prompt says before its first case, without its task, options and schema."""
+    """What a prompt says before its first case, without its task and what it refers to."""
     head = prompt.partition("<case>")[0]
-    for part in (_TASK, _OPTIONS, _SCHEMA):
+    for part in (_TASK, _OPTIONS, _SCHEMA, _APIS):
         head = part.sub("", head)
     return head
 

@@ -21,26 +21,32 @@ from env.sources import read_csv
 from errors import DataError, UsageError
 
 from .alfworld_games import find_games, game_rows
+from .streambench import toolbench_files, toolbench_rows
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """Rows read from `source`, and the files they need: path below the task's data folder -> file to copy there."""
+    """Rows read from `source`, and what they need: path below the task's data folder -> file to copy, or content."""
 
     rows: list[Row]
     source: Path
     files: dict[str, Path] = field(default_factory=dict)
+    written: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Release:
-    """A public release: split -> its file, the usual split first; how rows are read; split -> folders of databases."""
+    """A public release: split -> its file, the usual split first; how rows are read; split -> folders of databases.
+
+    `write`: what else has to stand beside the rows, made of them and of the release's folder.
+    """
 
     splits: dict[str, str]
     read: Callable[[Path], list[Row]]
     databases: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    write: Callable[[list[Row], Path], dict[str, bytes]] = lambda rows, folder: {}
 
 
 def convert(task: str, folder: Path, split: str | None = None) -> Conversion:
@@ -65,7 +71,8 @@ def convert(task: str, folder: Path, split: str | None = None) -> Conversion:
     if not rows:
         raise DataError(f"{source} has no rows")
     roots = [folder / name for name in release.databases.get(there[0], ())]
-    return Conversion(rows, source, _databases(task, rows, roots) if roots else {})
+    files = _databases(task, rows, roots) if roots else {}
+    return Conversion(rows, source, files, release.write(rows, folder))
 
 
 def _databases(task: str, rows: list[Row], roots: list[Path]) -> dict[str, Path]:
@@ -188,4 +195,5 @@ RELEASES = {
         {"test": ("test_database", "database"), "dev": ("database", "test_database")},
     ),
     "bird": Release({"dev": "dev.json"}, bird_rows, {"dev": ("dev_databases",)}),
+    "toolbench": Release({"test": "tool_test.json"}, toolbench_rows, write=toolbench_files),
 }

@@ -45,23 +45,33 @@ BY_HAND = {
 
 def fetch_rows(task: str, folder: Path, scratch: Path) -> Path:
     """Download the task's official rows, which belong in `folder`, and return their path below `scratch`."""
-    from huggingface_hub import errors, snapshot_download
-
     page = f"https://huggingface.co/datasets/{HUB_DATASET}"
-    try:
-        snapshot_download(
-            HUB_DATASET, repo_type="dataset", local_dir=scratch, allow_patterns=[f"{task}.jsonl", f"*/{task}.jsonl"]
-        )
-    except (OSError, errors.HTTPError) as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise DataError(
-            f"{HUB_DATASET} could not be downloaded ({reason}). Check the network and run the command again, or "
-            f"download {task}.jsonl in a browser from {page} and put it in {folder}; --data sample works without it"
-        ) from None
+    fetch_snapshot(
+        HUB_DATASET,
+        [f"{task}.jsonl", f"*/{task}.jsonl"],
+        scratch,
+        f"download {task}.jsonl in a browser from {page} and put it in {folder}; --data sample works without it",
+    )
     found = sorted(scratch.rglob(f"{task}.jsonl"))
     if not found:
         raise DataError(f"{HUB_DATASET} has no {task}.jsonl: look at {page} for where its rows are now")
     return found[0]
+
+
+def fetch_snapshot(dataset: str, patterns: list[str], scratch: Path, otherwise: str) -> None:
+    """Download the files of a data set on the hub that match. Raises DataError, which ends with what else can be done.
+
+    No file matching is no error.
+    """
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        snapshot_download(dataset, repo_type="dataset", local_dir=scratch, allow_patterns=patterns)
+    except (OSError, errors.HTTPError) as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise DataError(
+            f"{dataset} could not be downloaded ({reason}). Check the network and run the command again, or {otherwise}"
+        ) from None
 
 
 def fetch_file(url: str, path: Path) -> None:
