@@ -186,6 +186,9 @@ class Config:
         choices=("openai", "vllm"),
         tasks=JUDGED,
     )
+    case_paragraphs: bool = option(
+        False, "hotpotqa: show cases with their paragraphs, as StreamBench does", "task", tasks=("hotpotqa",)
+    )
 
     server: str = option("127.0.0.1", "vllm: host name or URL of the server", "server")
     port: int = option(8000, "vllm: port of the server", "server", at_least=1, at_most=65535)

@@ -86,6 +86,8 @@ def install_release(task: str, release: Path, split: str | None, folder: Path) -
     number = len(conversion.files) + len(conversion.written)
     files = f" and {number} file{'s' * (number > 1)}" if number else ""
     print(f"{path}: {len(conversion.rows)} rows{files} converted from {conversion.source}")
+    if conversion.dropped:
+        print(f"note: {conversion.dropped} rows are left out: their database is missing or does not run their query")
     note = label_blocks(conversion.rows)
     if note:
         print(f"note: {note}")

@@ -70,6 +70,7 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "judge_serving_mode": ("openai", "openai"),
     "judge_server": ("10.0.0.4", "10.0.0.4"),
     "judge_port": ("8002", 8002),
+    "case_paragraphs": ("", True),
     "allow_unsandboxed": ("", True),
     "output_dir": ("runs", "runs"),
     "overwrite": ("", True),

@@ -48,9 +48,10 @@ def _written(name: str, arguments: dict[str, Any]) -> str:
 
 def _carried_over(arguments: dict[str, Any], old: str, new: str) -> dict[str, Any]:
     """The case's arguments; one that its request names becomes what the new request has at the same place."""
-    words = [_WORD.findall(text)[:MAX_WORDS] for text in (old, new)]
-    matcher = difflib.SequenceMatcher(None, *([word.lower() for word in each] for each in words), autojunk=False)
-    return {name: _exchanged(value, *words, matcher) for name, value in arguments.items()}
+    old_words, new_words = (_WORD.findall(text)[:MAX_WORDS] for text in (old, new))
+    lower = [[word.lower() for word in words] for words in (old_words, new_words)]
+    matcher = difflib.SequenceMatcher(a=lower[0], b=lower[1], autojunk=False)
+    return {name: _exchanged(value, old_words, new_words, matcher) for name, value in arguments.items()}
 
 
 def _exchanged(value: Any, old: list[str], new: list[str], matcher: difflib.SequenceMatcher[str]) -> Any:

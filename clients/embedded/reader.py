@@ -17,6 +17,7 @@ from .labels import write_dict, write_entities, write_json_dict, write_label, wr
 from .reading import Reading, instruction_of, read_prompt
 from .scripts import write_script
 from .search import search_reply
+from .spans import write_span
 from .sql import write_sql
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ SPELLED_OUT: list[tuple[str, Writer]] = [
     (r"```sql\b", write_sql),
     (r"'entity':", write_entities),
     (r'"action_input":', write_call),
+    (r'"answer":', write_span),
     (r"\bJSON list\b", write_list),
     (r"```json\s*\[", write_list),
     (r"```json\b(?!\s*\[)", write_json_dict),

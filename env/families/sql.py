@@ -42,6 +42,7 @@ class SQLEnv(Env):
 
     gold_field: str = "query"  # which field of a row holds the gold query
     databases: str = "source"  # where the databases are, below the data folder
+    second_score: bool = False  # whether the metric `streambench_reward` is wanted, which finds no empty result right
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,6 +81,12 @@ class SQLEnv(Env):
             if not QUERY.match(sql):
                 return None
         return sql.strip() or None
+
+    def evaluate(self, generated_text: str) -> tuple[Any, int]:
+        answer, reward = super().evaluate(generated_text)
+        if self.second_score:
+            self.step_metrics["streambench_reward"] = float(bool(reward) and bool(self._current_gold().rows))
+        return answer, reward
 
     def reward_function(self, answer: str) -> int:
         gold, database = self._current_gold(), self.database(self.row["db_id"])

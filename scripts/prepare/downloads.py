@@ -25,6 +25,7 @@ from .installing import install
 HUB_DATASET = "guosy/DTLBench"
 BIRD_URL = "https://bird-bench.oss-cn-beijing.aliyuncs.com/dev.zip"
 SPIDER_URL = "https://drive.google.com/file/d/1403EGqzIDoHMdQF4c9Bkyl7dZLZ5Wt6J"
+COSQL_URL = "https://yale-lily.github.io/cosql"
 EHR_URL = "https://drive.google.com/file/d/1diCy549_IM-iXmXdhLEiDfv-X44-2ewz"
 WIKI_CORPUS = "PeterJinGo/wiki-18-corpus", "wiki-18.jsonl.gz"  # dataset and file
 WIKI_INDEX = "PeterJinGo/wiki-18-e5-index", ("part_aa", "part_ab")
@@ -131,6 +132,14 @@ def ask_for_spider_databases(missing: list[str], root: Path) -> None:
     )
 
 
+def ask_for_cosql_databases(missing: list[str], root: Path) -> None:
+    raise DataError(
+        f"the rows are there, but {len(missing)} databases are not ({', '.join(missing[:3])}): download CoSQL from "
+        f"{COSQL_URL} in a browser, unpack it, and move the folders in its folder of databases into {root}; then run "
+        "this command again with --check"
+    )
+
+
 def ask_for_ehr_tables(folder: Path) -> None:
     """Google Drive shows programs a page instead of a large file: the person's browser has to fetch the tables."""
     source = folder / "source"
@@ -208,4 +217,5 @@ CORPORA: dict[str, Callable[[Path], None]] = {
 DATABASES: dict[str, Callable[[list[str], Path], None]] = {
     "bird": fetch_bird_databases,
     "spider": ask_for_spider_databases,
+    "cosql": ask_for_cosql_databases,
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 from env.data import check_text
 from env.sources import open_parquet, read_table
 from env.toolbench import APIS
+from env.tools.sql import QueryFailed, SQLRunner
 from errors import DataError
 
 from .downloads import fetch_file, fetch_snapshot
@@ -23,6 +26,7 @@ API_URL = (
     "https://raw.githubusercontent.com/microsoft/simulated-trial-and-error/main/llama-recipes/ft_datasets/"
     + API_DOCUMENTATION
 )
+HOTPOTQA_ROWS = 1500
 EXACT = Path(__file__).with_name("toolbench_exact.txt")  # the APIs whose arguments STE and StreamBench compare exactly
 
 
@@ -37,10 +41,26 @@ def toolbench_row(record: Mapping[str, Any]) -> Row:
     }
 
 
+def hotpotqa_row(record: Mapping[str, Any]) -> Row:
+    """HotpotQA has two layouts: [title, sentences] for each paragraph, or a list of titles and one of sentences."""
+    context = record["context"]
+    pairs = zip(context["title"], context["sentences"]) if isinstance(context, dict) else context
+    paragraphs = [{"title": title, "text": "".join(sentences).strip()} for title, sentences in pairs]
+    row = {"task": _text(record, "question").strip(), "label": _text(record, "answer"), "paragraphs": paragraphs}
+    return row | {name: record[name] for name in ("type", "level") if isinstance(record.get(name), str)}
+
+
+def cosql_row(record: Mapping[str, Any]) -> Row:
+    query = re.sub(r"([<>!]) =", r"\1=", _text(record, "SQL", "query"))  # operators that the release has split
+    return {"task": _text(record, "question", "utterance").strip(), "db_id": _text(record, "db_id"), "query": query}
+
+
 # -- the hub -----------------------------------------------------------------------------------------------------------
 
 ON_HUB: dict[str, tuple[str, Callable[[Mapping[str, Any]], Row]]] = {  # task -> its configuration, how a row is made
+    "cosql": ("cosql", cosql_row),
     "toolbench": ("toolbench", toolbench_row),
+    "hotpotqa": ("hotpotqa_distract", hotpotqa_row),
 }
 
 
@@ -92,6 +112,47 @@ def toolbench_rows(path: Path) -> list[Row]:
         for name, items in content.items()
         for number, item in enumerate(items, 1)
     ]
+
+
+def hotpotqa_rows(path: Path) -> list[Row]:
+    """The first 1,500 questions, as StreamBench takes them."""
+    items = _read_json(path)
+    if not isinstance(items, list):
+        raise DataError(f"{path}: expected a JSON list of questions")
+    return [_made(hotpotqa_row, item, f"{path}: item {number}") for number, item in enumerate(items[:HOTPOTQA_ROWS], 1)]
+
+
+def cosql_rows(path: Path) -> list[Row]:
+    """The turns of CoSQL's conversations, in order, each with where it stands."""
+    items = _read_json(path)
+    if not isinstance(items, list):
+        raise DataError(f"{path}: expected a JSON list of conversations")
+    rows = []
+    for dialogue, item in enumerate(items, 1):
+        turns = item.get("interaction") if isinstance(item, dict) else None
+        if not isinstance(turns, list):
+            raise DataError(f"{path}: item {dialogue} has no list of turns in the field 'interaction'")
+        for turn, said in enumerate(turns, 1):
+            record = said | {"db_id": item.get("database_id")} if isinstance(said, dict) else {}
+            row = _made(cosql_row, record, f"{path}: item {dialogue}, turn {turn}")
+            rows.append(row | {"dialogue": dialogue, "turn": turn})
+    return rows
+
+
+def runnable(rows: list[Row], databases: list[Path]) -> list[Row]:
+    """The rows whose database is there and runs their query. CoSQL has others, which no answer could match."""
+    runner, kept = SQLRunner(), []
+    try:
+        for row in rows:
+            name = f"{row['db_id']}/{row['db_id']}.sqlite"
+            found = next((folder / name for folder in databases if (folder / name).is_file()), None)
+            with contextlib.suppress(QueryFailed):
+                if found is not None:
+                    runner.run(found, row["query"])
+                    kept.append(row)
+    finally:
+        runner.close()
+    return kept
 
 
 def toolbench_files(rows: list[Row], folder: Path) -> dict[str, bytes]:
