@@ -39,6 +39,7 @@ EMBEDDED = "embedded"  # the encoder that ships as a package; also the name of t
 EMBEDDED_READER = "embedded-reader"
 TWO_WIKI = ("2wiki",)
 JUDGED = ("2wiki", "toolbench")
+STREAMBENCH = ("spider", "bird", "cosql", "ddxplus", "hotpotqa", "toolbench")
 
 
 def option(default: Any, help: str, about: str, **metadata: Any) -> Any:
@@ -186,6 +187,14 @@ class Config:
         choices=("openai", "vllm"),
         tasks=JUDGED,
     )
+    stream: str = option(
+        "dtlbench",
+        "StreamBench's tasks: whose setting; streambench shuffles by the seed, bird has no evidence, SQL gets a second "
+        "score, cases of hotpotqa have their paragraphs",
+        "task",
+        choices=("dtlbench", "streambench"),
+        tasks=STREAMBENCH,
+    )
     case_paragraphs: bool = option(
         False, "hotpotqa: show cases with their paragraphs, as StreamBench does", "task", tasks=("hotpotqa",)
     )
@@ -238,6 +247,9 @@ class Config:
         self._set("env", ENV_ALIASES.get(self.env, self.env))
         for spec in dataclasses.fields(self):
             _check(spec, getattr(self, spec.name))
+        if self.as_streambench:
+            self._set("shuffle", True)
+            self._set("case_paragraphs", self.case_paragraphs or self.env == "hotpotqa")
         if self.serving_mode is None:
             self._set("serving_mode", "vllm" if self.llm else EMBEDDED)
         if self.serving_mode == EMBEDDED:
@@ -260,6 +272,11 @@ class Config:
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
+
+    @property
+    def as_streambench(self) -> bool:
+        """Whether a task that StreamBench has too is played in its setting."""
+        return self.stream == "streambench" and self.env in STREAMBENCH
 
     def _check_reinforce(self) -> None:
         if self.serving_mode != "hf":

@@ -14,6 +14,7 @@ import pytest
 from conftest import ROOT
 from test_prepare_data import write_database
 
+from config import Config
 from env import make_env
 from env.data import locate
 from errors import DataError
@@ -32,6 +33,7 @@ QUESTION = {
     "context": {"title": ["It", "Ada Brock"], "sentences": [["It is a book.", " It is short."], ["She wrote It."]]},
 }
 CALL = {"query": "What date is it?", "api_name": "get_today_date", "api_input": "{}"}
+SETTINGS = ("streambench", "dtlbench")
 PARAGRAPHS = [{"title": "It", "text": "It is a book. It is short."}, {"title": "Ada Brock", "text": "She wrote It."}]
 
 
@@ -227,3 +229,27 @@ def test_streambench_finds_no_empty_result_right(tmp_path: Path) -> None:
             scores.append((env.evaluate(text)[1], env.step_metrics["streambench_reward"]))
     env.close()
     assert scores == [(1, 1.0), (0, 0.0), (0, 0.0), (1, 0.0), (0, 0.0), (0, 0.0)]
+
+
+# -- the setting -------------------------------------------------------------------------------------------------------
+
+
+def test_the_setting_of_streambench() -> None:
+    """Order by the seed, a second score for SQL, no evidence in bird, paragraphs in hotpotqa's cases."""
+    config = Config(env="bird", stream="streambench")
+    assert config.shuffle and not config.case_paragraphs
+    assert "stream=streambench" in config.run_name() and config.identity()["stream"] == "streambench"
+    for task in ("spider", "bird"):
+        env, own = (make_env(task, "sample", config=Config(env=task, stream=setting)) for setting in SETTINGS)
+        index = next(i for i, row in enumerate(own.dataset) if task == "spider" or row["evidence"].strip())
+        for each in (env, own):
+            each.index = index
+            assert each.evaluate(each.gold_output())[1] == 1
+            each.close()
+        assert env.step_metrics == {"streambench_reward": 1.0} and own.step_metrics == {}
+        assert env.observe() == own.row["task"]
+    assert own.row["evidence"].strip() in own.observe()
+    assert Config(env="hotpotqa", stream="streambench").case_paragraphs
+    elsewhere = Config(env="banking77", stream="streambench")
+    assert not elsewhere.shuffle and "stream" not in elsewhere.identity()
+    assert "--stream has no effect on the task banking77" in elsewhere.without_effect(["stream"])

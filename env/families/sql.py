@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from errors import DataError
 
 from ..base import Env
 from ..parsing import last_code_block
 from ..tools.sql import QueryFailed, Row, SQLRunner, read_schema
+
+if TYPE_CHECKING:
+    from config import Config
+    from llm import LLM
 
 GOLD_SECONDS = 300.0  # the benchmark's own queries may take longer than a model's
 ALLOWANCE = 2.0  # times the gold query's own time, where that is more than the runner's deadline
@@ -49,6 +54,9 @@ class SQLEnv(Env):
         self.runner = SQLRunner()
         self._schemas: dict[str, str] = {}  # by db_id
         self._gold: Gold | None = None  # the latest
+
+    def prepare(self, config: Config, make_llm: Callable[[Config], LLM]) -> None:
+        self.second_score = self.second_score or config.as_streambench
 
     def close(self) -> None:
         self.runner.close()
