@@ -19,7 +19,7 @@ from env import make_env
 from env.matching import normalise_words, word_f1
 from env.parsing import first_object
 from env.toolbench import APIS, ToolBench
-from errors import DataError
+from errors import DataError, UsageError
 from helpers.fake_server import serving
 from helpers.runs import run_folder, steps
 from scripts.prepare.streambench import EXACT
@@ -183,6 +183,8 @@ def test_options_of_the_judge_belong_to_both_tasks() -> None:
         config = Config(env=task, judge_llm="j", judge_port=9)
         assert len(config.without_effect(["judge_llm", "judge_port"])) == notes
         assert ("judge_llm" in config.identity()) == (notes == 0)
+    with pytest.raises(UsageError, match="there is none: add --judge_llm NAME"):
+        Config(env="toolbench", judge_port=9)
 
 
 # -- documentation and rows --------------------------------------------------------------------------------------------
