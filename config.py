@@ -38,6 +38,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 EMBEDDED = "embedded"  # the encoder that ships as a package; also the name of the serving mode that needs no LLM
 EMBEDDED_READER = "embedded-reader"
 TWO_WIKI = ("2wiki",)
+JUDGED = ("2wiki", "toolbench")
+STREAMBENCH = ("spider", "bird", "cosql", "ddxplus", "hotpotqa", "toolbench")
 
 
 def option(default: Any, help: str, about: str, **metadata: Any) -> Any:
@@ -173,26 +175,37 @@ class Config:
     )
     judge_llm: str | None = option(
         None,
-        "2wiki: the LLM that judges answers (default: none, answers must match a label)",
+        "2wiki, toolbench: the LLM that judges answers (default: none, answers must match a label)",
         "task",
         metavar="NAME",
-        tasks=TWO_WIKI,
+        tasks=JUDGED,
     )
     judge_serving_mode: str | None = option(
         None,
         "how the judge is served (default: as the LLM, or vllm)",
         "task",
         choices=("openai", "vllm"),
-        tasks=TWO_WIKI,
+        tasks=JUDGED,
+    )
+    stream: str = option(
+        "dtlbench",
+        "StreamBench's tasks: whose setting; streambench shuffles by the seed, bird has no evidence, SQL gets a second "
+        "score, cases of hotpotqa have their paragraphs",
+        "task",
+        choices=("dtlbench", "streambench"),
+        tasks=STREAMBENCH,
+    )
+    case_paragraphs: bool = option(
+        False, "hotpotqa: show cases with their paragraphs, as StreamBench does", "task", tasks=("hotpotqa",)
     )
 
     server: str = option("127.0.0.1", "vllm: host name or URL of the server", "server")
     port: int = option(8000, "vllm: port of the server", "server", at_least=1, at_most=65535)
     judge_server: str | None = option(
-        None, "vllm: the judge's host name or URL (default: --server)", "server", metavar="SERVER", tasks=TWO_WIKI
+        None, "vllm: the judge's host name or URL (default: --server)", "server", metavar="SERVER", tasks=JUDGED
     )
     judge_port: int | None = option(
-        None, "vllm: the judge's port (default: --port)", "server", at_least=1, at_most=65535, tasks=TWO_WIKI
+        None, "vllm: the judge's port (default: --port)", "server", at_least=1, at_most=65535, tasks=JUDGED
     )
     generate_batch: int = option(
         8, "hf: how many answers an agent that does not learn generates at once", "server", at_least=1, metavar="N"
@@ -234,6 +247,9 @@ class Config:
         self._set("env", ENV_ALIASES.get(self.env, self.env))
         for spec in dataclasses.fields(self):
             _check(spec, getattr(self, spec.name))
+        if self.as_streambench:
+            self._set("shuffle", True)
+            self._set("case_paragraphs", self.case_paragraphs or self.env == "hotpotqa")
         if self.serving_mode is None:
             self._set("serving_mode", "vllm" if self.llm else EMBEDDED)
         if self.serving_mode == EMBEDDED:
@@ -248,12 +264,19 @@ class Config:
             self._check_reinforce()
         if self.env in TWO_WIKI:
             self._check_two_wiki()
+        if self.env in JUDGED:
+            self._check_judge()
         for name, value in self._row_defaults().items():
             if getattr(self, name) is None:
                 self._set(name, value)
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
+
+    @property
+    def as_streambench(self) -> bool:
+        """Whether a task that StreamBench has too is played in its setting."""
+        return self.stream == "streambench" and self.env in STREAMBENCH
 
     def _check_reinforce(self) -> None:
         if self.serving_mode != "hf":
@@ -268,6 +291,8 @@ class Config:
                 f"--retrieval_method {self.retrieval_method} is for a service that the run starts itself: drop it, or "
                 f"drop --retrieval_url {self.retrieval_url}"
             )
+
+    def _check_judge(self) -> None:
         judge = [name for name in ("judge_serving_mode", "judge_server", "judge_port") if getattr(self, name)]
         if judge and not self.judge_llm:
             raise UsageError(f"--{judge[0]} is about a judge, and there is none: add --judge_llm NAME")
@@ -303,7 +328,7 @@ class Config:
 
     def without_effect(self, typed: Iterable[str]) -> list[str]:
         """One line for each of the `typed` options (field names) that changes nothing in this run."""
-        judge = list(CLIENTS.values()) if self.judge_llm and self.env in TWO_WIKI else []
+        judge = list(CLIENTS.values()) if self.judge_llm and self.env in JUDGED else []
         used = self.identity().keys() | {name for row in [*self.rows, *judge] for name in row.reads}
         notes = []
         for spec in dataclasses.fields(self):

@@ -39,6 +39,9 @@ ENV_DICT: dict[str, type[Env] | str] = {
     "scienceworld": "env.scienceworld:ScienceWorld",
     "scienceworld-react": "env.scienceworld:ScienceWorldReact",
     "2wiki": "env.twowiki:TwoWiki",
+    "cosql": "env.cosql:CoSQL",
+    "toolbench": "env.toolbench:ToolBench",
+    "hotpotqa": "env.hotpotqa:HotpotQA",
 }
 ENV_ALIASES = {"twowiki": "2wiki"}
 

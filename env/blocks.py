@@ -12,18 +12,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+LABELS = ("label", "api_name")  # the fields that a row's label can be in
 FEWEST = 30  # rows; below that a few neighbours agree by chance
 SURPRISE = 5.0  # standard deviations beyond a random order
 SHARE = 0.1  # of the agreement that chance leaves open; a long stream makes less than that a surprise as well
 
 
 def label_blocks(rows: Iterable[Mapping[str, Any]]) -> str | None:
-    """A line that says so if neighbouring rows agree in their `label` far more often than in random order, else None.
+    """A line that says so if neighbouring rows agree in their label far more often than in random order, else None.
 
     The number of equal neighbours is n minus the number of runs, whose mean and variance over all orders of the
     same labels are known (Barton and David, 1957: multiple runs).
     """
-    labels = [json.dumps(row["label"], sort_keys=True, default=str) for row in rows if "label" in row]
+    named = (row[field] for row in rows for field in LABELS if field in row)
+    labels = [json.dumps(label, sort_keys=True, default=str) for label in named]
     n = len(labels)
     if n < FEWEST:
         return None

@@ -7,6 +7,7 @@ over the text a bounded number of times: a long run of brackets costs no more th
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import re
 import unicodedata
@@ -72,6 +73,28 @@ def json_value(text: str, kind: type | tuple[type, ...] = (dict, list)) -> Any |
     block = last_code_block(text, "json")
     value = _last_value(block, kind, json.loads, _IN_JSON) if block else None
     return _last_value(text, kind, json.loads, _IN_JSON) if value is None else value
+
+
+def first_object(text: str) -> dict[str, Any] | None:
+    """The first JSON object in the text that stands in no other braces, or None.
+
+    Unlike `json_value` it takes only what the standard allows: numbers are finite.
+    """
+    for start, end in _outermost(text):
+        with contextlib.suppress(*_NOT_A_VALUE):
+            value = json.loads(text[start:end])
+            json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+            return value  # type: ignore[no-any-return]
+    return None
+
+
+def _outermost(text: str) -> Iterator[tuple[int, int]]:
+    """(start, end) of every stretch from an opening brace to the one that closes it, in order, without overlap."""
+    last = 0
+    for start, end in sorted(_bracketed(text, _IN_JSON)):
+        if start >= last and text[start] == "{":
+            yield start, end
+            last = end
 
 
 def python_literal(text: str, kind: type | tuple[type, ...] = (dict, list)) -> Any | None:

@@ -7,7 +7,6 @@ wrong it is told; only a service that does not answer stops the run.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
@@ -19,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from errors import UsageError, UserError, printable
 
-from .base import Ask, Env
+from .base import Ask
+from .families.judged import JudgedEnv
 from .parsing import last_boxed
 from .prompts import twowiki_prompt
 from .tools.search.client import OwnService, health
@@ -37,7 +37,7 @@ HOW_TO_SERVE = "start one with `python scripts/serve_retrieval.py --corpus FILE`
 WEB_VARIABLES = ("SERPER_API_KEY", "SERPER_URL", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE")
 
 
-class TwoWiki(Env):
+class TwoWiki(JudgedEnv):
     name = "2wiki"
     single_turn = False
     fields = {"task": str, "label": list}
@@ -46,7 +46,6 @@ class TwoWiki(Env):
 
     def __init__(self) -> None:
         super().__init__()
-        self._config: Config | None = None
         self._service: OwnService | None = None
         self._tools: MCPToolServer | None = None
         self._retrieval: dict[str, Any] = {}  # what the retrieval service says of itself
@@ -54,13 +53,13 @@ class TwoWiki(Env):
     def prepare(self, config: Config, make_llm: Callable[[Config], LLM]) -> None:
         if config.web_search and not os.environ.get("SERPER_API_KEY"):
             raise UsageError("--web_search needs a key of https://serper.dev in the variable SERPER_API_KEY")
-        self._config, self._make_llm = config, make_llm
+        super().prepare(config, make_llm)
 
     def details(self) -> dict[str, Any]:
         """Who scores and what is searched; a service or judge that does not answer stops the run here already."""
         scoring = "equal to a label after normalisation (no --judge_llm)"
         if self.judge is not None:
-            scoring = f"judged by {self._config.judge_llm}"
+            scoring = f"judged by {self.judge_name}"
         tools = self.tools.names
         return {"scoring": scoring, "tools": tools, "retrieval": describe(self._retrieval)}
 
@@ -167,30 +166,7 @@ class TwoWiki(Env):
         """Raises LLMError where the judge gives no verdict."""
         if self.judge is None:
             return int(normalise(answer) in {normalise(label) for label in self.row["label"]})
-        from .tools.judge import judge
-
-        ask = self.judge.session()
-        right = judge(ask, self.row["task"], self.row["label"], answer)
-        if self.turns is not None:
-            spent = ask.spent  # apart from the step's usage, which is the agent's LLM
-            self.turns.append(
-                {
-                    "judge": self._config.judge_llm,
-                    "verdict": "right" if right else "wrong",
-                    "usage": {"prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens},
-                    "llm_seconds": round(spent.seconds, 6),
-                }
-            )
-        return int(right)
-
-    @functools.cached_property
-    def judge(self) -> LLM | None:
-        """The judge, its server checked when first needed; None where there is to be none."""
-        if self._config is None or self._config.judge_llm is None:
-            return None
-        from .tools.judge import make_judge
-
-        return make_judge(self._config, self._make_llm)
+        return int(self.judged_right(self.row["task"], self.row["label"], answer))
 
     def case_key(self, query: str) -> str | None:
         """The question and the tool calls that led to the answer; None for a run that used no tool."""

@@ -39,6 +39,9 @@ GENERATORS = {
     "alfworld": "alfworld",
     "scienceworld": "scienceworld",
     "2wiki": "twowiki",
+    "cosql": "cosql",
+    "toolbench": "toolbench",
+    "hotpotqa": "hotpotqa",
 }
 
 

@@ -18,6 +18,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import _path  # noqa: F401
 
@@ -25,10 +26,10 @@ from env import ENV_ALIASES, ENV_DICT, find_env
 from env.blocks import label_blocks
 from env.data import DATA_ROOT, is_benchmark, locate, parse_row
 from errors import DataError, UsageError, exit_code, unknown_choice
-from scripts.prepare import downloads
+from scripts.prepare import downloads, streambench
 from scripts.prepare.checks import check_rows
 from scripts.prepare.conversions import convert
-from scripts.prepare.installing import install, install_rows
+from scripts.prepare.installing import install, install_bytes, install_rows
 
 
 def main(argv: list[str]) -> int:
@@ -77,11 +78,16 @@ def install_release(task: str, release: Path, split: str | None, folder: Path) -
     for below, file in conversion.files.items():
         with file.open("rb") as source:
             install(source, folder / below)
+    for below, beside in conversion.written.items():
+        install_bytes(beside, folder / below)
     content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in conversion.rows).encode()
     path = folder / f"{task}.jsonl"
     install_rows(content, path, "converted", str(conversion.source))
-    files = f" and {len(conversion.files)} files" if conversion.files else ""
+    number = len(conversion.files) + len(conversion.written)
+    files = f" and {number} file{'s' * (number > 1)}" if number else ""
     print(f"{path}: {len(conversion.rows)} rows{files} converted from {conversion.source}")
+    if conversion.dropped:
+        print(f"note: {conversion.dropped} rows are left out: their database is missing or does not run their query")
     note = label_blocks(conversion.rows)
     if note:
         print(f"note: {note}")
@@ -117,6 +123,9 @@ def download(task: str, folder: Path) -> None:
         raise DataError(f"{task} is your own task, there is nothing to download: write its rows to {rows}")
     if task in downloads.BY_HAND:
         raise DataError(f"{task} cannot be downloaded: {downloads.BY_HAND[task].format(folder=folder, task=task)}")
+    if task in streambench.ON_HUB:
+        download_streambench(task, folder)
+        return
     path = folder / f"{task}.jsonl"
     with tempfile.TemporaryDirectory() as scratch:
         content = downloads.fetch_rows(task, folder, Path(scratch)).read_bytes()
@@ -128,6 +137,25 @@ def download(task: str, folder: Path) -> None:
     ]
     install_rows(content, path, "official", downloads.HUB_DATASET)
     print(f"{path}: {len(rows)} rows from {downloads.HUB_DATASET}")
+    fetch_further(task, rows, folder)
+
+
+def download_streambench(task: str, folder: Path) -> None:
+    """Fetch the rows of a task that StreamBench has and DTLBench has not."""
+    with tempfile.TemporaryDirectory() as scratch:
+        rows = streambench.fetch_rows(task, folder, Path(scratch))
+    path = folder / f"{task}.jsonl"
+    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    install_rows(content, path, "official", streambench.HUB_DATASET)
+    print(f"{path}: {len(rows)} rows from {streambench.HUB_DATASET}")
+    fetch_further(task, rows, folder)
+    if task == "toolbench":
+        streambench.fetch_apis(rows, folder)
+
+
+def fetch_further(task: str, rows: list[dict[str, Any]], folder: Path) -> None:
+    """Fetch what a task needs beside its rows. Raises DataError that says what to do where it can't."""
+    env_class = find_env(task)
     if task in downloads.DATABASES:
         root = folder / env_class.databases
         needed = sorted({row["db_id"] for row in rows})

@@ -70,3 +70,8 @@ def test_mean_and_variance_are_those_of_all_orders(monkeypatch: pytest.MonkeyPat
 def test_no_sample_lies_in_blocks(task: str) -> None:
     lines = (DATA / task / "sample" / f"{task}.jsonl").read_text(encoding="utf-8").splitlines()
     assert label_blocks(map(json.loads, lines)) is None
+
+
+def test_the_label_of_a_call_is_its_api() -> None:
+    rows = [{"task": str(i), "api_name": label, "api_input": "{}"} for i, label in enumerate(LABELS)]
+    assert label_blocks(rows) == label_blocks(stream(LABELS)) is not None

@@ -70,6 +70,8 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "judge_serving_mode": ("openai", "openai"),
     "judge_server": ("10.0.0.4", "10.0.0.4"),
     "judge_port": ("8002", 8002),
+    "case_paragraphs": ("", True),
+    "stream": ("streambench", "streambench"),
     "allow_unsandboxed": ("", True),
     "output_dir": ("runs", "runs"),
     "overwrite": ("", True),
@@ -434,6 +436,7 @@ def test_every_choice_is_tried_somewhere() -> None:
         "serving_mode": {"embedded", "openai", "vllm", "hf"},  # test_resume, test_outage and test_local_llm
         "retrieval_method": {"bm25", "dense"},  # test_retrieval
         "judge_serving_mode": {"openai", "vllm"},  # test_twowiki
+        "stream": {"dtlbench", "streambench"},  # test_streambench_data
         "device": {"auto", "cpu", "cuda", "mps"},  # test_device
         "on_refused": {"stop", "skip"},  # test_refused
         "track": {"none", "tensorboard", "wandb"},  # test_tensorboard, test_wandb

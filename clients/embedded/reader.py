@@ -11,11 +11,13 @@ from config import EMBEDDED, EMBEDDED_READER, Config
 from llm import Message, Reply
 from memory.bank import Embedder
 
+from .calls import write_call
 from .games import game_reply, plays
 from .labels import write_dict, write_entities, write_json_dict, write_label, write_list
 from .reading import Reading, instruction_of, read_prompt
 from .scripts import write_script
 from .search import search_reply
+from .spans import write_span
 from .sql import write_sql
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ SPELLED_OUT: list[tuple[str, Writer]] = [
     (r"```python\b", _write_script),
     (r"```sql\b", write_sql),
     (r"'entity':", write_entities),
+    (r'"action_input":', write_call),
+    (r'"answer":', write_span),
     (r"\bJSON list\b", write_list),
     (r"```json\s*\[", write_list),
     (r"```json\b(?!\s*\[)", write_json_dict),

@@ -9,18 +9,27 @@ import numpy as np
 
 from memory.bank import Embedder
 
+from .apis import read_apis
+
 SAME_PROFILE = 0.8  # correlation of two texts' similarities to the options from which they count as alike
 _CASE = re.compile(
-    r"<case>\s*<task>(.*?)</task>\s*<answer>(.*?)</answer>\s*</case>(\s*Feedback: this answer was wrong)?", re.S
+    r"<case>\s*(?:<paragraphs>.*?</paragraphs>\s*)?<task>(.*?)</task>\s*<answer>(.*?)</answer>\s*</case>"
+    r"(\s*Feedback: this answer was wrong)?",
+    re.S,
 )
 _TASK = re.compile(r"<task>(.*?)</task>", re.S)
 _OPTIONS = re.compile(r"<options>(.*?)</options>", re.S)
 _SCHEMA = re.compile(r"<schema>(.*?)</schema>", re.S)
+_PARAGRAPHS = re.compile(r"<paragraphs>(.*?)</paragraphs>", re.S)
+_APIS = re.compile(r"<apis>(.*?)</apis>", re.S)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the reader found in a prompt. `case` is the shown case most similar to the task, (task, answer)."""
+    """What the reader found in a prompt. `case` is the shown case most similar to the task, (task, answer).
+
+    Where a prompt documents APIs, what is said of each is an option.
+    """
 
     task: str
     options: list[str]
@@ -29,6 +38,8 @@ class Reading:
     case: tuple[str, str] | None
     case_similarity: float
     case_profile: float  # correlation of the case's and the task's similarities to the options
+    apis: str = ""
+    paragraphs: str = ""
 
     @property
     def ranked(self) -> list[str]:
@@ -50,7 +61,8 @@ def read_prompt(prompt: str, encoder: Embedder) -> Reading:
     task = tasks[-1].strip() if tasks else prompt
     listed = _OPTIONS.search(prompt)
     options = [line[2:].strip() for line in listed[1].splitlines() if line.startswith("- ")] if listed else []
-    schema = _SCHEMA.search(prompt)
+    apis = _part(_APIS, prompt)
+    options = options or [api.text for api in read_apis(apis)]
     query = encoder.encode([task])[0]
     similarity = encoder.encode(options) @ query
     case, case_similarity = None, -1.0
@@ -61,13 +73,19 @@ def read_prompt(prompt: str, encoder: Embedder) -> Reading:
     profile = 0.0
     if case is not None and len(options) > 1:
         profile = _correlation(similarity, encoder.encode(options) @ encoder.encode([case[0]])[0])
-    return Reading(task, options, similarity, schema[1] if schema else "", case, case_similarity, profile)
+    schema, paragraphs = _part(_SCHEMA, prompt), _part(_PARAGRAPHS, _CASE.sub("", prompt))
+    return Reading(task, options, similarity, schema, case, case_similarity, profile, apis, paragraphs)
+
+
+def _part(pattern: re.Pattern[str], prompt: str) -> str:
+    found = pattern.search(prompt)
+    return found[1] if found else ""
 
 
 def instruction_of(prompt: str) -> str:
-    """What a prompt says before its first case, without its task, options and schema."""
+    """What a prompt says before its first case, without its task and what it refers to."""
     head = prompt.partition("<case>")[0]
-    for part in (_TASK, _OPTIONS, _SCHEMA):
+    for part in (_TASK, _OPTIONS, _SCHEMA, _APIS, _PARAGRAPHS):
         head = part.sub("", head)
     return head
 

@@ -30,14 +30,14 @@ def search_reply(task: str, messages: list[Message], tools: list[dict[str, Any]]
     found = [_best_passage(message["content"]) for message in messages if message["role"] == "tool"]
     if tools and not found:
         return _call(tools[0], task)
-    bridge = _best_span(found[0], task, task, NAME, encode) if found else None
+    bridge = best_span(found[0], task, task, NAME, encode) if found else None
     if tools and bridge and len(found) < HOPS:
         return _call(tools[0], bridge)
     if not found:
         return Reply("I have no tool to look this up with.")
     known = {_stem(word) for word in re.findall(r"\w+", found[0])} if len(found) > 1 else set()
     open_question = " ".join(word for word in re.findall(r"\w+", task) if _stem(word) not in known)
-    answer = _best_span(found[-1], open_question, task, _shape(task), encode)
+    answer = best_span(found[-1], open_question, task, shape_of(task), encode)
     return Reply(f"\\boxed{{{answer}}}" if answer else "I found nothing that answers this.")
 
 
@@ -52,12 +52,12 @@ def _best_passage(result: str) -> str:
     return next((text for text in _RESULT.split(result)[1:]), "")
 
 
-def _shape(question: str) -> str:
+def shape_of(question: str) -> str:
     """A pattern that the answer should match, by the question word."""
     return DATE if re.match(r"when\b|in (?:which|what) year\b", question, re.IGNORECASE) else NAME
 
 
-def _best_span(passage: str, wanted: str, question: str, shape: str, encode: Encode) -> str | None:
+def best_span(passage: str, wanted: str, question: str, shape: str, encode: Encode) -> str | None:
     """The span of this shape, neither in the question nor in the title, whose clause is most like what is wanted."""
     title, _, text = passage.partition("\n")
     given = f"{question}\n{title}".casefold()

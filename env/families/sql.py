@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from errors import DataError
 
 from ..base import Env
 from ..parsing import last_code_block
 from ..tools.sql import QueryFailed, Row, SQLRunner, read_schema
+
+if TYPE_CHECKING:
+    from config import Config
+    from llm import LLM
 
 GOLD_SECONDS = 300.0  # the benchmark's own queries may take longer than a model's
 ALLOWANCE = 2.0  # times the gold query's own time, where that is more than the runner's deadline
@@ -42,12 +47,16 @@ class SQLEnv(Env):
 
     gold_field: str = "query"  # which field of a row holds the gold query
     databases: str = "source"  # where the databases are, below the data folder
+    second_score: bool = False  # whether the metric `streambench_reward` is wanted, which finds no empty result right
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = SQLRunner()
         self._schemas: dict[str, str] = {}  # by db_id
         self._gold: Gold | None = None  # the latest
+
+    def prepare(self, config: Config, make_llm: Callable[[Config], LLM]) -> None:
+        self.second_score = self.second_score or config.as_streambench
 
     def close(self) -> None:
         self.runner.close()
@@ -80,6 +89,12 @@ class SQLEnv(Env):
             if not QUERY.match(sql):
                 return None
         return sql.strip() or None
+
+    def evaluate(self, generated_text: str) -> tuple[Any, int]:
+        answer, reward = super().evaluate(generated_text)
+        if self.second_score:
+            self.step_metrics["streambench_reward"] = float(bool(reward) and bool(self._current_gold().rows))
+        return answer, reward
 
     def reward_function(self, answer: str) -> int:
         gold, database = self._current_gold(), self.database(self.row["db_id"])

@@ -1,8 +1,8 @@
 """The layout that our own tasks' prompts share.
 
-A prompt reads: instruction, options, answer format, solved cases, task. What stays the same over a whole run comes
-first, so that a server's prefix cache can keep it. The tags mark where each part begins and ends; a task written to
-the published recipe may lay its prompts out as it likes.
+A prompt reads: instruction, reference, options, answer format, solved cases, task. What stays the same over a whole
+run comes first, so that a server's prefix cache can keep it. The tags mark where each part begins and ends; a task
+written to the published recipe may lay its prompts out as it likes.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ def build_prompts(
     answer_format: str,
     options: list[str] | None = None,
     context: str = "",
+    reference: str = "",
 ) -> tuple[str, str, str]:
     """Make a task's (ZERO_SHOT_PROMPT, CASE_PROMPT, CBR_PROMPT).
 
-    `instruction`, `answer_format` and `options` are literal text; `context` is a template of what stands before the
-    task (a schema, say).
+    `instruction`, `answer_format`, `options` and `reference` (what all tasks refer to: a manual, say) are literal
+    text; `context` is a template of what stands before the task (a schema, say).
     """
     head = [_literal(instruction)]
+    if reference:
+        head.append(_literal(reference))
     if options:
         head.append("<options>\n" + "\n".join(f"- {_literal(option)}" for option in options) + "\n</options>")
     head.append(_literal(answer_format))

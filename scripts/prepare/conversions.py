@@ -21,26 +21,35 @@ from env.sources import read_csv
 from errors import DataError, UsageError
 
 from .alfworld_games import find_games, game_rows
+from .streambench import cosql_rows, hotpotqa_rows, runnable, toolbench_files, toolbench_rows
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """Rows read from `source`, and the files they need: path below the task's data folder -> file to copy there."""
+    """Rows read from `source`, and what they need: path below the task's data folder -> file to copy, or content."""
 
     rows: list[Row]
     source: Path
     files: dict[str, Path] = field(default_factory=dict)
+    written: dict[str, bytes] = field(default_factory=dict)
+    dropped: int = 0  # rows of the release that cannot be answered
 
 
 @dataclass(frozen=True)
 class Release:
-    """A public release: split -> its file, the usual split first; how rows are read; split -> folders of databases."""
+    """A public release: split -> its file, the usual split first; how rows are read; split -> folders of databases.
+
+    `drop`: which rows are kept, where the release has some that cannot be answered, from them and the databases'
+    folders. `write`: what else has to stand beside the rows, made of them and of the release's folder.
+    """
 
     splits: dict[str, str]
     read: Callable[[Path], list[Row]]
     databases: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    drop: Callable[[list[Row], list[Path]], list[Row]] = lambda rows, databases: rows
+    write: Callable[[list[Row], Path], dict[str, bytes]] = lambda rows, folder: {}
 
 
 def convert(task: str, folder: Path, split: str | None = None) -> Conversion:
@@ -65,7 +74,12 @@ def convert(task: str, folder: Path, split: str | None = None) -> Conversion:
     if not rows:
         raise DataError(f"{source} has no rows")
     roots = [folder / name for name in release.databases.get(there[0], ())]
-    return Conversion(rows, source, _databases(task, rows, roots) if roots else {})
+    read = len(rows)
+    rows = release.drop(rows, roots)
+    if not rows:
+        raise DataError(f"{source}: the query of no row runs on a database in {' or '.join(map(str, roots))}")
+    files = _databases(task, rows, roots) if roots else {}
+    return Conversion(rows, source, files, release.write(rows, folder), read - len(rows))
 
 
 def _databases(task: str, rows: list[Row], roots: list[Path]) -> dict[str, Path]:
@@ -188,4 +202,20 @@ RELEASES = {
         {"test": ("test_database", "database"), "dev": ("database", "test_database")},
     ),
     "bird": Release({"dev": "dev.json"}, bird_rows, {"dev": ("dev_databases",)}),
+    "cosql": Release(
+        {"dev": "sql_state_tracking/cosql_dev.json", "train": "sql_state_tracking/cosql_train.json"},
+        cosql_rows,
+        {"dev": ("database",), "train": ("database",)},
+        drop=runnable,
+    ),
+    "toolbench": Release({"test": "tool_test.json"}, toolbench_rows, write=toolbench_files),
+    "hotpotqa": Release(
+        {
+            "dev": "hotpot_dev_distractor_v1.json",
+            "train": "hotpot_train_v1.1.json",
+            "dev-sample": "hotpot_distractor_dev_sample_100.json",
+            "train-sample": "hotpotqa_train_100_distractor.json",
+        },
+        hotpotqa_rows,
+    ),
 }

@@ -25,6 +25,7 @@ from .installing import install
 HUB_DATASET = "guosy/DTLBench"
 BIRD_URL = "https://bird-bench.oss-cn-beijing.aliyuncs.com/dev.zip"
 SPIDER_URL = "https://drive.google.com/file/d/1403EGqzIDoHMdQF4c9Bkyl7dZLZ5Wt6J"
+COSQL_URL = "https://yale-lily.github.io/cosql"
 EHR_URL = "https://drive.google.com/file/d/1diCy549_IM-iXmXdhLEiDfv-X44-2ewz"
 WIKI_CORPUS = "PeterJinGo/wiki-18-corpus", "wiki-18.jsonl.gz"  # dataset and file
 WIKI_INDEX = "PeterJinGo/wiki-18-e5-index", ("part_aa", "part_ab")
@@ -45,23 +46,33 @@ BY_HAND = {
 
 def fetch_rows(task: str, folder: Path, scratch: Path) -> Path:
     """Download the task's official rows, which belong in `folder`, and return their path below `scratch`."""
-    from huggingface_hub import errors, snapshot_download
-
     page = f"https://huggingface.co/datasets/{HUB_DATASET}"
-    try:
-        snapshot_download(
-            HUB_DATASET, repo_type="dataset", local_dir=scratch, allow_patterns=[f"{task}.jsonl", f"*/{task}.jsonl"]
-        )
-    except (OSError, errors.HTTPError) as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise DataError(
-            f"{HUB_DATASET} could not be downloaded ({reason}). Check the network and run the command again, or "
-            f"download {task}.jsonl in a browser from {page} and put it in {folder}; --data sample works without it"
-        ) from None
+    fetch_snapshot(
+        HUB_DATASET,
+        [f"{task}.jsonl", f"*/{task}.jsonl"],
+        scratch,
+        f"download {task}.jsonl in a browser from {page} and put it in {folder}; --data sample works without it",
+    )
     found = sorted(scratch.rglob(f"{task}.jsonl"))
     if not found:
         raise DataError(f"{HUB_DATASET} has no {task}.jsonl: look at {page} for where its rows are now")
     return found[0]
+
+
+def fetch_snapshot(dataset: str, patterns: list[str], scratch: Path, otherwise: str) -> None:
+    """Download the files of a data set on the hub that match. Raises DataError, which ends with what else can be done.
+
+    No file matching is no error.
+    """
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        snapshot_download(dataset, repo_type="dataset", local_dir=scratch, allow_patterns=patterns)
+    except (OSError, errors.HTTPError) as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise DataError(
+            f"{dataset} could not be downloaded ({reason}). Check the network and run the command again, or {otherwise}"
+        ) from None
 
 
 def fetch_file(url: str, path: Path) -> None:
@@ -118,6 +129,14 @@ def ask_for_spider_databases(missing: list[str], root: Path) -> None:
         f"the rows are there, but {len(missing)} databases are not ({names}): download {SPIDER_URL} in a browser, "
         f"unpack it, and move the folders in its folder of databases into {root}, so that "
         f"{root}/{missing[0]}/{missing[0]}.sqlite exists; then run this command again with --check"
+    )
+
+
+def ask_for_cosql_databases(missing: list[str], root: Path) -> None:
+    raise DataError(
+        f"the rows are there, but {len(missing)} databases are not ({', '.join(missing[:3])}): download CoSQL from "
+        f"{COSQL_URL} in a browser, unpack it, and move the folders in its folder of databases into {root}; then run "
+        "this command again with --check"
     )
 
 
@@ -198,4 +217,5 @@ CORPORA: dict[str, Callable[[Path], None]] = {
 DATABASES: dict[str, Callable[[list[str], Path], None]] = {
     "bird": fetch_bird_databases,
     "spider": ask_for_spider_databases,
+    "cosql": ask_for_cosql_databases,
 }

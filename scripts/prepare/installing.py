@@ -27,6 +27,10 @@ def install(source: IO[bytes], path: Path) -> None:
         Path(temporary).unlink(missing_ok=True)
 
 
+def install_bytes(content: bytes, path: Path) -> None:
+    install(io.BytesIO(content), path)
+
+
 def install_rows(content: bytes, path: Path, origin: str, source: str) -> None:
     """Write a task's rows and, beside them, a note of their origin; it counts while its hash agrees."""
     note = {
@@ -35,5 +39,5 @@ def install_rows(content: bytes, path: Path, origin: str, source: str) -> None:
         "sha256": hashlib.sha256(content).hexdigest(),
         "rows": sum(1 for line in content.splitlines() if line.strip()),
     }
-    install(io.BytesIO(content), path)
-    install(io.BytesIO(json.dumps(note, indent=2).encode() + b"\n"), path.with_name(PROVENANCE))
+    install_bytes(content, path)
+    install_bytes(json.dumps(note, indent=2).encode() + b"\n", path.with_name(PROVENANCE))

@@ -28,7 +28,18 @@ LENGTHS = [2**15, 2**16, 2**17]
 SECONDS = 10  # of processor time for one text
 PIECES = [
     *"{ [ [] {a} {'a': \\boxed{ \\text{ ``` ```json ```sql \\\" ' [1, 1+ -".split(),
-    *('{"a":', "{'entity': '", "{'entity': 'a', 'label': ", "'label': 'positive'}", "[Action]", "[Thought]: *", "{  "),
+    *(
+        '{"a":',
+        '{"action":',
+        '{"action": "a", "action_input": "{',
+        '{"answer": "',
+        "{'entity': '",
+        "{'entity': 'a', 'label': ",
+        "'label': 'positive'}",
+        "[Action]",
+        "[Thought]: *",
+        "{  ",
+    ),
 ]
 # Repeated inside a frame: spaces, and accents in and out of order, some of which are accents only once taken apart.
 FILLINGS = [" ", "\t ", "\u3000", " \n", "\u0301", "\u0301\u0323", "\u0f73", "\uff9e\u0301", "é\u0323"]
