@@ -14,14 +14,14 @@ import difflib
 import hashlib
 import math
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
 from env import ENV_ALIASES, ENV_DICT
 from errors import UsageError, unknown_choice
-from registry import AGENTS, CLIENTS, POLICIES, RETRIEVALS, Row
+from registry import AGENTS, CLIENTS, POLICIES, Row, defaults_of, method_rows
 
 # What an option can be about -> (its heading in --help, the part of a run's name that it shows in).
 ABOUT = {
@@ -86,11 +86,33 @@ class Config:
     )
 
     agent: str = option("cbr", "the agent", "method", choices=tuple(AGENTS), shown="no", fixed=True)
-    bandit: str = option(
-        "NeuralLinLogUCB", "the policy that ranks recalled cases", "method", choices=tuple(POLICIES), shown="no"
+    bandit: str | None = option(
+        None, "the policy that ranks recalled cases", "method", choices=tuple(POLICIES), shown="no"
     )
-    comk: int = option(1, "k, the number of cases put into the prompt", "method", at_least=1)
+    comk: int | None = option(None, "k, the number of cases put into the prompt", "method", at_least=1)
     recall_size: int = option(32, "R, the number of nearest cases that the policy ranks", "method", at_least=1)
+    order: str | None = option(
+        None,
+        "the order of the k nearest cases in the prompt",
+        "method",
+        choices=("similar_last", "similar_first", "random"),
+    )
+    feedback: str | None = option(
+        None,
+        "of the k chosen cases show all, or only those whose answer was right or wrong; hidden: all, as if right "
+        "(default: all)",
+        "method",
+        choices=("all", "correct", "incorrect", "hidden"),
+    )
+    keep: str | None = option(
+        None, "agents that keep whole outputs: of which steps", "method", choices=("successes", "everything")
+    )
+    control: str | None = option(
+        None,
+        "what the cases are worth: empty shows the method's prompt without any, random shows as many by chance",
+        "method",
+        choices=("empty", "random"),
+    )
     embedding_model_path: str = option(
         EMBEDDED,
         "recall encoder: Hugging Face id, folder or embedded",
@@ -115,8 +137,8 @@ class Config:
     skip_steps: int = option(16, "cbrdiscover: steps before it may ask", "method", at_least=0)
 
     regularization: float = option(0.1, "lambda, the ridge term of A", "tuning", flag="lambda", alias="lamdba", above=0)
-    exploration: float = option(
-        0.1, "nu, the weight of the exploration bonus", "tuning", flag="nu", at_least=0, tuned=True
+    exploration: float | None = option(
+        None, "nu, the weight of the exploration bonus", "tuning", flag="nu", at_least=0, tuned=True
     )
     batch_size: int = option(32, "B, the number of feedbacks between two training steps", "tuning", at_least=1)
     learning_rate: float | None = option(
@@ -248,6 +270,8 @@ class Config:
             self._check_reinforce()
         if self.env in TWO_WIKI:
             self._check_two_wiki()
+        if self.feedback == "all":
+            self._set("feedback", None)
         for name, value in self._row_defaults().items():
             if getattr(self, name) is None:
                 self._set(name, value)
@@ -282,14 +306,10 @@ class Config:
     @property
     def rows(self) -> list[Row]:
         """The rows of the registry that are in force."""
-        agent = AGENTS[self.agent]
-        rows = [agent, RETRIEVALS[agent.retrieve]]
-        if any("bandit" in row.options for row in rows):
-            rows.append(POLICIES[self.bandit])
-        return [*rows, CLIENTS[str(self.serving_mode)]]
+        return [*method_rows(self.agent, self.bandit, self.env), CLIENTS[str(self.serving_mode)]]
 
     def _row_defaults(self) -> dict[str, Any]:
-        return {name: value for row in self.rows for name, value in row.defaults.items()}
+        return defaults_of(self.rows, self.env)
 
     def identity(self) -> dict[str, Any]:
         """The settings that can change this run's steps, by field name."""
@@ -313,7 +333,7 @@ class Config:
             if is_of_task and (spec.metadata["about"] == "run" or spec.name.startswith("judge_")):
                 continue
             notes.append(f"--{flag(spec)} has no effect {self._reason(spec)}")
-        if "recall_size" in used and self.comk > self.recall_size:
+        if "recall_size" in used and self.comk is not None and self.comk > self.recall_size:
             notes.append(
                 f"--recall_size {self.recall_size} is below --comk {self.comk}: {self.comk} cases are recalled"
             )
@@ -431,16 +451,18 @@ def _described_default(spec: dataclasses.Field[Any]) -> str:
     """The field's default, or those that the registry's rows have for it: "0.1, openai: 0.05"."""
     if spec.default is not None:
         return str(spec.default)
-    named: dict[str, Any] = {}
-    tables: tuple[Mapping[str, Row], ...] = (AGENTS, POLICIES, CLIENTS)
-    for table in tables:
-        named |= {name: row.defaults[spec.name] for name, row in table.items() if spec.name in row.defaults}
-    if len(set(named.values())) < 2:
-        return "".join(str(value) for value in set(named.values()))
+    of_agents = {name: defaults_of([row, *row.rules()], "") for name, row in AGENTS.items()}
+    of_others = {name: row.defaults for table in (POLICIES, CLIENTS) for name, row in table.items()}
+    named = {name: values[spec.name] for name, values in (of_others | of_agents).items() if spec.name in values}
     values = list(named.values())
-    usual = max(values, key=values.count)
-    others = [f"{name}: {value}" for name, value in named.items() if value != usual]
-    return ", ".join([str(usual), *others])
+    if not values:
+        return ""
+    usual = values[0]
+    others: dict[Any, list[str]] = {}
+    for name, value in named.items():
+        if value != usual:
+            others.setdefault(value, []).append(name)
+    return "; ".join([str(usual), *(f"{', '.join(names)}: {value}" for value, names in others.items())])
 
 
 class _Help(argparse.HelpFormatter):

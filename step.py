@@ -32,24 +32,28 @@ class Case:
         task: the text that it is found by and shown with.
         answer: as its task's `extraction` gives it, in plain JSON values.
         reward: 1 or 0.
-        step: the step at which it was retained, from 1.
+        step: the step at which it was retained, from 1; 0 for one that came with the run.
+        output: all that was written, where it is kept beside the answer.
 
-    `key` is what it is, wherever it is kept: a hash of task, answer and reward.
+    `key` is what it is, wherever it is kept: a hash of all but the step.
     """
 
     task: str
     answer: Any = None
     reward: int = 1
     step: int = 0
+    output: str | None = None
 
     @property
     def key(self) -> str:
-        content = json.dumps([self.task, self.answer, self.reward], sort_keys=True, default=_plain)
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        content = [self.task, self.answer, self.reward, *([] if self.output is None else [self.output])]
+        text = json.dumps(content, sort_keys=True, default=_plain)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def view(self) -> dict[str, Any]:
         """The case as prompt functions take it: a dict of its own, so that what they do to it changes no bank."""
-        return {"id": self.step, "task": self.task, "answer": as_plain(self.answer), "reward": self.reward}
+        view = {"id": self.step, "task": self.task, "answer": as_plain(self.answer), "reward": self.reward}
+        return view | ({} if self.output is None else {"output": self.output})
 
 
 @dataclass

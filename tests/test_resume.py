@@ -27,7 +27,7 @@ from helpers.runs import argv, lfd_stream, run_folder, steps
 from helpers.tiny_models import save_bert_of_letters
 from llm import LLM
 from memory import encoders
-from registry import AGENTS, POLICIES, RETRIEVALS
+from registry import AGENTS, POLICIES
 from runs.checkpoint import Checkpoint
 from runs.folder import RunLog
 from runs.reader import find_folders
@@ -137,12 +137,13 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def combinations() -> list[dict[str, str]]:
-    """Every agent with every policy that it can have, and every strategy of asking."""
-    made: list[dict[str, str]] = []
+    """Every agent, the first three that rank with every policy, every strategy of asking, and a control."""
+    made: list[dict[str, str]] = [{"agent": "cbr", "bandit": "Pretrained", "control": "random"}]
     for agent, row in AGENTS.items():
         if agent == "reinforce":  # test_reinforce.py kills it: it needs a local model
             continue
-        for bandit in POLICIES if "bandit" in RETRIEVALS[row.retrieve].options else ("Random",):
+        own = row.defaults.get("bandit", "Random")
+        for bandit in POLICIES if row.retrieve == "ranked" and own == "Random" else (own,):
             for strategy in STRATEGIES if agent == "cbrdiscover" and bandit == "LinLogUCB" else STRATEGIES[:1]:
                 made.append({"agent": agent, "bandit": bandit, "discover_strategy": strategy})
     return made
