@@ -63,8 +63,8 @@ class NoRetrieval:
     def retrieve(self, step: Step) -> None:
         """Choose what to show: `step.show(cases)`."""
 
-    def ahead(self) -> list[Case] | None:
-        """The cases that every step shows, whatever will have been learned; None where it depends on that."""
+    def ahead(self, number: int) -> list[Case] | None:
+        """The cases that step `number` shows, whatever will have been learned; None where it depends on that."""
         return [] if type(self) is NoRetrieval else None
 
     def with_outcome(self, cases: list[Case]) -> list[Case]:
@@ -144,8 +144,9 @@ def retaining_of(config: Config) -> Retain:
 
 def retrieval_of(config: Config) -> type[NoRetrieval]:
     """Which cases are shown."""
-    controls = {"empty": "nothing", "random": "random"}
-    name = controls.get(control_of(config) or "", AGENTS[config.agent].retrieve)
+    own = AGENTS[config.agent].retrieve
+    controls = {"empty": "nothing", "random": own if own == "fixed" else "random"}
+    name = controls.get(control_of(config) or "", own)
     rule: type[NoRetrieval] = RETRIEVALS[name].load()
     return rule
 
@@ -185,7 +186,7 @@ class Agent:
         with step.measure("agent"):
             prompt = self.render(self.env, step.task, step.cases)
         session = self.llm.session(step.number)
-        if self.retrieval.ahead() is not None and asks_once(type(self.env)):
+        if self.retrieval.ahead(step.number) is not None and asks_once(type(self.env)):
             session.look_ahead(self._prompt_of, len(self.env))
         with step.measure("env"):
             try:
@@ -194,10 +195,10 @@ class Agent:
                 step.charge(session)
 
     def _prompt_of(self, number: int) -> str:
-        """The prompt of a step (from 1) that shows the cases which every step does."""
+        """The prompt of a step (from 1) whose cases are known beforehand."""
         here, self.env.index = self.env.index, number - 1
         try:
-            return self.render(self.env, self.env.observe(), self.retrieval.ahead() or [])
+            return self.render(self.env, self.env.observe(), self.retrieval.ahead(number) or [])
         finally:
             self.env.index = here
 

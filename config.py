@@ -91,6 +91,13 @@ class Config:
     )
     comk: int | None = option(None, "k, the number of cases put into the prompt", "method", at_least=1)
     recall_size: int = option(32, "R, the number of nearest cases that the policy ranks", "method", at_least=1)
+    examples: str | None = option(
+        None,
+        "few-shot: training or validation rows to show, as --data takes them",
+        "method",
+        metavar="FILE",
+        shown="path",
+    )
     order: str | None = option(
         None,
         "the order of the k nearest cases in the prompt",
@@ -270,6 +277,8 @@ class Config:
             self._check_reinforce()
         if self.env in TWO_WIKI:
             self._check_two_wiki()
+        if AGENTS[self.agent].retrieve == "fixed" and self.examples is None:
+            raise UsageError(f"--agent {self.agent} needs --examples FILE, rows for training that the stream has not")
         if self.feedback == "all":
             self._set("feedback", None)
         for name, value in self._row_defaults().items():

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import Config, typed_options
-from env import Env, describe_data, find_env, make_env, resolve_data, task_code, templates_of
+from env import Env, describe_data, describe_examples, find_env, make_env, resolve_data, task_code, templates_of
 from env.blocks import label_blocks
 from errors import DataError, LLMError, RefusedError, exit_code
 from registry import AGENTS
@@ -124,6 +124,7 @@ def run_seed(config: Config, load_encoder: LoadEncoder) -> dict[str, Any]:
     data = describe_data(env)
     folder = Path(config.output_dir) / config.run_name()
     identity = config.identity() | {"data_sha256": data["sha256"], "task_code": task_code(env)}
+    identity |= describe_examples(config)
     log = RunLog(folder, identity, config.overwrite, config.checkpoint_seconds, screen.say)
     try:
         if log.summary is None:

@@ -109,6 +109,7 @@ RETRIEVALS: dict[str, Row] = {
         (*_SHOWN, "bandit", "recall_size", "embedding_model_path", "reranker_model_path"),
         {**_ONE, "bandit": "NeuralLinLogUCB"},
     ),
+    "fixed": Row("agents.examples:Fixed", (*_SHOWN, "examples"), _ONE),
     "random": Row("agents.controls:RandomCases"),  # --control random puts it in a method's own rule's place
 }
 
@@ -116,12 +117,14 @@ RETRIEVALS: dict[str, Row] = {
 RENDERINGS: dict[str, Row] = {
     "cases": Row("agents.rendering:as_cases"),
     "feedback": Row("agents.rendering:with_feedback"),
+    "reasoned": Row("agents.rendering:reasoned"),
     "good_and_bad": Row("agents.rendering:good_and_bad"),
 }
 
 # How the task is carried out with that prompt.
 ANSWERS: dict[str, Row] = {
     "once": Row("agents.answering:ask_once"),
+    "refine": Row("agents.refining:refine"),
     "truth": Row("agents.answering:write_truth"),
 }
 
@@ -142,6 +145,11 @@ _EXPERIENCE: dict[str, Any] = {"render": "feedback", "retain": "output"}
 
 AGENTS: dict[str, AgentRow] = {
     "zero-shot": AgentRow(help="shows no cases"),
+    "few-shot": AgentRow(help="shows k rows of --examples, the same in every prompt", retrieve="fixed", **_SIXTEEN),
+    "cot": AgentRow(help="zero-shot, with reasons before the answer", render="reasoned", needs="one text"),
+    "self-refine": AgentRow(
+        help="zero-shot, and the LLM criticises and rewrites its answer up to four times", answer="refine"
+    ),
     "icrl": AgentRow(
         help="shows the latest k interactions, each with its feedback",
         retrieve="latest",

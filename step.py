@@ -89,6 +89,7 @@ class Step:
     record: Record | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    calls: int = 0
     cached: bool = False
     finish_reason: str | None = None
     prompt_sha256: str | None = None
@@ -125,6 +126,7 @@ class Step:
         """Take over what a conversation with the LLM has cost and said of itself."""
         spent = session.spent
         self.prompt_tokens, self.completion_tokens = spent.prompt_tokens, spent.completion_tokens
+        self.calls = spent.calls
         self.llm_seconds = spent.seconds
         self.cached = spent.cached
         self.finish_reason = spent.finish_reason
@@ -186,6 +188,7 @@ class Step:
             "success_rate": success_rate,
             "regret": regret,
             "usage": {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens},
+            "calls": self.calls,
             "llm_seconds": round(self.llm_seconds, 6),
             "env_seconds": round(self.env_seconds, 6),
             "agent_seconds": round(self.agent_seconds, 6),

@@ -14,6 +14,10 @@ from env.base import Env
 from step import Case
 
 View = dict[str, Any]
+REASONS_FIRST = (
+    "Before you answer, think step by step: what is given, what follows from it, and which answers that leaves. Then "
+    "end with the answer itself, in the form that is asked for above."
+)
 
 
 def of_cases(show: Callable[[Env, str, list[View]], str]) -> Callable[..., str]:
@@ -41,3 +45,8 @@ def with_feedback(env: Env, query: str, cases: list[View]) -> str:
 @of_cases
 def good_and_bad(env: Env, query: str, cases: list[View]) -> str:
     return env.get_case_based_prompt_in_groups(query, cases)
+
+
+def reasoned(env: Env, query: str, cases: list[Case], framed: bool = False) -> str:
+    """The zero-shot prompt, and at its end the wish that reasons come before the answer."""
+    return f"{env.get_zero_shot_prompt(query)}\n\n{REASONS_FIRST}"

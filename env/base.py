@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from config import Config
     from llm import LLM
 
+Row = dict[str, Any]
 # At least "task" and "answer"; from a case bank also "id" and "reward", and "output" where that is shown in full.
 Case = dict[str, Any]
 Ask = Callable[..., str]  # ask(prompt or list of chat messages) -> the LLM's text

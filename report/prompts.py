@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from agent import rendering_of, retaining_of
+from agents.examples import Examples
 from agents.retaining import case_of
 from config import Config
 from env import Env, describe_data, make_env, templates_of
@@ -140,6 +141,7 @@ def open_env(options: dict[str, Any], data: dict[str, Any]) -> Env:
 def _walk(env: Env, config: Config, records: Iterable[dict[str, Any]], templates: Any) -> list[Rebuilt]:
     render, retain = rendering_of(config), retaining_of(config)
     cases: dict[int, Case] = {}
+    examples = Examples(config, env) if AGENTS[config.agent].retrieve == "fixed" else None
     rebuilt = []
     for record in records:
         env.index = record["step"] - 1
@@ -147,7 +149,8 @@ def _walk(env: Env, config: Config, records: Iterable[dict[str, Any]], templates
             raise UserError(f"step {record['step']} saw another task than the rows now have there")
         env.turns = record.get("turns")
         try:
-            shown = [cases[case["id"]] for case in record["cases"]]
+            shown = examples.at(record["step"]) if examples else [cases[case["id"]] for case in record["cases"]]
+            shown = shown if record["cases"] else []
         except KeyError as error:
             raise UserError(f"step {record['step']} showed case {error}, which this version would not keep") from None
         kept = None

@@ -154,6 +154,7 @@ _RECORD: _Checks = {
     "metrics": (_are_metrics, "numbers by name"),
 }
 _MAY_HAVE: _Checks = {
+    "calls": (_is_count, "a whole number"),
     "env_seconds": (_is_time, "a number of seconds"),
     "finish_reason": (_is_text_or_none, "a text"),
     "prompt_sha256": (_is_text_or_none, "a text"),

@@ -37,6 +37,7 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "columns": ("task=text,label=category", "task=text,label=category"),
     "comk": ("4", 4),
     "recall_size": ("8", 8),
+    "examples": ("rows.jsonl", "rows.jsonl"),
     "order": ("random", "random"),
     "feedback": ("incorrect", "incorrect"),
     "keep": ("everything", "everything"),

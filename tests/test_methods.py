@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+import main
+from agent import check_fits, make_agent
+from agents.refining import CRITIQUE, REWRITE, Refining
+from agents.rendering import REASONS_FIRST
+from clients.scripted import ScriptedClient
 from config import Config
-from env import Env
+from env import Env, find_env, make_env
 from env.prompts.layout import ALL_RIGHT, AVOID, FEEDBACK, FOLLOW, WITH_FEEDBACK
+from errors import UsageError
+from helpers.fake_server import serving
 from helpers.prompts import Played, half_right, play
+from helpers.runs import argv, lfd_stream
+from llm import LLM, Reply, hash_prompt
+from step import Step
 
 if TYPE_CHECKING:
     from memory.encoders import TextEncoder
@@ -213,3 +224,179 @@ def test_no_method_of_similarity_alone_loads_a_ranking_encoder(
     for agent in ("mem-prompt", "self-stream-icl", "exp-rag", "memento-np"):
         assert len(play(tmp_path, text_encoder, agent=agent, limit=3).steps) == 3
         assert "reranker_model_path" not in Config(env="lfd", agent=agent).identity()
+
+
+# -- answering ---------------------------------------------------------------------------------------------------------
+
+
+class Ahead(ScriptedClient):
+    """Also notes what prompts it is told of beforehand."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__(answer)
+        self.told: dict[int, str] = {}
+
+    def look_ahead(self, step: int, prompt_of: Any, steps: int) -> None:
+        self.told = {number: prompt_of(number) for number in range(1, steps + 1)}
+
+
+def ask_ahead(config: Config, answer: Any) -> tuple[Ahead, list[str]]:
+    """What the client was told in the first of three steps, and the prompts that were then asked."""
+    env = make_env(config.env, config.data, None, 3, config)
+    client, first = Ahead(answer), []
+    agent = make_agent(config, env, LLM(client), lambda: pytest.fail("it needs no encoder"))
+    for number in range(1, 4):
+        env.index = number - 1
+        step = Step(number, env.observe())
+        agent.retrieve(step)
+        agent.generate(step)
+        first.append(step.prompt_sha256)
+    hashes = [hash_prompt([{"role": "user", "content": client.told[number]}]) for number in (1, 2, 3)]
+    assert hashes == first
+    return client, list(client.told.values())
+
+
+def training_rows(folder: Path, size: int = 30) -> Path:
+    (folder / "train").mkdir(exist_ok=True)
+    path = lfd_stream(folder / "train", size)
+    path.write_text(path.read_text().replace("Line ", "Entry "))
+    return path
+
+
+@pytest.mark.parametrize("agent", ["cot", "self-refine", "few-shot"])
+def test_first_prompts_are_known_ahead(agent: str, tmp_path: Path) -> None:
+    data, more = str(lfd_stream(tmp_path, 10)), {}
+    if agent == "few-shot":
+        more = {"examples": str(training_rows(tmp_path))}
+    client, prompts = ask_ahead(Config(env="lfd", data=data, agent=agent, **more), lambda prompt: "no fault")
+    assert len(set(prompts)) == 3
+    assert all(prompt.count("<case>") == (16 if agent == "few-shot" else 0) for prompt in prompts)
+
+
+def test_cot_asks_for_reasons_before_the_same_final_form(tmp_path: Path, text_encoder: TextEncoder) -> None:
+    plain = play(tmp_path, text_encoder, agent="zero-shot")
+    cot = play(tmp_path, text_encoder, agent="cot")
+    assert cot.prompts == [f"{prompt}\n\n{REASONS_FIRST}" for prompt in plain.prompts]
+    assert [step["reward"] for step in cot.steps] == [step["reward"] for step in plain.steps]
+    with pytest.raises(UsageError, match="--agent cot needs the answer as one text"):
+        check_fits(Config(env="alfworld", agent="cot"), find_env("alfworld"))
+
+
+@pytest.mark.parametrize("verdicts, rounds", [
+    (["keep"], 0), (["change", "keep"], 1), (["change"] * 4, 4), (["none at all"], 0),
+    (["verdict: change, no, VERDICT: **keep**"], 0),
+])  # fmt: skip
+def test_self_refine_stops_by_its_verdict_and_is_charged(
+    verdicts: list[str], rounds: int, tmp_path: Path, text_encoder: TextEncoder
+) -> None:
+    replies = iter([])
+
+    def answer(env: Env, prompt: str) -> str:
+        nonlocal replies
+        if prompt == CRITIQUE:
+            verdict = next(replies)
+            return verdict if " " in verdict else f"It could say more.\nVERDICT: {verdict}"
+        if prompt == REWRITE:
+            return env.format_answer(env.get_ground_truth())
+        replies = iter(verdicts)
+        return env.format_answer("no such label")
+
+    played = play(tmp_path, text_encoder, answer, agent="self-refine", limit=5)
+    calls = 1 + len(verdicts) + rounds
+    assert len(played.prompts) == 5 * calls
+    assert [step["metrics"]["refine/rounds"] for step in played.steps] == [rounds] * 5
+    assert [step["reward"] for step in played.steps] == [int(rounds > 0)] * 5
+    assert [step["calls"] for step in played.steps] == [calls] * 5
+    once = play(tmp_path, text_encoder, answer, agent="zero-shot", limit=5)
+    assert all(
+        more["usage"]["completion_tokens"] > one["usage"]["completion_tokens"]
+        for more, one in zip(played.steps, once.steps)
+    )
+    assert [step["prompt_sha256"] for step in played.steps] == [step["prompt_sha256"] for step in once.steps]
+
+
+def test_self_refine_keeps_the_last_answer_that_can_be_read(tmp_path: Path, text_encoder: TextEncoder) -> None:
+    rewrites: list[str] = []
+
+    def answer(env: Env, prompt: str) -> str:
+        if prompt == CRITIQUE:
+            return "VERDICT: change"
+        if prompt == REWRITE:
+            rewrites.append(prompt)
+            truth = env.format_answer(env.get_ground_truth())
+            return truth if len(rewrites) % 4 == 1 else "I would rather not."
+        return env.format_answer("no such label")
+
+    played = play(tmp_path, text_encoder, answer, agent="self-refine", limit=4)
+    assert [step["reward"] for step in played.steps] == [1] * 4
+    assert [step["metrics"]["refine/rounds"] for step in played.steps] == [4] * 4
+
+
+def test_self_refine_goes_over_every_turn_of_a_dialogue() -> None:
+    """A game is asked turn by turn; a reply that calls tools is passed on."""
+    asked: list[int] = []
+
+    def reply(prompt: str) -> str | Reply:
+        asked.append(len(prompt))
+        if prompt == "tools":
+            return Reply("", tool_calls=[{"function": {"name": "f"}}])
+        return {CRITIQUE: "VERDICT: change" if len(asked) < 5 else "VERDICT: keep", REWRITE: "better"}.get(
+            prompt, "draft"
+        )
+
+    session = LLM(ScriptedClient(reply)).session(1)
+    refining = Refining(session, str.strip)
+    assert [refining("turn 1"), refining("turn 2")] == ["better", "draft"]
+    assert refining.chat([{"role": "user", "content": "tools"}], [{"type": "function"}]).tool_calls
+    assert (refining.rounds, session.spent.calls) == (2, 9)
+
+
+def test_few_shot_shows_the_same_training_rows_in_every_prompt(tmp_path: Path, text_encoder: TextEncoder) -> None:
+    lfd_stream(tmp_path, 40)
+    examples = training_rows(tmp_path)
+    played = play(tmp_path, text_encoder, agent="few-shot", examples=str(examples), comk=5)
+    parts = [re.findall(r"<case>.*?</case>", prompt, re.S) for prompt in played.prompts]
+    assert parts == [parts[0]] * 40 and len(set(parts[0])) == 5
+    rows = {row["task"]: row["label"] for row in map(json.loads, examples.read_text().splitlines())}
+    for part in parts[0]:
+        task, label = re.search(r"<task>\n(.*?)\n</task>.*boxed\{(.*?)\}", part, re.S).groups()
+        assert rows[task] == label and task.startswith("Entry ")
+    other = play(tmp_path, text_encoder, agent="few-shot", examples=str(examples), comk=5, seed=1)
+    assert other.prompts != played.prompts
+    chance = play(tmp_path, text_encoder, agent="few-shot", examples=str(examples), comk=5, control="random")
+    drawn = [tuple(re.findall(r"Entry \d+", prompt)) for prompt in chance.prompts]
+    assert len(set(drawn)) > 30 and {len(set(each)) for each in drawn} == {5}
+    assert len({name for each in drawn for name in each}) == 30
+
+
+def test_few_shot_refuses_the_streams_own_rows(tmp_path: Path, text_encoder: TextEncoder) -> None:
+    stream = lfd_stream(tmp_path, 40)
+    lines = stream.read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    copy = tmp_path / "copy.jsonl"
+    copy.write_text("\n".join(json.dumps(row | {"note": i}) for i, row in enumerate(reversed(rows))))
+    for own in (stream, copy):
+        for more in ({}, {"limit": 3}, {"shuffle": True}):
+            with pytest.raises(UsageError, match="are the stream's own rows: name a file of training rows"):
+                play(tmp_path, text_encoder, agent="few-shot", examples=str(own), **more)
+    mixed = tmp_path / "mixed.jsonl"
+    mixed.write_text("\n".join([*lines[:20], *training_rows(tmp_path, 6).read_text().splitlines()]))
+    with pytest.raises(UsageError, match="has 6 rows that are not of the stream: --comk 16 needs more"):
+        play(tmp_path, text_encoder, agent="few-shot", examples=str(mixed))
+    played = play(tmp_path, text_encoder, agent="few-shot", examples=str(mixed), comk=6)
+    assert sorted(re.findall(r"<task>\n(Entry \d|Line \d)", played.prompts[0]))[:6] == [f"Entry {i}" for i in range(6)]
+    with pytest.raises(UsageError, match="--agent few-shot needs --examples FILE"):
+        Config(env="lfd", agent="few-shot")
+
+
+def test_other_examples_are_another_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lfd_stream(tmp_path, 6)
+    examples = training_rows(tmp_path)
+    with serving() as server:
+        words = argv(server, tmp_path / "out", "--agent", "few-shot", "--examples", examples, "--comk", 2)
+        assert main.main(words) == 0
+        asked = len(server.chats)
+        assert main.main(words) == 0 and len(server.chats) == asked
+        examples.write_text(examples.read_text().replace("Entry ", "Item "))
+        assert main.main(words) == 2
+    assert "holds another run (examples_sha256" in capsys.readouterr().err
