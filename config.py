@@ -21,7 +21,7 @@ from typing import Any, NoReturn, get_type_hints
 
 from env import ENV_ALIASES, ENV_DICT
 from errors import UsageError, unknown_choice
-from registry import AGENTS, CLIENTS, POLICIES, Row, defaults_of, method_rows
+from registry import AGENTS, CLIENTS, POLICIES, ROSTER, Row, defaults_of, method_rows
 
 # What an option can be about -> (its heading in --help, the part of a run's name that it shows in).
 ABOUT = {
@@ -37,6 +37,10 @@ TRACKERS = ("none", "tensorboard", "wandb")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 EMBEDDED = "embedded"  # the encoder that ships as a package; also the name of the serving mode that needs no LLM
 EMBEDDED_READER = "embedded-reader"
+OF_A_MEMBER = (  # the options that each LLM of --llms may have of its own
+    *("serving_mode", "model_path", "max_new_tokens", "temperature", "top_p"),
+    *("server", "port", "generate_batch", "timeout", "max_retries"),
+)
 TWO_WIKI = ("2wiki",)
 
 
@@ -172,6 +176,14 @@ class Config:
         shown="no",
         fixed=True,
     )
+    llms: str | None = option(
+        None,
+        "mam-stream-icl: the LLMs that take turns, each with options of its own, as in "
+        "'qwen3-8b port=8001, gpt-4o serving_mode=openai temperature=0'",
+        "method",
+        metavar="NAME,NAME,...",
+        shown="no",
+    )
     model_path: str | None = option(
         None,
         "hf: Hugging Face id or folder of the weights (default: what --llm says)",
@@ -263,16 +275,10 @@ class Config:
         self._set("env", ENV_ALIASES.get(self.env, self.env))
         for spec in dataclasses.fields(self):
             _check(spec, getattr(self, spec.name))
-        if self.serving_mode is None:
-            self._set("serving_mode", "vllm" if self.llm else EMBEDDED)
-        if self.serving_mode == EMBEDDED:
-            if self.llm not in (None, EMBEDDED_READER):
-                advice = f"drop --llm {self.llm}, or choose openai, vllm or hf"
-                raise UsageError(f"--serving_mode embedded is not an LLM: {advice}")
-            self._set("llm", EMBEDDED_READER)
-        elif self.llm is None:
-            what = "its Hugging Face id or folder" if self.serving_mode == "hf" else "the model's name at the server"
-            raise UsageError(f"--serving_mode {self.serving_mode} needs --llm NAME, {what}")
+        if AGENTS[self.agent].who == "round robin":
+            self._gather_llms()
+        else:
+            self._settle_llm()
         if self.agent == "reinforce":
             self._check_reinforce()
         if self.env in TWO_WIKI:
@@ -287,6 +293,43 @@ class Config:
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
+
+    def _settle_llm(self) -> None:
+        """Fill in how the LLM is served, and the name of the one that needs none."""
+        if self.serving_mode is None:
+            self._set("serving_mode", "vllm" if self.llm else EMBEDDED)
+        if self.serving_mode == EMBEDDED:
+            if self.llm not in (None, EMBEDDED_READER):
+                advice = f"drop --llm {self.llm}, or choose openai, vllm or hf"
+                raise UsageError(f"--serving_mode embedded is not an LLM: {advice}")
+            self._set("llm", EMBEDDED_READER)
+        elif self.llm is None:
+            what = "its Hugging Face id or folder" if self.serving_mode == "hf" else "the model's name at the server"
+            raise UsageError(f"--serving_mode {self.serving_mode} needs --llm NAME, {what}")
+
+    def _gather_llms(self) -> None:
+        """Let `llm` name the LLMs of --llms with what can change their answers: of several there is no one."""
+        if self.llms is None:
+            raise UsageError(f"--agent {self.agent} needs --llms NAME,NAME,..., the LLMs that take turns")
+        embedded = all(member.serving_mode == EMBEDDED for member in self.members)
+        if self.serving_mode is None:
+            self._set("serving_mode", EMBEDDED if embedded else "vllm")
+        names = ",".join(describe_member(entry) for entry in read_members(self.llms))
+        if self.llm not in (None, names):
+            raise UsageError(f"--llms names the LLMs of --agent {self.agent}: drop --llm {self.llm}")
+        self._set("llm", names)
+
+    @property
+    def members(self) -> list[Config]:
+        """The command line of each LLM of --llms, where several answer in turn; else none."""
+        if self.llms is None or AGENTS[self.agent].who != "round robin":
+            return []
+        made = []
+        for name, own in read_members(self.llms):
+            mode = EMBEDDED if name == EMBEDDED_READER else self.serving_mode or "vllm"
+            options = {"agent": "zero-shot", "llms": None, "llm": name, "serving_mode": mode} | own
+            made.append(dataclasses.replace(self, **options))
+        return made
 
     def _check_reinforce(self) -> None:
         if self.serving_mode != "hf":
@@ -315,7 +358,8 @@ class Config:
     @property
     def rows(self) -> list[Row]:
         """The rows of the registry that are in force."""
-        return [*method_rows(self.agent, self.bandit, self.env), CLIENTS[str(self.serving_mode)]]
+        client = ROSTER if AGENTS[self.agent].who == "round robin" else CLIENTS[str(self.serving_mode)]
+        return [*method_rows(self.agent, self.bandit, self.env), client]
 
     def _row_defaults(self) -> dict[str, Any]:
         return defaults_of(self.rows, self.env)
@@ -385,6 +429,32 @@ class Config:
 FIELDS = {spec.name: spec for spec in dataclasses.fields(Config)}
 
 
+def read_members(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """`--llms`: each LLM's name and options of its own. Raises UsageError."""
+    members = []
+    for entry in text.split(","):
+        name, *words = entry.split() or [""]
+        options = {}
+        for word in words:
+            option, equals, value = word.partition("=")
+            if not equals or option not in OF_A_MEMBER:
+                raise UsageError(f"--llms {name} {word}: write OPTION=VALUE with one of {', '.join(OF_A_MEMBER)}")
+            try:
+                options[option] = _kind(get_type_hints(Config)[option])(value)
+            except ValueError:
+                raise UsageError(f"--llms {name} {word}: {value!r} is no value of --{option}") from None
+        if not name or "=" in name:
+            raise UsageError(f"--llms {text}: write NAME,NAME,..., each with its own options after a blank")
+        members.append((name, options))
+    return members
+
+
+def describe_member(member: tuple[str, dict[str, Any]]) -> str:
+    """A member's name with those of its own options that can change its answers."""
+    name, options = member
+    return " ".join([name, *(f"{option}={options[option]}" for option in sorted(options.keys() & set(about("llm"))))])
+
+
 def flag(spec: dataclasses.Field[Any]) -> str:
     """How the option is spelled on the command line, without the dashes."""
     return str(spec.metadata.get("flag", spec.name))
@@ -451,9 +521,14 @@ def _add_argument(parser: argparse._ActionsContainer, spec: dataclasses.Field[An
     default = _described_default(spec)
     if default:
         help += f" (default: {default})"
-    kind = next(kind for kind in (int, float, str) if kind is hint or kind in getattr(hint, "__args__", ()))
+    kind = _kind(hint)
     metavar = metadata.get("metavar", kind.__name__.upper())
     parser.add_argument(*names, dest=spec.name, type=kind, default=argparse.SUPPRESS, help=help, metavar=metavar)
+
+
+def _kind(hint: Any) -> type:
+    """int, float or str: what a value of an option with this type hint is read as."""
+    return next(kind for kind in (int, float, str) if kind is hint or kind in getattr(hint, "__args__", ()))
 
 
 def _described_default(spec: dataclasses.Field[Any]) -> str:

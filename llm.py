@@ -143,7 +143,10 @@ class LLM:
     `keep_exchanges` lets the sessions keep whole requests and replies (--log_requests).
     """
 
-    def __init__(self, client: Client, cache: AnswerCache | None = None, keep_exchanges: bool = False) -> None:
+    def __init__(
+        self, client: Client, cache: AnswerCache | None = None, keep_exchanges: bool = False, name: str | None = None
+    ) -> None:
+        self.name = name  # where there are several
         self.client = client
         self.cache = cache
         self.keep_exchanges = keep_exchanges
@@ -167,10 +170,25 @@ class LLM:
         return self.session().chat(messages, tools)
 
 
+class Roster(LLM):
+    """Several LLMs that take turns: number t mod K, from 0, answers what step t, from 0, asks."""
+
+    def __init__(self, llms: list[LLM]) -> None:
+        super().__init__(llms[0].client, llms[0].cache, llms[0].keep_exchanges)
+        self.llms = llms
+
+    def session(self, step: int = 0) -> Session:
+        return self.llms[(step - 1) % len(self.llms)].session(step)
+
+    def details(self) -> dict[str, Any]:
+        return {"llms": [{"name": llm.name, **llm.details()} for llm in self.llms]}
+
+
 class Session:
     """One step's conversation with an LLM, and its account. Calling it with a prompt gives the answer's text.
 
     Attributes:
+        llm: the name of who answers, where there are several.
         spent: what the step has cost so far.
         prompt_sha256: of the first question's messages and tools, whoever answers them; None before it was asked.
         exchanges: each whole request and its reply, where the LLM was told to keep them.
@@ -178,6 +196,7 @@ class Session:
 
     def __init__(self, llm: LLM, step: int) -> None:
         self.step = step
+        self.llm = llm.name
         self.spent = Spent()
         self.prompt_sha256: str | None = None
         self.exchanges: list[dict[str, Any]] = []
@@ -280,5 +299,15 @@ def make_llm(config: Config, recall_encoder: Callable[[], TextEncoder]) -> LLM:
     `recall_encoder` loads the encoder of --embedding_model_path, which a client may share instead of loading it again.
     """
     cache = AnswerCache(config.cache) if config.cache else None
+    members = config.members
+    if not members:
+        return _make_one(config, recall_encoder, cache)
+    names = str(config.llm).split(",") if len(members) > 1 else [None]
+    return Roster([_make_one(member, recall_encoder, cache, name) for member, name in zip(members, names)])
+
+
+def _make_one(
+    config: Config, recall_encoder: Callable[[], TextEncoder], cache: AnswerCache | None, name: str | None = None
+) -> LLM:
     client = CLIENTS[str(config.serving_mode)].load().from_config(config, recall_encoder)
-    return LLM(client, cache, config.log_requests)
+    return LLM(client, cache, config.log_requests, name)

@@ -188,6 +188,13 @@ AGENTS: dict[str, AgentRow] = {
     "self-stream-icl": AgentRow(
         help="StreamBench: shows the k nearest successes", retrieve="nearest", retain="successes", **_SIXTEEN
     ),
+    "mam-stream-icl": AgentRow(
+        help="StreamBench: self-stream-icl, its bank shared by the LLMs of --llms, which take turns",
+        retrieve="nearest",
+        retain="successes",
+        who="round robin",
+        **_SIXTEEN,
+    ),
     "exp-recent": AgentRow(
         help="Evo-Memory: shows the latest k successes with their whole outputs",
         retrieve="latest",
@@ -264,6 +271,9 @@ CLIENTS: dict[str, Row] = {
         reads=("generate_batch", "cache", "log_requests"),
     ),
 }
+
+# The LLMs of --llms: each has a row of its own, and these options where the command line says them for all.
+ROSTER = Row("llm:Roster", _SAMPLING, help="several LLMs", reads=("llms", "server", "port", "generate_batch", *_ASKED))
 
 
 def method_rows(agent: str, bandit: str | None, env: str) -> list[Row]:

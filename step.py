@@ -69,6 +69,7 @@ class Step:
         turns: what a multi-turn task did.
         skipped: why the step was left out; then `reward` is None and nobody learns from it.
         tokens: the tokens of the answer, where an agent learns from them.
+        llm: the name of who answered, where there are several.
         metrics: numbers of agent, policy and task about this step.
         record: the line of steps.jsonl that this step was logged with before, else None.
         exchanges: whole requests and replies, where they are kept (--log_requests).
@@ -85,6 +86,7 @@ class Step:
     turns: list[dict[str, Any]] | None = None
     skipped: str | None = None
     tokens: list[int] | None = None
+    llm: str | None = None
     metrics: Metrics = field(default_factory=dict)
     record: Record | None = None
     prompt_tokens: int = 0
@@ -132,6 +134,7 @@ class Step:
         self.finish_reason = spent.finish_reason
         self.prompt_sha256 = session.prompt_sha256
         self.exchanges = session.exchanges
+        self.llm = session.llm
 
     def _seconds(self) -> float:
         return self.llm_seconds + self.env_seconds + self.agent_seconds
@@ -197,7 +200,7 @@ class Step:
             "prompt_sha256": self.prompt_sha256,
             "metrics": dict(self.metrics),
         }
-        optional = {"turns": self.turns, "skipped": self.skipped, "output_tokens": self.tokens}
+        optional = {"turns": self.turns, "skipped": self.skipped, "output_tokens": self.tokens, "llm": self.llm}
         return record | {name: value for name, value in optional.items() if value is not None}
 
 

@@ -20,8 +20,15 @@ if TYPE_CHECKING:
     from llm import LLM
 
 __all__ = [
-    *("ENV_DICT", "Env", "describe_data", "describe_examples", "find_env", "make_env", "resolve_data"),
-    *("task_code", "templates_of"),
+    "ENV_DICT",
+    "Env",
+    "describe_data",
+    "describe_examples",
+    "find_env",
+    "make_env",
+    "resolve_data",
+    "task_code",
+    "templates_of",
 ]
 ENV_DICT: dict[str, type[Env] | str] = {
     "ddxplus": "env.ddxplus:DDXPlus",

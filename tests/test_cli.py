@@ -38,6 +38,7 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "comk": ("4", 4),
     "recall_size": ("8", 8),
     "examples": ("rows.jsonl", "rows.jsonl"),
+    "llms": ("a,b port=8001", "a,b port=8001"),
     "order": ("random", "random"),
     "feedback": ("incorrect", "incorrect"),
     "keep": ("everything", "everything"),

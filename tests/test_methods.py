@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ from env.prompts.layout import ALL_RIGHT, AVOID, FEEDBACK, FOLLOW, WITH_FEEDBACK
 from errors import UsageError
 from helpers.fake_server import serving
 from helpers.prompts import Played, half_right, play
-from helpers.runs import argv, lfd_stream
+from helpers.runs import argv, lfd_stream, run_folder, run_folders, steps
 from llm import LLM, Reply, hash_prompt
 from step import Step
 
@@ -400,3 +402,74 @@ def test_other_examples_are_another_run(tmp_path: Path, capsys: pytest.CaptureFi
         examples.write_text(examples.read_text().replace("Entry ", "Item "))
         assert main.main(words) == 2
     assert "holds another run (examples_sha256" in capsys.readouterr().err
+
+
+# -- who answers -------------------------------------------------------------------------------------------------------
+
+
+def test_mam_with_one_llm_is_self_stream_icl(tmp_path: Path) -> None:
+    lfd_stream(tmp_path, 24)
+    for agent, more in (("self-stream-icl", ("--llm", "m")), ("mam-stream-icl", ("--llms", "m"))):
+        with serving() as server:
+            words = argv(None, tmp_path / agent, "--agent", agent, "--port", server.port, *more)
+            assert main.main(words) == 0
+    one, several = (run_folder(tmp_path / agent) for agent in ("self-stream-icl", "mam-stream-icl"))
+    assert steps(one) == steps(several)
+    assert sum(bool(step["cases"]) for step in steps(one)) > 5
+    assert one.parts[-2:] == several.parts[-2:] == ("m", "seed0")
+
+
+def test_several_llms_take_turns_and_share_their_bank(tmp_path: Path) -> None:
+    lfd_stream(tmp_path, 24)
+    with serving() as first, serving() as second:
+        second.models = {"data": [{"id": name} for name in ("n", "o")]}
+        llms = f"m, n port={second.port} temperature=0.7, o port={second.port}"
+        words = argv(None, tmp_path / "out", "--agent", "mam-stream-icl", "--llms", llms, "--port", first.port)
+        assert main.main([*words, "--limit", "12"]) == 0
+        assert main.main([*words, "--limit", "12"]) == 0
+        assert main.main(words) == 0
+    asked = [(chat["model"], chat["temperature"]) for chat in (*first.chats, *second.chats)]
+    assert sorted(asked) == [("m", 0.1)] * 12 + [("n", 0.7)] * 12 + [("o", 0.1)] * 12
+    for folder in run_folders(tmp_path / "out"):
+        log = steps(folder)
+        assert [step["llm"] for step in log] == ["m", "n temperature=0.7", "o"] * (len(log) // 3)
+        shown = {(step["llm"], log[case["id"] - 1]["llm"]) for step in log for case in step["cases"]}
+        assert len(log) < 24 or len(shown) == 9, "each sees what all have left"
+        assert folder.parts[-2] == "m_n temperature=0.7_o"
+
+
+@pytest.mark.parametrize("words, complaint", [
+    ("", "needs --llms NAME,NAME,..., the LLMs that take turns"),
+    ("--llms a,,b", "write NAME,NAME,..., each with its own options after a blank"),
+    ("--llms 'a speed=3'", "--llms a speed=3: write OPTION=VALUE with one of serving_mode, model_path"),
+    ("--llms 'a port=http'", "'http' is no value of --port"),
+    ("--llms 'a port=0'", "--port must be at least 1, not 0"),
+    ("--llms 'a serving_mode=vlm'", "unknown --serving_mode 'vlm'. Did you mean 'vllm'?"),
+    ("--llms 'a,b' --llm c", "drop --llm c"),
+    ("--llms 'a,b' --serving_mode embedded", "--serving_mode embedded is not an LLM: drop --llm a"),
+])  # fmt: skip
+def test_mistakes_in_llms(words: str, complaint: str) -> None:
+    with pytest.raises(UsageError) as error:
+        Config.from_args(["--agent", "mam-stream-icl", *shlex.split(words)])
+    assert complaint in str(error.value)
+
+
+def test_where_llms_are_does_not_make_another_run() -> None:
+    def config(llms: str, **more: Any) -> Config:
+        return Config(env="lfd", agent="mam-stream-icl", llms=llms, **more)
+
+    plain = config("a,b,c")
+    assert dataclasses.replace(plain, seed=3).members == [dataclasses.replace(m, seed=3) for m in plain.members]
+    assert config(" a port=1,b  server=h, c timeout=3").identity() == plain.identity()
+    assert config("a temperature=1,b,c").identity() != plain.identity()
+    assert config("a,b,c", temperature=1.0).identity() != plain.identity()
+    assert config("a,b,c", temperature=1.0).run_name().endswith("/a_b_c,temperature=1.0/seed0")
+    openai = config("a,b serving_mode=openai").members
+    assert [(member.serving_mode, member.temperature, member.top_p) for member in openai] == [
+        ("vllm", 0.1, 0.8), ("openai", 0.05, 0.8)
+    ]  # fmt: skip
+    readers = config("embedded-reader,embedded-reader")
+    assert {member.llm for member in readers.members} == {"embedded-reader"} and readers.serving_mode == "embedded"
+    assert Config(env="lfd", agent="cbr", llms="a").without_effect(["llms"]) == [
+        "--llms has no effect with --agent cbr"
+    ]

@@ -26,7 +26,7 @@ from env import make_env
 from helpers.fake_server import choose_option, serving
 from helpers.runs import argv, lfd_stream, run_folder, steps
 from helpers.tiny_models import save_bert_of_letters
-from llm import LLM
+from llm import LLM, Roster
 from memory import encoders
 from registry import AGENTS, POLICIES
 from runs.checkpoint import Checkpoint
@@ -123,6 +123,8 @@ def live(config: Config, folder: Path, model: Path, death: tuple[str, int] | Non
 
     env = make_env(config.env, config.data, config.seed if config.shuffle else None, config.limit)
     llm = LLM(ScriptedClient(answer))
+    if config.members:
+        llm = Roster([LLM(ScriptedClient(answer), name=name) for name in str(config.llm).split(",")])
     log = MortalLog(folder, config.identity(), death)
     try:
         agent = make_agent(config, env, llm, lambda: encoders.TextEncoder(str(model), torch.device("cpu")))
@@ -160,6 +162,8 @@ def test_killed_and_continued_is_the_same_run(choice: dict[str, str], tmp_path: 
     if AGENTS[choice["agent"]].retrieve == "fixed":
         (tmp_path / "train").mkdir()
         more["examples"] = str(lfd_stream(tmp_path / "train", SIZE + 20))
+    if AGENTS[choice["agent"]].who == "round robin":
+        more["llms"] = "a,b,c"
     config = Config(env="lfd", data=data, **more, batch_size=4, skip_steps=4, queue_size=4, budget_ratio=0.3, **choice)
     unharmed, killed = tmp_path / "unharmed", tmp_path / "killed"
     asked = live(config, unharmed, tiny_model)
