@@ -214,6 +214,25 @@ AGENTS: dict[str, AgentRow] = {
         retain="output",
         defaults={"comk": 4, "order": "similar_first", "keep": "everything"},
     ),
+    "memento-q": AgentRow(
+        help="as memento-np, its cases chosen by a learned Q, without exploration",
+        retrieve="ranked",
+        render="good_and_bad",
+        retain="output",
+        defaults={"comk": 4, "keep": "everything", "bandit": "MementoQ"},
+    ),
+    "traj-bootstrap": AgentRow(
+        help="Traj-Bootstrap: shows the k nearest successes, whole episodes of a game",
+        retrieve="nearest",
+        retain="successes",
+        defaults={"comk": 6},
+    ),
+    "traj-bootstrap-utility": AgentRow(
+        help="as traj-bootstrap, of the R nearest those that were followed by success most often",
+        retrieve="ranked",
+        retain="successes",
+        defaults={"comk": 6, "bandit": "Utility"},
+    ),
     "reinforce": AgentRow(
         "agents.reinforce:ReinforceAgent",
         help="shows no cases and trains LoRA weights of a local LLM",
@@ -239,6 +258,13 @@ POLICIES: dict[str, Row] = {
     "LinLogUCB": Row("bandit:LinLogUCB", _RIDGE, _NU, help="logistic regression on frozen features"),
     "NeuralLinUCB": Row("bandit:NeuralLinUCB", _TRAINED, _STEP_SIZE, "trained features, linear reward"),
     "NeuralLogUCB": Row("bandit:NeuralLogUCB", _RIDGE, _NU, help="a small network on frozen features"),
+    "MementoQ": Row(
+        "agents.case_values:MementoQ",
+        _TRAINED,
+        {"exploration": 0.0, "learning_rate": 2e-5},
+        "Memento's: the chance of success, learned, without exploration",
+    ),
+    "Utility": Row("agents.case_values:Utility", help="Traj-Bootstrap's: how often a case was shown to success"),
     "Pretrained": Row("bandit:Pretrained", help="the pretrained ranker as it came (NP-CBR)"),
     "Random": Row("bandit:Random", help="any recalled case"),
 }

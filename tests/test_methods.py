@@ -164,8 +164,9 @@ def test_exp_rag_without_feedback_is_pretrained_by_cosine(tmp_path: Path, text_e
 # -- controls ----------------------------------------------------------------------------------------------------------
 
 SHOWING: list[dict[str, Any]] = [
-    {"agent": agent} for agent in (*STREAMBENCH, "exp-recent", "exp-rag", "memento-np", "icrl", "icrl-plus")
-] + [{"agent": agent, "bandit": "Pretrained"} for agent in ("cbr", "cbrgt", "cbrdiscover")]
+    {"agent": agent}
+    for agent in (*STREAMBENCH, "exp-recent", "exp-rag", "memento-np", "icrl", "icrl-plus", "traj-bootstrap")
+] + [{"agent": agent, "bandit": "Pretrained"} for agent in ("cbr", "cbrgt", "cbrdiscover", "memento-q")]
 
 
 @pytest.mark.parametrize("method", SHOWING, ids=lambda method: method["agent"])
@@ -208,6 +209,8 @@ def test_a_control_says_nothing_to_an_agent_that_shows_none() -> None:
     ("self-stream-icl", {"comk": 16, "order": "similar_last"}), ("exp-recent", {"comk": 4, "keep": "successes"}),
     ("exp-rag", {"comk": 4, "order": "similar_first", "keep": "successes"}),
     ("memento-np", {"comk": 4, "order": "similar_first", "keep": "everything"}), ("icrl", {"comk": 1}),
+    ("memento-q", {"comk": 4, "bandit": "MementoQ", "exploration": 0.0, "keep": "everything"}),
+    ("traj-bootstrap", {"comk": 6}), ("traj-bootstrap-utility", {"comk": 6, "bandit": "Utility"}),
     ("cbr", {"comk": 1, "bandit": "NeuralLinLogUCB"}),
 ])  # fmt: skip
 def test_defaults_are_the_papers_and_do_not_show_in_names(agent: str, defaults: dict[str, Any]) -> None:
