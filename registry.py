@@ -146,7 +146,7 @@ _EXPERIENCE: dict[str, Any] = {"render": "feedback", "retain": "output"}
 AGENTS: dict[str, AgentRow] = {
     "zero-shot": AgentRow(help="shows no cases"),
     "few-shot": AgentRow(help="shows k rows of --examples, the same in every prompt", retrieve="fixed", **_SIXTEEN),
-    "cot": AgentRow(help="zero-shot, with reasons before the answer", render="reasoned", needs="one text"),
+    "cot": AgentRow(help="zero-shot, with reasons before the answer", render="reasoned"),
     "self-refine": AgentRow(
         help="zero-shot, and the LLM criticises and rewrites its answer up to four times", answer="refine"
     ),
