@@ -185,7 +185,7 @@ class Agent:
         """Have the step answered. Raises LLMError where the LLM does not."""
         with step.measure("agent"):
             prompt = self.render(self.env, step.task, step.cases)
-        session = self.llm.session(step.number)
+        session = step.session = self.llm.session(step.number)
         if self.retrieval.ahead(step.number) is not None and asks_once(type(self.env)):
             session.look_ahead(self._prompt_of, len(self.env))
         with step.measure("env"):

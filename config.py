@@ -118,6 +118,12 @@ class Config:
     keep: str | None = option(
         None, "agents that keep whole outputs: of which steps", "method", choices=("successes", "everything")
     )
+    judge: str | None = option(
+        None,
+        "reasoning-bank: who says whether a step was right, when it is learned from",
+        "method",
+        choices=("feedback", "self"),
+    )
     control: str | None = option(
         None,
         "what the cases are worth: empty shows the method's prompt without any, random shows as many by chance",

@@ -26,6 +26,7 @@ from registry import CLIENTS
 
 if TYPE_CHECKING:
     from memory.encoders import TextEncoder
+    from runs.journal import Journal
 
 Message = dict[str, Any]
 CUT = "length"  # the finish_reason of an answer that reached the token limit
@@ -147,6 +148,7 @@ class LLM:
         self, client: Client, cache: AnswerCache | None = None, keep_exchanges: bool = False, name: str | None = None
     ) -> None:
         self.name = name  # where there are several
+        self.journal: Journal | None = None
         self.client = client
         self.cache = cache
         self.keep_exchanges = keep_exchanges
@@ -217,14 +219,20 @@ class Session:
         text, cache = _as_json(request), self._llm.cache
         repeat = self._asked.get(text, 0)  # a repeat is a new sample
         key = hashlib.sha256(f"{repeat}\n{text}".encode()).hexdigest()
-        reply = cache.get(key) if cache else None
-        hit = reply is not None
-        if reply is None:
-            reply = Reply.read(asdict(self._llm.client.complete(request)))
-            if cache:
+        journal = self._llm.journal
+        before = journal.get(self.step, key) if journal else None
+        if before is not None:
+            reply, hit, seconds = Reply.read(before["reply"]), before["cached"], before["seconds"]
+        else:
+            answer = cache.get(key) if cache else None
+            hit = answer is not None
+            reply = answer or Reply.read(asdict(self._llm.client.complete(request)))
+            if cache and not hit:
                 cache.put(key, text, reply)
+            seconds = time.perf_counter() - start
+            if journal:
+                journal.put(self.step, key, {"reply": asdict(reply), "cached": hit, "seconds": round(seconds, 6)})
         self._asked[text] = repeat + 1
-        seconds = time.perf_counter() - start
         self.spent.add(reply, seconds, hit)
         if self._llm.keep_exchanges:
             times = {"step": self.step, "cached": hit, "seconds": round(seconds, 6)}

@@ -20,6 +20,7 @@ from errors import DataError, LLMError, RefusedError, exit_code
 from registry import AGENTS
 from runs import screen
 from runs.folder import RunLog
+from runs.journal import JOURNAL, Journal
 from step import Step, as_number, as_plain
 
 if TYPE_CHECKING:
@@ -154,6 +155,8 @@ def play(config: Config, env: Env, log: RunLog, tracker: Tracker, data: dict[str
     screen.say_details(task)
     llm = make_llm(config, load)
     agent = make_agent(config, env, llm, load)
+    if AGENTS[config.agent].journal:
+        llm.journal = Journal(log.folder / JOURNAL)
     whole = {"options": asdict(config), "data": data, "prompts": templates_of(env)}
     log.begin(whole, {"llm": llm.details(), "task": task, "device": _device(load)}, env.packages)
     try:

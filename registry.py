@@ -73,6 +73,7 @@ class AgentRow(Row):
         answer: how the task is carried out with that prompt, a row of ANSWERS.
         retain: what becomes a case, a row of RETAINS.
         who: who answers: "one" LLM, or "round robin" over those of --llms.
+        journal: whether a step's replies are kept as they come, so that a kill between two of them repeats none.
         needs: "one text" where it can only play tasks whose answer is one text, "one question" where also no
             dialogue may lead to it; "" for any task.
         perfect: whether a success rate below 1 is a fault, of the task.
@@ -84,6 +85,7 @@ class AgentRow(Row):
     answer: str = "once"
     retain: str = "nothing"
     who: str = "one"
+    journal: bool = False
     needs: str = ""
     perfect: bool = False
 
@@ -117,6 +119,8 @@ RETRIEVALS: dict[str, Row] = {
 RENDERINGS: dict[str, Row] = {
     "cases": Row("agents.rendering:as_cases"),
     "feedback": Row("agents.rendering:with_feedback"),
+    "notes": Row("agents.rendering:as_notes"),
+    "cases_with_notes": Row("agents.rendering:cases_with_notes"),
     "reasoned": Row("agents.rendering:reasoned"),
     "good_and_bad": Row("agents.rendering:good_and_bad"),
 }
@@ -135,11 +139,18 @@ RETAINS: dict[str, Row] = {
     "everything": Row("agents.retaining:keep_everything"),
     "ground_truth": Row("agents.retaining:keep_ground_truth"),
     "output": Row("agents.retaining:keep_output", ("keep",), {"keep": "successes"}),
+    "lessons": Row("agents.retaining:keep_lessons", ("judge",), {"judge": "feedback"}),
 }
 
 _SIXTEEN: dict[str, Any] = {
     "defaults": {"comk": 16},
     "on_task": {"ds1000": {"comk": 4}, "hotpotqa": {"comk": 4}},
+}
+_LESSONS: dict[str, Any] = {
+    "where": "agents.lessons:ReasoningAgent",
+    "retrieve": "nearest",
+    "retain": "lessons",
+    "journal": True,
 }
 _EXPERIENCE: dict[str, Any] = {"render": "feedback", "retain": "output"}
 
@@ -148,7 +159,7 @@ AGENTS: dict[str, AgentRow] = {
     "few-shot": AgentRow(help="shows k rows of --examples, the same in every prompt", retrieve="fixed", **_SIXTEEN),
     "cot": AgentRow(help="zero-shot, with reasons before the answer", render="reasoned"),
     "self-refine": AgentRow(
-        help="zero-shot, and the LLM criticises and rewrites its answer up to four times", answer="refine"
+        help="zero-shot, and the LLM criticises and rewrites its answer up to four times", answer="refine", journal=True
     ),
     "icrl": AgentRow(
         help="shows the latest k interactions, each with its feedback",
@@ -232,6 +243,14 @@ AGENTS: dict[str, AgentRow] = {
         retrieve="ranked",
         retain="successes",
         defaults={"comk": 6, "bandit": "Utility"},
+    ),
+    "reasoning-bank": AgentRow(
+        help="ReasoningBank: the LLM writes lessons after each step; shows those of the nearest one",
+        render="notes",
+        **_LESSONS,
+    ),
+    "reasoning-bank-cases": AgentRow(
+        help="as reasoning-bank, with the case beside its lessons", render="cases_with_notes", **_LESSONS
     ),
     "reinforce": AgentRow(
         "agents.reinforce:ReinforceAgent",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llm import Session
 
 Metrics = dict[str, float]
+Lesson = dict[str, str]  # title, when, do
 Record = dict[str, Any]  # a line of steps.jsonl
 
 
@@ -34,6 +35,7 @@ class Case:
         reward: 1 or 0.
         step: the step at which it was retained, from 1; 0 for one that came with the run.
         output: all that was written, where it is kept beside the answer.
+        lessons: what an LLM has written down to learn from it.
 
     `key` is what it is, wherever it is kept: a hash of all but the step.
     """
@@ -43,17 +45,20 @@ class Case:
     reward: int = 1
     step: int = 0
     output: str | None = None
+    lessons: list[Lesson] | None = None
 
     @property
     def key(self) -> str:
-        content = [self.task, self.answer, self.reward, *([] if self.output is None else [self.output])]
+        content = [self.task, self.answer, self.reward]
+        content += [value for value in (self.output, self.lessons) if value is not None]
         text = json.dumps(content, sort_keys=True, default=_plain)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def view(self) -> dict[str, Any]:
         """The case as prompt functions take it: a dict of its own, so that what they do to it changes no bank."""
         view = {"id": self.step, "task": self.task, "answer": as_plain(self.answer), "reward": self.reward}
-        return view | ({} if self.output is None else {"output": self.output})
+        more = {"output": self.output, "lessons": as_plain(self.lessons)}
+        return view | {name: value for name, value in more.items() if value is not None}
 
 
 @dataclass
@@ -69,7 +74,9 @@ class Step:
         turns: what a multi-turn task did.
         skipped: why the step was left out; then `reward` is None and nobody learns from it.
         tokens: the tokens of the answer, where an agent learns from them.
+        lessons: what the LLM has written down to learn from the step.
         llm: the name of who answered, where there are several.
+        session: what the step was asked through, for an agent that goes on asking.
         metrics: numbers of agent, policy and task about this step.
         record: the line of steps.jsonl that this step was logged with before, else None.
         exchanges: whole requests and replies, where they are kept (--log_requests).
@@ -86,7 +93,9 @@ class Step:
     turns: list[dict[str, Any]] | None = None
     skipped: str | None = None
     tokens: list[int] | None = None
+    lessons: list[Lesson] | None = None
     llm: str | None = None
+    session: Session | None = None
     metrics: Metrics = field(default_factory=dict)
     record: Record | None = None
     prompt_tokens: int = 0
@@ -153,6 +162,7 @@ class Step:
             turns=record.get("turns"),
             skipped=record.get("skipped"),
             tokens=record.get("output_tokens"),
+            lessons=record.get("lessons"),
             record=record,
         )
 
@@ -200,7 +210,13 @@ class Step:
             "prompt_sha256": self.prompt_sha256,
             "metrics": dict(self.metrics),
         }
-        optional = {"turns": self.turns, "skipped": self.skipped, "output_tokens": self.tokens, "llm": self.llm}
+        optional = {
+            "turns": self.turns,
+            "skipped": self.skipped,
+            "output_tokens": self.tokens,
+            "llm": self.llm,
+            "lessons": self.lessons,
+        }
         return record | {name: value for name, value in optional.items() if value is not None}
 
 

@@ -50,3 +50,13 @@ def good_and_bad(env: Env, query: str, cases: list[View]) -> str:
 def reasoned(env: Env, query: str, cases: list[Case], framed: bool = False) -> str:
     """The zero-shot prompt, and at its end the wish that reasons come before the answer."""
     return f"{env.get_zero_shot_prompt(query)}\n\n{REASONS_FIRST}"
+
+
+@of_cases
+def as_notes(env: Env, query: str, cases: list[View]) -> str:
+    return env.get_prompt_with_notes(query, cases)
+
+
+@of_cases
+def cases_with_notes(env: Env, query: str, cases: list[View]) -> str:
+    return env.get_prompt_with_notes(query, cases, whole=True)

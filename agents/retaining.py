@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from config import Config
 from env.base import Env
-from step import Case, Step
+from step import Case, Lesson, Step
 
 
 class Kept(NamedTuple):
@@ -16,6 +16,7 @@ class Kept(NamedTuple):
     answer: Any
     reward: int
     output: str | None = None
+    lessons: list[Lesson] | None = None
 
 
 Retain = Callable[[Env, Step, Config], Kept | None]
@@ -44,7 +45,14 @@ def keep_output(env: Env, step: Step, config: Config) -> Kept | None:
     return Kept(step.answer, step.reward or 0, step.output)
 
 
+def keep_lessons(env: Env, step: Step, config: Config) -> Kept | None:
+    """What the LLM has learned from the step, beside the answer; nothing where that is nothing."""
+    return Kept(step.answer, step.reward or 0, lessons=step.lessons) if step.lessons else None
+
+
 def case_of(env: Env, step: Step, config: Config, retain: Retain) -> Case | None:
     """The case that a step leaves in the bank by a retain rule; None where it leaves none."""
     kept, key = retain(env, step, config), env.case_key(step.task)
-    return None if kept is None or key is None else Case(key, kept.answer, kept.reward, step.number, kept.output)
+    if kept is None or key is None:
+        return None
+    return Case(key, kept.answer, kept.reward, step.number, kept.output, kept.lessons)

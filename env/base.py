@@ -20,7 +20,7 @@ from errors import DataError
 from .data import DataFile, locate
 from .labels import LabelSet
 from .parsing import last_boxed
-from .prompts.layout import ALL_RIGHT, AVOID, FEEDBACK, FOLLOW, WITH_FEEDBACK
+from .prompts.layout import ALL_RIGHT, AVOID, FEEDBACK, FOLLOW, NOTES, WITH_FEEDBACK
 
 if TYPE_CHECKING:
     from config import Config
@@ -198,6 +198,17 @@ class Env:
             groups += ["\n\n".join([lead, *rendered])] if rendered else []
         return self._with_cases(self._template("CBR_PROMPT").replace(ALL_RIGHT, WITH_FEEDBACK), problem, groups)
 
+    def get_prompt_with_notes(self, problem: str, cases: list[Case], whole: bool = False) -> str:
+        """The prompt with the lessons of `cases`; each case stands before its own, where they are `whole`."""
+        rendered = []
+        for case in cases:
+            notes = "\n".join(_as_note(lesson) for lesson in case["lessons"])
+            rendered.append(f"{self._render_case(case)}\n{FEEDBACK[case['reward']]}\n{notes}" if whole else notes)
+        template = self._template("CBR_PROMPT")
+        if whole or ALL_RIGHT in template:
+            return self._with_cases(template.replace(ALL_RIGHT, NOTES), problem, rendered)
+        return "\n\n".join([NOTES, *rendered, self.get_zero_shot_prompt(problem)])
+
     def prompt_context(self) -> dict[str, str]:
         """What the prompt templates take beside {task} and {case_prompt}; nothing by default."""
         return {}
@@ -221,6 +232,11 @@ class Env:
         if template is None:
             raise DataError(f"{type(self).__name__} has no {name}: set self.{name} in its __init__")
         return template
+
+
+def _as_note(lesson: dict[str, str]) -> str:
+    when = f" ({lesson['when']})" if lesson.get("when") else ""
+    return f"- {lesson['title']}{when}: {lesson['do']}"
 
 
 class LabelEnv(Env):

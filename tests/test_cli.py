@@ -42,6 +42,7 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "order": ("random", "random"),
     "feedback": ("incorrect", "incorrect"),
     "keep": ("everything", "everything"),
+    "judge": ("self", "self"),
     "control": ("empty", "empty"),
     "embedding_model_path": ("models/e", "models/e"),
     "reranker_model_path": ("models/r", "models/r"),
@@ -439,6 +440,7 @@ def test_every_choice_is_tried_somewhere() -> None:
         "order": {"similar_last", "similar_first", "random"},  # test_methods
         "feedback": {"all", "correct", "incorrect", "hidden"},  # test_methods
         "keep": {"successes", "everything"},  # test_methods
+        "judge": {"feedback", "self"},  # test_lessons
         "control": {"empty", "random"},  # test_methods, test_resume
         "discover_strategy": {"random", "ucb", "explore", "exploit"},  # test_resume: combinations
         "serving_mode": {"embedded", "openai", "vllm", "hf"},  # test_resume, test_outage and test_local_llm

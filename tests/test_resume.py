@@ -19,6 +19,7 @@ from conftest import ROOT, run_cli
 
 import main
 from agent import make_agent
+from agents.lessons import AVOID, REPEAT
 from agents.refining import CRITIQUE, REWRITE
 from clients.scripted import ScriptedClient
 from config import Config
@@ -114,6 +115,8 @@ def live(config: Config, folder: Path, model: Path, death: tuple[str, int] | Non
         if death == ("asking", env.index + 1):
             raise Killed
         asked += 1
+        if prompt.endswith((REPEAT, AVOID)):
+            return "" if env.index % 5 == 4 else f"TITLE: step {env.index}\nWHEN: always\nDO: look again"
         if prompt == CRITIQUE:
             return f"VERDICT: {'keep' if env.index % 3 else 'change'}"
         if prompt == REWRITE:
