@@ -25,6 +25,8 @@ from helpers.fake_server import serving
 from helpers.prompts import Played, half_right, play
 from helpers.runs import argv, lfd_stream, run_folder, run_folders, steps
 from llm import LLM, Reply, hash_prompt
+from report.prompts import rebuild
+from runs.reader import read_config, read_run
 from step import Step
 
 if TYPE_CHECKING:
@@ -403,6 +405,32 @@ def test_other_examples_are_another_run(tmp_path: Path, capsys: pytest.CaptureFi
         examples.write_text(examples.read_text().replace("Entry ", "Item "))
         assert main.main(words) == 2
     assert "holds another run (examples_sha256" in capsys.readouterr().err
+
+
+# -- the report --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("agent, more", [
+    ("few-shot", ()), ("few-shot", ("--control", "random")), ("few-shot", ("--control", "empty")), ("cot", ()),
+    ("self-refine", ()), ("mem-prompt", ("--feedback", "incorrect")), ("mem-prompt", ("--feedback", "hidden")),
+    ("exp-recent", ("--keep", "everything")), ("exp-rag", ("--control", "random")), ("memento-np", ()),
+    ("mem-prompt", ("--control", "empty")), ("reasoning-bank", ()), ("reasoning-bank-cases", ()),
+    ("mam-stream-icl", ("--llms", "m,n")),
+])  # fmt: skip
+def test_the_report_builds_every_prompt_again(agent: str, more: tuple[str, ...], tmp_path: Path) -> None:
+    """A prompt counts only where its hash is that of what was sent."""
+    lfd_stream(tmp_path, 12)
+    examples = ("--examples", training_rows(tmp_path)) if agent == "few-shot" else ()
+    answer = iter(["\\boxed{CPU}", "I think \\boxed{Memory}", "TITLE: a\nDO: b"] * 200)
+    with serving(lambda prompt: next(answer)) as server:
+        server.models = {"data": [{"id": "m"}, {"id": "n"}]}
+        llm = () if agent.startswith("mam") else ("--llm", "m")
+        words = argv(None, tmp_path / "out", "--agent", agent, "--port", server.port, *llm, *more, *examples)
+        assert main.main(words) == 0
+    run = read_run(run_folder(tmp_path / "out"))
+    assert run is not None
+    prompts = rebuild(read_config(run_folder(tmp_path / "out") / "config.yaml"), steps(run_folder(tmp_path / "out")))
+    assert [one.note for one in prompts] == [""] * 12 and all(one.prompt for one in prompts)
 
 
 # -- who answers -------------------------------------------------------------------------------------------------------
