@@ -291,6 +291,8 @@ class Config:
             self._check_two_wiki()
         if AGENTS[self.agent].retrieve == "fixed" and self.examples is None:
             raise UsageError(f"--agent {self.agent} needs --examples FILE, rows for training that the stream has not")
+        if self.feedback == "hidden" and AGENTS[self.agent].render not in ("cases", "feedback", "good_and_bad"):
+            raise UsageError(f"--feedback hidden: --agent {self.agent} shows its cases in no other way than its own")
         if self.feedback == "all":
             self._set("feedback", None)
         for name, value in self._row_defaults().items():

@@ -119,6 +119,7 @@ RETRIEVALS: dict[str, Row] = {
 RENDERINGS: dict[str, Row] = {
     "cases": Row("agents.rendering:as_cases"),
     "feedback": Row("agents.rendering:with_feedback"),
+    "choice": Row("agents.remem:with_choice"),
     "notes": Row("agents.rendering:as_notes"),
     "cases_with_notes": Row("agents.rendering:cases_with_notes"),
     "reasoned": Row("agents.rendering:reasoned"),
@@ -128,6 +129,7 @@ RENDERINGS: dict[str, Row] = {
 # How the task is carried out with that prompt.
 ANSWERS: dict[str, Row] = {
     "once": Row("agents.answering:ask_once"),
+    "remem": Row("agents.remem:remem"),
     "refine": Row("agents.refining:refine"),
     "truth": Row("agents.answering:write_truth"),
 }
@@ -217,6 +219,15 @@ AGENTS: dict[str, AgentRow] = {
         retrieve="nearest",
         defaults={"comk": 4, "order": "similar_first"},
         **_EXPERIENCE,
+    ),
+    "remem": AgentRow(
+        help="Evo-Memory: exp-rag, and before it acts the LLM may think, or drop cases that do not help",
+        retrieve="nearest",
+        render="choice",
+        answer="remem",
+        retain="output",
+        journal=True,
+        defaults={"comk": 4, "order": "similar_first"},
     ),
     "memento-np": AgentRow(
         help="Memento: shows the k nearest interactions, what worked apart from what did not",

@@ -415,7 +415,7 @@ def test_other_examples_are_another_run(tmp_path: Path, capsys: pytest.CaptureFi
     ("self-refine", ()), ("mem-prompt", ("--feedback", "incorrect")), ("mem-prompt", ("--feedback", "hidden")),
     ("exp-recent", ("--keep", "everything")), ("exp-rag", ("--control", "random")), ("memento-np", ()),
     ("mem-prompt", ("--control", "empty")), ("reasoning-bank", ()), ("reasoning-bank-cases", ()),
-    ("mam-stream-icl", ("--llms", "m,n")),
+    ("mam-stream-icl", ("--llms", "m,n")), ("remem", ()),
 ])  # fmt: skip
 def test_the_report_builds_every_prompt_again(agent: str, more: tuple[str, ...], tmp_path: Path) -> None:
     """A prompt counts only where its hash is that of what was sent."""
