@@ -11,7 +11,7 @@ import yaml
 from conftest import ROOT
 
 import main
-from env import TEMPLATES
+from env.identity import TEMPLATES
 from env.prompts import lfd_prompt
 from errors import UserError
 from helpers.fake_server import FakeServer, serving
