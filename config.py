@@ -335,8 +335,8 @@ class Config:
         made = []
         for name, own in read_members(self.llms):
             mode = EMBEDDED if name == EMBEDDED_READER else self.serving_mode or "vllm"
-            options = {"agent": "zero-shot", "llms": None, "llm": name, "serving_mode": mode} | own
-            made.append(dataclasses.replace(self, **options))
+            common = {"agent": "zero-shot", "llms": None, "model_path": None}
+            made.append(dataclasses.replace(self, **common | {"llm": name, "serving_mode": mode} | own))
         return made
 
     def _check_reinforce(self) -> None:

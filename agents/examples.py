@@ -21,6 +21,10 @@ class Examples:
     def __init__(self, config: Config, env: Env) -> None:
         self._k = config.comk or 0
         self._seed = config.seed if config.control == "random" else None
+        if env.data_file is None:
+            raise UsageError(
+                f"--agent {config.agent}: the task {config.env} makes its rows itself and reads no --examples"
+            )
         source = make_env(config.env, str(config.examples), config.seed, None, config)
         try:
             asked = _stream(config, env)
