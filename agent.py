@@ -1,31 +1,34 @@
-"""The agents. An agent is four rules, and registry.py is the table of them:
+"""The agents. An agent is rules by name, and registry.py is the table of them:
 
-    retrieve    which cases to show:  nothing, the latest k, or recall R by cosine and let a policy rank them
-    render      how to show them:     as solved cases, or each with its feedback
+    retrieve    which cases to show:  nothing, the latest k, the k nearest, or R recalled for a policy to rank
+    render      how to show them:     as solved cases, each with its feedback, or what worked apart from what did not
     answer      how to answer:        ask the LLM once, or write the label
     retain      what to keep:         nothing, successes, everything with its feedback, or the ground truth
 
-The loop in main.py calls retrieve, generate, update and retain, in that order, with one `Step`, which carries all that
-is known of the query on its way. What an agent itself holds is what it has learned.
+Retrieval has a state and stands here; the other rules are functions in agents/. The loop in main.py calls retrieve,
+generate, update and retain, in that order, with one `Step`, which carries all that is known of the query on its way.
+What an agent itself holds is what it has learned.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agents.retaining import Retain, case_of
 from config import FIELDS, Config
 from env.base import Env
 from errors import UsageError, UserError
 from memory.bank import CaseBank
-from registry import AGENTS, POLICIES, RETRIEVALS, AgentRow
+from registry import AGENTS, ANSWERS, POLICIES, RENDERINGS, RETAINS, RETRIEVALS, AgentRow
 from step import Case, Step
 
 if TYPE_CHECKING:
     from bandit import Policy
-    from llm import LLM, Session
+    from llm import LLM
     from memory.encoders import TextEncoder
     from runs.checkpoint import Checkpoint
 
@@ -44,13 +47,29 @@ class Parts:
 
 
 class NoRetrieval:
-    """Shows nothing; the retrieval rule that the others extend."""
+    """Shows nothing; the retrieval rule that the others extend.
+
+    Attributes:
+        k: how many cases to show.
+        seed: of what is drawn by chance.
+    """
 
     def __init__(self, parts: Parts) -> None:
         self.bank = CaseBank()
+        self.k = parts.config.comk or 0
+        self.seed = parts.config.seed
+        self._outcome = {"correct": 1, "incorrect": 0}.get(parts.config.feedback or "")
 
     def retrieve(self, step: Step) -> None:
         """Choose what to show: `step.show(cases)`."""
+
+    def ahead(self, number: int) -> list[Case] | None:
+        """The cases that step `number` shows, whatever will have been learned; None where it depends on that."""
+        return [] if type(self) is NoRetrieval else None
+
+    def with_outcome(self, cases: list[Case]) -> list[Case]:
+        """Those of the chosen `cases` whose outcome --feedback asks for; so they may be fewer than k."""
+        return [case for case in cases if self._outcome in (None, case.reward)]
 
     def update(self, step: Step, reward: int) -> None:
         """Learn from the reward that showing `step.cases` brought."""
@@ -65,31 +84,27 @@ class NoRetrieval:
 class Latest(NoRetrieval):
     """The latest k cases, oldest first."""
 
-    def __init__(self, parts: Parts) -> None:
-        super().__init__(parts)
-        self._k = parts.config.comk
-
     def retrieve(self, step: Step) -> None:
-        step.show(self.bank.latest(self._k))
+        step.show(self.with_outcome(self.bank.latest(self.k)))
 
 
 class Ranked(NoRetrieval):
     """Recall the R nearest cases by cosine, let the policy rank them, show the top k."""
 
     def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
         encoder = parts.text_encoder()
         self.bank = CaseBank(encoder)
         self.policy = make_policy(parts.config, encoder)
-        self._k = parts.config.comk
-        self._recall_size = max(parts.config.recall_size, self._k)
+        self._recall_size = max(parts.config.recall_size, self.k)
 
     def retrieve(self, step: Step) -> None:
-        if len(self.bank) <= self._k:
+        if len(self.bank) <= self.k:
             step.show(list(self.bank.cases))
             return
         recalled = self.bank.recall(step.task, self._recall_size)
         scores = self.policy.score(step.task, recalled)
-        chosen = scores.top(self._k)
+        chosen = scores.top(self.k)
         step.show([recalled[i] for i in chosen], scores.total[chosen].tolist(), scores.chosen(chosen))
         step.metrics |= scores.metrics(chosen)
 
@@ -110,71 +125,35 @@ class Ranked(NoRetrieval):
         self.policy.load_state_dict(checkpoint.get("policy") | {"encoder": checkpoint.get("encoder")})
 
 
-# -- rendering rules: (env, query, cases) -> prompt --------------------------------------------------------------------
+# -- the rules of a command line ---------------------------------------------------------------------------------------
 
 
-def as_cases(env: Env, query: str, cases: list[Case]) -> str:
-    views = [case.view() for case in cases]
-    return env.get_case_based_prompt(query, views) if views else env.get_zero_shot_prompt(query)
+def rendering_of(config: Config) -> Callable[[Env, str, list[Case]], str]:
+    """How prompts show cases: (env, query, cases) -> prompt."""
+    name = "cases" if config.feedback == "hidden" else AGENTS[config.agent].render
+    render = RENDERINGS[name].load()
+    return functools.partial(render, framed=True) if control_of(config) == "empty" else render
 
 
-def with_feedback(env: Env, query: str, cases: list[Case]) -> str:
-    views = [case.view() for case in cases]
-    return env.get_case_based_prompt_reflexion(query, views) if views else env.get_zero_shot_prompt(query)
+def retaining_of(config: Config) -> Retain:
+    """What becomes a case."""
+    name = "nothing" if control_of(config) == "empty" else AGENTS[config.agent].retain
+    retain: Retain = RETAINS[name].load()
+    return retain
 
 
-RENDER = {"cases": as_cases, "feedback": with_feedback}
+def retrieval_of(config: Config) -> type[NoRetrieval]:
+    """Which cases are shown."""
+    own = AGENTS[config.agent].retrieve
+    controls = {"empty": "nothing", "random": own if own == "fixed" else "random"}
+    name = controls.get(control_of(config) or "", own)
+    rule: type[NoRetrieval] = RETRIEVALS[name].load()
+    return rule
 
 
-# -- answering rules: (env, prompt, session) -> the text to evaluate ---------------------------------------------------
-
-
-def ask_once(env: Env, prompt: str, session: Session) -> str:
-    """Let the task carry itself out with the LLM: a question, or the dialogue that the task has of its own."""
-    return env.interact(prompt, session)
-
-
-def write_truth(env: Env, prompt: str, session: Session) -> str:
-    """What an LLM that knew the label would write."""
-    return env.gold_output()
-
-
-ANSWER = {"once": ask_once, "truth": write_truth}
-
-
-# -- retain rules: (env, step) -> the case's answer and reward, or None to keep nothing --------------------------------
-
-Kept = tuple[Any, int] | None
-
-
-def keep_nothing(env: Env, step: Step) -> Kept:
-    return None
-
-
-def keep_successes(env: Env, step: Step) -> Kept:
-    return (step.answer, 1) if step.reward else None
-
-
-def keep_everything(env: Env, step: Step) -> Kept:
-    return (step.answer, step.reward or 0)
-
-
-def keep_ground_truth(env: Env, step: Step) -> Kept:
-    return (env.get_ground_truth(), 1)
-
-
-RETAIN = {
-    "nothing": keep_nothing,
-    "successes": keep_successes,
-    "everything": keep_everything,
-    "ground_truth": keep_ground_truth,
-}
-
-
-def case_of(env: Env, step: Step, retain: Callable[[Env, Step], Kept]) -> Case | None:
-    """The case that a step leaves in the bank by a retain rule; None where it leaves none."""
-    kept, key = retain(env, step), env.case_key(step.task)
-    return None if kept is None or key is None else Case(key, *kept, step.number)
+def control_of(config: Config) -> str | None:
+    """--control, for an agent that shows cases."""
+    return None if AGENTS[config.agent].retrieve == "nothing" else config.control
 
 
 # -- agents -----------------------------------------------------------------------------------------------------------
@@ -192,10 +171,11 @@ class Agent:
         self.env = parts.env
         self.llm = parts.llm
         self.row: AgentRow = AGENTS[parts.config.agent]
-        self.retrieval: NoRetrieval = RETRIEVALS[self.row.retrieve].load()(parts)
-        self.render = RENDER[self.row.render]
-        self._answer = ANSWER[self.row.answer]
-        self._retain = RETAIN[self.row.retain]
+        self.config = parts.config
+        self.retrieval = retrieval_of(parts.config)(parts)
+        self.render = rendering_of(parts.config)
+        self._answer = ANSWERS[self.row.answer].load()
+        self._retain = retaining_of(parts.config)
 
     def retrieve(self, step: Step) -> None:
         with step.measure("agent"):
@@ -205,20 +185,20 @@ class Agent:
         """Have the step answered. Raises LLMError where the LLM does not."""
         with step.measure("agent"):
             prompt = self.render(self.env, step.task, step.cases)
-        session = self.llm.session(step.number)
-        if self.row.retrieve == "nothing" and asks_once(type(self.env)):
+        session = step.session = self.llm.session(step.number)
+        if self.retrieval.ahead(step.number) is not None and asks_once(type(self.env)):
             session.look_ahead(self._prompt_of, len(self.env))
         with step.measure("env"):
             try:
-                step.output = self._answer(self.env, prompt, session)
+                step.output = self._answer(self.env, prompt, session, step)
             finally:
                 step.charge(session)
 
     def _prompt_of(self, number: int) -> str:
-        """The prompt of a step (from 1) where it shows no cases."""
+        """The prompt of a step (from 1) whose cases are known beforehand."""
         here, self.env.index = self.env.index, number - 1
         try:
-            return self.render(self.env, self.env.observe(), [])
+            return self.render(self.env, self.env.observe(), self.retrieval.ahead(number) or [])
         finally:
             self.env.index = here
 
@@ -228,7 +208,7 @@ class Agent:
 
     def retain(self, step: Step) -> None:
         with step.measure("env"):  # a game finds its solution in the simulator
-            case = case_of(self.env, step, self._retain)
+            case = case_of(self.env, step, self.config, self._retain)
         with step.measure("agent"):
             if case is not None:
                 self.retrieval.bank.add(case)
@@ -263,7 +243,7 @@ def make_policy(config: Config, text_encoder: TextEncoder) -> Policy:
 
     Raises UserError for a class whose keywords are neither `encoder` nor options that its row names.
     """
-    row = POLICIES[config.bandit]
+    row = POLICIES[str(config.bandit)]
     policy_class = row.load()
     arguments: dict[str, Any] = {}
     for name in inspect.signature(policy_class).parameters:

@@ -170,7 +170,7 @@ class FeaturePolicy(Policy):
         return phi
 
     def score(self, query: str, cases: Sequence[Case]) -> Scores:
-        phi = Phi(self.features(pairs_of(query, cases)), self.encoder.version)
+        phi = Phi(self.features(self.pairs(query, cases)), self.encoder.version)
         return replace(self.score_features(phi.rows), phi=phi)
 
     @abstractmethod
@@ -181,12 +181,11 @@ class FeaturePolicy(Policy):
         """The features of the chosen arms, [k, d]: those that they were scored by, unless the encoder was trained."""
         if phi is not None and phi.version == self.encoder.version:
             return phi.rows
-        return self.features(pairs_of(query, cases))
+        return self.features(self.pairs(query, cases))
 
-
-def pairs_of(query: str, cases: Sequence[Case]) -> list[Pair]:
-    """(query, case task) of each case."""
-    return [(query, case.task) for case in cases]
+    def pairs(self, query: str, cases: Sequence[Case]) -> list[Pair]:
+        """The two texts of each arm: (query, case task)."""
+        return [(query, case.task) for case in cases]
 
 
 class Pretrained(FeaturePolicy):
@@ -313,27 +312,36 @@ class NeuralLinear(FeaturePolicy):
         """Set w after a training step; phi [N, d] is the whole history, which A^-1 already holds."""
 
     def update(self, query: str, cases: Sequence[Case], reward: int, phi: Phi | None = None) -> Metrics:
-        self.history += [(pair, reward) for pair in pairs_of(query, cases)]
-        self.buffered += len(cases)
-        if self.buffered >= self.buffer_size:
-            return {"train/loss": self._train()}
+        if self.remember(query, cases, reward):
+            return {"train/loss": self.train()}
         rows = self.chosen_features(query, cases, phi)
         self.confidence.add(rows)
         self.learn(rows, self._tensor([reward] * len(cases)))
         return {}
 
-    def _train(self) -> float:
+    def remember(self, query: str, cases: Sequence[Case], reward: int) -> bool:
+        """Take the pairs into the history; whether enough are new for a training step."""
+        self.history += [(pair, reward) for pair in self.pairs(query, cases)]
+        self.buffered += len(cases)
+        return self.buffered >= self.buffer_size
+
+    def train(self) -> float:
+        """Train the encoder on what is new; returns the loss."""
         buffer = self.history[-self.buffered :]
         chunks = [_unzip(buffer[start : start + self.batch_size]) for start in range(0, len(buffer), self.batch_size)]
         loss = self.encoder.train_step([(pairs, self._tensor(rewards)) for pairs, rewards in chunks], self.loss)
         if not math.isfinite(loss):
             raise not_finite("its losses")
+        self.relearn()
+        self.buffered = 0
+        return loss
+
+    def relearn(self) -> None:
+        """Rebuild the linear part on the encoder's new features."""
         pairs, rewards = _unzip(self.history)
         phi = self.features(pairs)
         self.confidence.rebuild(phi)
         self.rebuild(phi, self._tensor(rewards))
-        self.buffered = 0
-        return loss
 
     def _tensor(self, rewards: Any) -> Tensor:
         return torch.tensor(rewards, dtype=torch.float64, device=self.device)

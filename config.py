@@ -14,14 +14,14 @@ import difflib
 import hashlib
 import math
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
 from env import ENV_ALIASES, ENV_DICT
 from errors import UsageError, unknown_choice
-from registry import AGENTS, CLIENTS, POLICIES, RETRIEVALS, Row
+from registry import AGENTS, CLIENTS, POLICIES, ROSTER, Row, defaults_of, method_rows
 
 # What an option can be about -> (its heading in --help, the part of a run's name that it shows in).
 ABOUT = {
@@ -37,6 +37,10 @@ TRACKERS = ("none", "tensorboard", "wandb")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 EMBEDDED = "embedded"  # the encoder that ships as a package; also the name of the serving mode that needs no LLM
 EMBEDDED_READER = "embedded-reader"
+OF_A_MEMBER = (  # the options that each LLM of --llms may have of its own
+    *("serving_mode", "model_path", "max_new_tokens", "temperature", "top_p"),
+    *("server", "port", "generate_batch", "timeout", "max_retries"),
+)
 TWO_WIKI = ("2wiki",)
 JUDGED = ("2wiki", "toolbench")
 STREAMBENCH = ("spider", "bird", "cosql", "ddxplus", "hotpotqa", "toolbench")
@@ -88,11 +92,46 @@ class Config:
     )
 
     agent: str = option("cbr", "the agent", "method", choices=tuple(AGENTS), shown="no", fixed=True)
-    bandit: str = option(
-        "NeuralLinLogUCB", "the policy that ranks recalled cases", "method", choices=tuple(POLICIES), shown="no"
+    bandit: str | None = option(
+        None, "the policy that ranks recalled cases", "method", choices=tuple(POLICIES), shown="no"
     )
-    comk: int = option(1, "k, the number of cases put into the prompt", "method", at_least=1)
+    comk: int | None = option(None, "k, the number of cases put into the prompt", "method", at_least=1)
     recall_size: int = option(32, "R, the number of nearest cases that the policy ranks", "method", at_least=1)
+    examples: str | None = option(
+        None,
+        "few-shot: training or validation rows to show, as --data takes them",
+        "method",
+        metavar="FILE",
+        shown="path",
+    )
+    order: str | None = option(
+        None,
+        "the order of the k nearest cases in the prompt",
+        "method",
+        choices=("similar_last", "similar_first", "random"),
+    )
+    feedback: str | None = option(
+        None,
+        "of the k chosen cases show all, or only those whose answer was right or wrong; hidden: all, as if right "
+        "(default: all)",
+        "method",
+        choices=("all", "correct", "incorrect", "hidden"),
+    )
+    keep: str | None = option(
+        None, "agents that keep whole outputs: of which steps", "method", choices=("successes", "everything")
+    )
+    judge: str | None = option(
+        None,
+        "reasoning-bank: who says whether a step was right, when it is learned from",
+        "method",
+        choices=("feedback", "self"),
+    )
+    control: str | None = option(
+        None,
+        "what the cases are worth: empty shows the method's prompt without any, random shows as many by chance",
+        "method",
+        choices=("empty", "random"),
+    )
     embedding_model_path: str = option(
         EMBEDDED,
         "recall encoder: Hugging Face id, folder or embedded",
@@ -117,8 +156,8 @@ class Config:
     skip_steps: int = option(16, "cbrdiscover: steps before it may ask", "method", at_least=0)
 
     regularization: float = option(0.1, "lambda, the ridge term of A", "tuning", flag="lambda", alias="lamdba", above=0)
-    exploration: float = option(
-        0.1, "nu, the weight of the exploration bonus", "tuning", flag="nu", at_least=0, tuned=True
+    exploration: float | None = option(
+        None, "nu, the weight of the exploration bonus", "tuning", flag="nu", at_least=0, tuned=True
     )
     batch_size: int = option(32, "B, the number of feedbacks between two training steps", "tuning", at_least=1)
     learning_rate: float | None = option(
@@ -144,6 +183,14 @@ class Config:
         choices=tuple(CLIENTS),
         shown="no",
         fixed=True,
+    )
+    llms: str | None = option(
+        None,
+        "mam-stream-icl: the LLMs that take turns, each with options of its own, as in "
+        "'qwen3-8b port=8001, gpt-4o serving_mode=openai temperature=0'",
+        "method",
+        metavar="NAME,NAME,...",
+        shown="no",
     )
     model_path: str | None = option(
         None,
@@ -250,6 +297,31 @@ class Config:
         if self.as_streambench:
             self._set("shuffle", True)
             self._set("case_paragraphs", self.case_paragraphs or self.env == "hotpotqa")
+        if AGENTS[self.agent].who == "round robin":
+            self._gather_llms()
+        else:
+            self._settle_llm()
+        if self.agent == "reinforce":
+            self._check_reinforce()
+        if self.env in TWO_WIKI:
+            self._check_two_wiki()
+        if self.env in JUDGED:
+            self._check_judge()
+        if AGENTS[self.agent].retrieve == "fixed" and self.examples is None:
+            raise UsageError(f"--agent {self.agent} needs --examples FILE, rows for training that the stream has not")
+        if self.feedback == "hidden" and AGENTS[self.agent].render not in ("cases", "feedback", "good_and_bad"):
+            raise UsageError(f"--feedback hidden: --agent {self.agent} shows its cases in no other way than its own")
+        if self.feedback == "all":
+            self._set("feedback", None)
+        for name, value in self._row_defaults().items():
+            if getattr(self, name) is None:
+                self._set(name, value)
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _settle_llm(self) -> None:
+        """Fill in how the LLM is served, and the name of the one that needs none."""
         if self.serving_mode is None:
             self._set("serving_mode", "vllm" if self.llm else EMBEDDED)
         if self.serving_mode == EMBEDDED:
@@ -260,18 +332,30 @@ class Config:
         elif self.llm is None:
             what = "its Hugging Face id or folder" if self.serving_mode == "hf" else "the model's name at the server"
             raise UsageError(f"--serving_mode {self.serving_mode} needs --llm NAME, {what}")
-        if self.agent == "reinforce":
-            self._check_reinforce()
-        if self.env in TWO_WIKI:
-            self._check_two_wiki()
-        if self.env in JUDGED:
-            self._check_judge()
-        for name, value in self._row_defaults().items():
-            if getattr(self, name) is None:
-                self._set(name, value)
 
-    def _set(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
+    def _gather_llms(self) -> None:
+        """Let `llm` name the LLMs of --llms with what can change their answers: of several there is no one."""
+        if self.llms is None:
+            raise UsageError(f"--agent {self.agent} needs --llms NAME,NAME,..., the LLMs that take turns")
+        embedded = all(member.serving_mode == EMBEDDED for member in self.members)
+        if self.serving_mode is None:
+            self._set("serving_mode", EMBEDDED if embedded else "vllm")
+        names = ",".join(describe_member(entry) for entry in read_members(self.llms))
+        if self.llm not in (None, names):
+            raise UsageError(f"--llms names the LLMs of --agent {self.agent}: drop --llm {self.llm}")
+        self._set("llm", names)
+
+    @property
+    def members(self) -> list[Config]:
+        """The command line of each LLM of --llms, where several answer in turn; else none."""
+        if self.llms is None or AGENTS[self.agent].who != "round robin":
+            return []
+        made = []
+        for name, own in read_members(self.llms):
+            mode = EMBEDDED if name == EMBEDDED_READER else self.serving_mode or "vllm"
+            common = {"agent": "zero-shot", "llms": None, "model_path": None}
+            made.append(dataclasses.replace(self, **common | {"llm": name, "serving_mode": mode} | own))
+        return made
 
     @property
     def as_streambench(self) -> bool:
@@ -307,14 +391,11 @@ class Config:
     @property
     def rows(self) -> list[Row]:
         """The rows of the registry that are in force."""
-        agent = AGENTS[self.agent]
-        rows = [agent, RETRIEVALS[agent.retrieve]]
-        if any("bandit" in row.options for row in rows):
-            rows.append(POLICIES[self.bandit])
-        return [*rows, CLIENTS[str(self.serving_mode)]]
+        client = ROSTER if AGENTS[self.agent].who == "round robin" else CLIENTS[str(self.serving_mode)]
+        return [*method_rows(self.agent, self.bandit, self.env), client]
 
     def _row_defaults(self) -> dict[str, Any]:
-        return {name: value for row in self.rows for name, value in row.defaults.items()}
+        return defaults_of(self.rows, self.env)
 
     def identity(self) -> dict[str, Any]:
         """The settings that can change this run's steps, by field name."""
@@ -338,7 +419,7 @@ class Config:
             if is_of_task and (spec.metadata["about"] == "run" or spec.name.startswith("judge_")):
                 continue
             notes.append(f"--{flag(spec)} has no effect {self._reason(spec)}")
-        if "recall_size" in used and self.comk > self.recall_size:
+        if "recall_size" in used and self.comk is not None and self.comk > self.recall_size:
             notes.append(
                 f"--recall_size {self.recall_size} is below --comk {self.comk}: {self.comk} cases are recalled"
             )
@@ -379,6 +460,32 @@ class Config:
 
 
 FIELDS = {spec.name: spec for spec in dataclasses.fields(Config)}
+
+
+def read_members(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """`--llms`: each LLM's name and options of its own. Raises UsageError."""
+    members = []
+    for entry in text.split(","):
+        name, *words = entry.split() or [""]
+        options = {}
+        for word in words:
+            option, equals, value = word.partition("=")
+            if not equals or option not in OF_A_MEMBER:
+                raise UsageError(f"--llms {name} {word}: write OPTION=VALUE with one of {', '.join(OF_A_MEMBER)}")
+            try:
+                options[option] = _kind(get_type_hints(Config)[option])(value)
+            except ValueError:
+                raise UsageError(f"--llms {name} {word}: {value!r} is no value of --{option}") from None
+        if not name or "=" in name:
+            raise UsageError(f"--llms {text}: write NAME,NAME,..., each with its own options after a blank")
+        members.append((name, options))
+    return members
+
+
+def describe_member(member: tuple[str, dict[str, Any]]) -> str:
+    """A member's name with those of its own options that can change its answers."""
+    name, options = member
+    return " ".join([name, *(f"{option}={options[option]}" for option in sorted(options.keys() & set(about("llm"))))])
 
 
 def flag(spec: dataclasses.Field[Any]) -> str:
@@ -447,25 +554,32 @@ def _add_argument(parser: argparse._ActionsContainer, spec: dataclasses.Field[An
     default = _described_default(spec)
     if default:
         help += f" (default: {default})"
-    kind = next(kind for kind in (int, float, str) if kind is hint or kind in getattr(hint, "__args__", ()))
+    kind = _kind(hint)
     metavar = metadata.get("metavar", kind.__name__.upper())
     parser.add_argument(*names, dest=spec.name, type=kind, default=argparse.SUPPRESS, help=help, metavar=metavar)
+
+
+def _kind(hint: Any) -> type:
+    """int, float or str: what a value of an option with this type hint is read as."""
+    return next(kind for kind in (int, float, str) if kind is hint or kind in getattr(hint, "__args__", ()))
 
 
 def _described_default(spec: dataclasses.Field[Any]) -> str:
     """The field's default, or those that the registry's rows have for it: "0.1, openai: 0.05"."""
     if spec.default is not None:
         return str(spec.default)
-    named: dict[str, Any] = {}
-    tables: tuple[Mapping[str, Row], ...] = (AGENTS, POLICIES, CLIENTS)
-    for table in tables:
-        named |= {name: row.defaults[spec.name] for name, row in table.items() if spec.name in row.defaults}
-    if len(set(named.values())) < 2:
-        return "".join(str(value) for value in set(named.values()))
+    of_agents = {name: defaults_of([row, *row.rules()], "") for name, row in AGENTS.items()}
+    of_others = {name: row.defaults for table in (POLICIES, CLIENTS) for name, row in table.items()}
+    named = {name: values[spec.name] for name, values in (of_others | of_agents).items() if spec.name in values}
     values = list(named.values())
-    usual = max(values, key=values.count)
-    others = [f"{name}: {value}" for name, value in named.items() if value != usual]
-    return ", ".join([str(usual), *others])
+    if not values:
+        return ""
+    usual = values[0]
+    others: dict[Any, list[str]] = {}
+    for name, value in named.items():
+        if value != usual:
+            others.setdefault(value, []).append(name)
+    return "; ".join([str(usual), *(f"{', '.join(names)}: {value}" for value, names in others.items())])
 
 
 class _Help(argparse.HelpFormatter):

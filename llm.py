@@ -26,6 +26,7 @@ from registry import CLIENTS
 
 if TYPE_CHECKING:
     from memory.encoders import TextEncoder
+    from runs.journal import Journal
 
 Message = dict[str, Any]
 CUT = "length"  # the finish_reason of an answer that reached the token limit
@@ -143,7 +144,11 @@ class LLM:
     `keep_exchanges` lets the sessions keep whole requests and replies (--log_requests).
     """
 
-    def __init__(self, client: Client, cache: AnswerCache | None = None, keep_exchanges: bool = False) -> None:
+    def __init__(
+        self, client: Client, cache: AnswerCache | None = None, keep_exchanges: bool = False, name: str | None = None
+    ) -> None:
+        self.name = name  # where there are several
+        self.journal: Journal | None = None
         self.client = client
         self.cache = cache
         self.keep_exchanges = keep_exchanges
@@ -167,10 +172,25 @@ class LLM:
         return self.session().chat(messages, tools)
 
 
+class Roster(LLM):
+    """Several LLMs that take turns: number t mod K, from 0, answers what step t, from 0, asks."""
+
+    def __init__(self, llms: list[LLM]) -> None:
+        super().__init__(llms[0].client, llms[0].cache, llms[0].keep_exchanges)
+        self.llms = llms
+
+    def session(self, step: int = 0) -> Session:
+        return self.llms[(step - 1) % len(self.llms)].session(step)
+
+    def details(self) -> dict[str, Any]:
+        return {"llms": [{"name": llm.name, **llm.details()} for llm in self.llms]}
+
+
 class Session:
     """One step's conversation with an LLM, and its account. Calling it with a prompt gives the answer's text.
 
     Attributes:
+        llm: the name of who answers, where there are several.
         spent: what the step has cost so far.
         prompt_sha256: of the first question's messages and tools, whoever answers them; None before it was asked.
         exchanges: each whole request and its reply, where the LLM was told to keep them.
@@ -178,6 +198,7 @@ class Session:
 
     def __init__(self, llm: LLM, step: int) -> None:
         self.step = step
+        self.llm = llm.name
         self.spent = Spent()
         self.prompt_sha256: str | None = None
         self.exchanges: list[dict[str, Any]] = []
@@ -198,14 +219,20 @@ class Session:
         text, cache = _as_json(request), self._llm.cache
         repeat = self._asked.get(text, 0)  # a repeat is a new sample
         key = hashlib.sha256(f"{repeat}\n{text}".encode()).hexdigest()
-        reply = cache.get(key) if cache else None
-        hit = reply is not None
-        if reply is None:
-            reply = Reply.read(asdict(self._llm.client.complete(request)))
-            if cache:
+        journal = self._llm.journal
+        before = journal.get(self.step, key) if journal else None
+        if before is not None:
+            reply, hit, seconds = Reply.read(before["reply"]), before["cached"], before["seconds"]
+        else:
+            answer = cache.get(key) if cache else None
+            hit = answer is not None
+            reply = answer or Reply.read(asdict(self._llm.client.complete(request)))
+            if cache and not hit:
                 cache.put(key, text, reply)
+            seconds = time.perf_counter() - start
+            if journal:
+                journal.put(self.step, key, {"reply": asdict(reply), "cached": hit, "seconds": round(seconds, 6)})
         self._asked[text] = repeat + 1
-        seconds = time.perf_counter() - start
         self.spent.add(reply, seconds, hit)
         if self._llm.keep_exchanges:
             times = {"step": self.step, "cached": hit, "seconds": round(seconds, 6)}
@@ -280,5 +307,15 @@ def make_llm(config: Config, recall_encoder: Callable[[], TextEncoder]) -> LLM:
     `recall_encoder` loads the encoder of --embedding_model_path, which a client may share instead of loading it again.
     """
     cache = AnswerCache(config.cache) if config.cache else None
+    members = config.members
+    if not members:
+        return _make_one(config, recall_encoder, cache)
+    names = str(config.llm).split(",") if len(members) > 1 else [None]
+    return Roster([_make_one(member, recall_encoder, cache, name) for member, name in zip(members, names)])
+
+
+def _make_one(
+    config: Config, recall_encoder: Callable[[], TextEncoder], cache: AnswerCache | None, name: str | None = None
+) -> LLM:
     client = CLIENTS[str(config.serving_mode)].load().from_config(config, recall_encoder)
-    return LLM(client, cache, config.log_requests)
+    return LLM(client, cache, config.log_requests, name)

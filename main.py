@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import Config, typed_options
-from env import Env, describe_data, find_env, make_env, resolve_data, task_code, templates_of
+from env import Env, describe_data, describe_examples, find_env, make_env, resolve_data, task_code, templates_of
 from env.blocks import label_blocks
 from errors import DataError, LLMError, RefusedError, exit_code
 from registry import AGENTS
 from runs import screen
 from runs.folder import RunLog
+from runs.journal import JOURNAL, Journal
 from step import Step, as_number, as_plain
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def run_seed(config: Config, load_encoder: LoadEncoder) -> dict[str, Any]:
     data = describe_data(env)
     folder = Path(config.output_dir) / config.run_name()
     identity = config.identity() | {"data_sha256": data["sha256"], "task_code": task_code(env)}
+    identity |= describe_examples(config)
     log = RunLog(folder, identity, config.overwrite, config.checkpoint_seconds, screen.say)
     try:
         if log.summary is None:
@@ -153,6 +155,8 @@ def play(config: Config, env: Env, log: RunLog, tracker: Tracker, data: dict[str
     screen.say_details(task)
     llm = make_llm(config, load)
     agent = make_agent(config, env, llm, load)
+    if AGENTS[config.agent].journal:
+        llm.journal = Journal(log.folder / JOURNAL)
     whole = {"options": asdict(config), "data": data, "prompts": templates_of(env)}
     log.begin(whole, {"llm": llm.details(), "task": task, "device": _device(load)}, env.packages)
     try:

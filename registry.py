@@ -22,6 +22,7 @@ class Row:
         where: "module:Class", imported when it is used.
         options: the Config fields that can change its results, beside those that every run has.
         defaults: what it takes for those that the command line leaves open (None).
+        on_task: the same for single tasks, where these are others: task -> option -> value.
         help: what it is, in a line.
         requirements: the file that names the packages it needs.
         packages: those of them that it imports only once it is at work.
@@ -42,6 +43,12 @@ class Row:
             if importlib.util.find_spec(package) is None:
                 raise self._missing(package)
 
+    on_task: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def defaults_for(self, env: str) -> dict[str, Any]:
+        """What it takes for open options on the task `env`."""
+        return {**self.defaults, **self.on_task.get(env, {})}
+
     def load(self) -> Any:
         """The class itself. Raises UserError where a package that it needs is not installed."""
         module, _, name = self.where.partition(":")
@@ -58,13 +65,15 @@ class Row:
 
 @dataclass(frozen=True)
 class AgentRow(Row):
-    """An agent: four rules by name (agent.py has them), and a class of its own only where it is more than rules.
+    """An agent: rules by name, one of each table below, and a class of its own only where it is more than rules.
 
     Attributes:
         retrieve: which cases to show, a row of RETRIEVALS.
-        render: how a prompt shows them.
-        answer: how the task is carried out with that prompt.
-        retain: what becomes a case.
+        render: how a prompt shows them, a row of RENDERINGS.
+        answer: how the task is carried out with that prompt, a row of ANSWERS.
+        retain: what becomes a case, a row of RETAINS.
+        who: who answers: "one" LLM, or "round robin" over those of --llms.
+        journal: whether a step's replies are kept as they come, so that a kill between two of them repeats none.
         needs: "one text" where it can only play tasks whose answer is one text, "one question" where also no
             dialogue may lead to it; "" for any task.
         perfect: whether a success rate below 1 is a fault, of the task.
@@ -75,20 +84,85 @@ class AgentRow(Row):
     render: str = "cases"
     answer: str = "once"
     retain: str = "nothing"
+    who: str = "one"
+    journal: bool = False
     needs: str = ""
     perfect: bool = False
 
+    def rules(self) -> list[Row]:
+        """Its rows of the tables of rules."""
+        return [RETRIEVALS[self.retrieve], RENDERINGS[self.render], ANSWERS[self.answer], RETAINS[self.retain]]
 
-_RANKED = ("bandit", "comk", "recall_size", "embedding_model_path", "reranker_model_path")
 
+_SHOWN = ("comk", "control")
+_ONE = {"comk": 1}
+
+# Which cases to show.
 RETRIEVALS: dict[str, Row] = {
     "nothing": Row("agent:NoRetrieval"),
-    "latest": Row("agent:Latest", options=("comk",)),
-    "ranked": Row("agent:Ranked", options=_RANKED),
+    "latest": Row("agent:Latest", (*_SHOWN, "feedback"), _ONE),
+    "nearest": Row(
+        "agents.nearest:Nearest",
+        (*_SHOWN, "feedback", "order", "embedding_model_path"),
+        {**_ONE, "order": "similar_last"},
+    ),
+    "ranked": Row(
+        "agent:Ranked",
+        (*_SHOWN, "bandit", "recall_size", "embedding_model_path", "reranker_model_path"),
+        {**_ONE, "bandit": "NeuralLinLogUCB"},
+    ),
+    "fixed": Row("agents.examples:Fixed", (*_SHOWN, "examples"), _ONE),
+    "random": Row("agents.controls:RandomCases"),  # --control random puts it in a method's own rule's place
 }
+
+# How a prompt shows them.
+RENDERINGS: dict[str, Row] = {
+    "cases": Row("agents.rendering:as_cases"),
+    "feedback": Row("agents.rendering:with_feedback"),
+    "choice": Row("agents.remem:with_choice"),
+    "notes": Row("agents.rendering:as_notes"),
+    "cases_with_notes": Row("agents.rendering:cases_with_notes"),
+    "reasoned": Row("agents.rendering:reasoned"),
+    "good_and_bad": Row("agents.rendering:good_and_bad"),
+}
+
+# How the task is carried out with that prompt.
+ANSWERS: dict[str, Row] = {
+    "once": Row("agents.answering:ask_once"),
+    "remem": Row("agents.remem:remem"),
+    "refine": Row("agents.refining:refine"),
+    "truth": Row("agents.answering:write_truth"),
+}
+
+# What becomes a case.
+RETAINS: dict[str, Row] = {
+    "nothing": Row("agents.retaining:keep_nothing"),
+    "successes": Row("agents.retaining:keep_successes"),
+    "everything": Row("agents.retaining:keep_everything"),
+    "ground_truth": Row("agents.retaining:keep_ground_truth"),
+    "output": Row("agents.retaining:keep_output", ("keep",), {"keep": "successes"}),
+    "lessons": Row("agents.retaining:keep_lessons", ("judge",), {"judge": "feedback"}),
+}
+
+_SIXTEEN: dict[str, Any] = {
+    "defaults": {"comk": 16},
+    "on_task": {"ds1000": {"comk": 4}, "hotpotqa": {"comk": 4}},
+}
+_LESSONS: dict[str, Any] = {
+    "where": "agents.lessons:ReasoningAgent",
+    "retrieve": "nearest",
+    "retain": "lessons",
+    "journal": True,
+}
+_EXPERIENCE: dict[str, Any] = {"render": "feedback", "retain": "output"}
 
 AGENTS: dict[str, AgentRow] = {
     "zero-shot": AgentRow(help="shows no cases"),
+    "few-shot": AgentRow(help="shows k rows of --examples, the same in every prompt", retrieve="fixed", **_SIXTEEN),
+    "cot": AgentRow(help="zero-shot, with reasons before the answer", render="reasoned"),
+    "self-refine": AgentRow(
+        help="zero-shot, and the LLM criticises and rewrites its answer up to four times", answer="refine", journal=True
+    ),
     "icrl": AgentRow(
         help="shows the latest k interactions, each with its feedback",
         retrieve="latest",
@@ -110,6 +184,85 @@ AGENTS: dict[str, AgentRow] = {
         retain="successes",
         needs="one text",
     ),
+    "grow-prompt": AgentRow(
+        help="StreamBench: icrl with 16 interactions",
+        retrieve="latest",
+        render="feedback",
+        retain="everything",
+        **_SIXTEEN,
+    ),
+    "mem-prompt": AgentRow(
+        help="StreamBench: shows the k nearest interactions, each with its feedback",
+        retrieve="nearest",
+        render="feedback",
+        retain="everything",
+        **_SIXTEEN,
+    ),
+    "self-stream-icl": AgentRow(
+        help="StreamBench: shows the k nearest successes", retrieve="nearest", retain="successes", **_SIXTEEN
+    ),
+    "mam-stream-icl": AgentRow(
+        help="StreamBench: self-stream-icl, its bank shared by the LLMs of --llms, which take turns",
+        retrieve="nearest",
+        retain="successes",
+        who="round robin",
+        **_SIXTEEN,
+    ),
+    "exp-recent": AgentRow(
+        help="Evo-Memory: shows the latest k successes with their whole outputs",
+        retrieve="latest",
+        defaults={"comk": 4},
+        **_EXPERIENCE,
+    ),
+    "exp-rag": AgentRow(
+        help="Evo-Memory: shows the k nearest successes with their whole outputs",
+        retrieve="nearest",
+        defaults={"comk": 4, "order": "similar_first"},
+        **_EXPERIENCE,
+    ),
+    "remem": AgentRow(
+        help="Evo-Memory: exp-rag, and before it acts the LLM may think, or drop cases that do not help",
+        retrieve="nearest",
+        render="choice",
+        answer="remem",
+        retain="output",
+        journal=True,
+        defaults={"comk": 4, "order": "similar_first"},
+    ),
+    "memento-np": AgentRow(
+        help="Memento: shows the k nearest interactions, what worked apart from what did not",
+        retrieve="nearest",
+        render="good_and_bad",
+        retain="output",
+        defaults={"comk": 4, "order": "similar_first", "keep": "everything"},
+    ),
+    "memento-q": AgentRow(
+        help="as memento-np, its cases chosen by a learned Q, without exploration",
+        retrieve="ranked",
+        render="good_and_bad",
+        retain="output",
+        defaults={"comk": 4, "keep": "everything", "bandit": "MementoQ"},
+    ),
+    "traj-bootstrap": AgentRow(
+        help="Traj-Bootstrap: shows the k nearest successes, whole episodes of a game",
+        retrieve="nearest",
+        retain="successes",
+        defaults={"comk": 6},
+    ),
+    "traj-bootstrap-utility": AgentRow(
+        help="as traj-bootstrap, of the R nearest those that were followed by success most often",
+        retrieve="ranked",
+        retain="successes",
+        defaults={"comk": 6, "bandit": "Utility"},
+    ),
+    "reasoning-bank": AgentRow(
+        help="ReasoningBank: the LLM writes lessons after each step; shows those of the nearest one",
+        render="notes",
+        **_LESSONS,
+    ),
+    "reasoning-bank-cases": AgentRow(
+        help="as reasoning-bank, with the case beside its lessons", render="cases_with_notes", **_LESSONS
+    ),
     "reinforce": AgentRow(
         "agents.reinforce:ReinforceAgent",
         help="shows no cases and trains LoRA weights of a local LLM",
@@ -126,14 +279,22 @@ AGENTS: dict[str, AgentRow] = {
 
 _RIDGE = ("regularization", "exploration")
 _TRAINED = (*_RIDGE, "batch_size", "learning_rate", "weight_decay")
-_STEP_SIZE = {"learning_rate": 2e-5}
+_NU = {"exploration": 0.1}
+_STEP_SIZE = {**_NU, "learning_rate": 2e-5}
 
 # A policy's constructor takes `encoder` where it needs features, and any fields of Config by name.
 POLICIES: dict[str, Row] = {
     "NeuralLinLogUCB": Row("bandit:NeuralLinLogUCB", _TRAINED, _STEP_SIZE, "the paper's: trained features, logistic"),
-    "LinLogUCB": Row("bandit:LinLogUCB", _RIDGE, help="logistic regression on frozen features"),
+    "LinLogUCB": Row("bandit:LinLogUCB", _RIDGE, _NU, help="logistic regression on frozen features"),
     "NeuralLinUCB": Row("bandit:NeuralLinUCB", _TRAINED, _STEP_SIZE, "trained features, linear reward"),
-    "NeuralLogUCB": Row("bandit:NeuralLogUCB", _RIDGE, help="a small network on frozen features"),
+    "NeuralLogUCB": Row("bandit:NeuralLogUCB", _RIDGE, _NU, help="a small network on frozen features"),
+    "MementoQ": Row(
+        "agents.case_values:MementoQ",
+        _TRAINED,
+        {"exploration": 0.0, "learning_rate": 2e-5},
+        "Memento's: the chance of success, learned, without exploration",
+    ),
+    "Utility": Row("agents.case_values:Utility", help="Traj-Bootstrap's: how often a case was shown to success"),
     "Pretrained": Row("bandit:Pretrained", help="the pretrained ranker as it came (NP-CBR)"),
     "Random": Row("bandit:Random", help="any recalled case"),
 }
@@ -166,3 +327,20 @@ CLIENTS: dict[str, Row] = {
         reads=("generate_batch", "cache", "log_requests"),
     ),
 }
+
+# The LLMs of --llms: each has a row of its own, and these options where the command line says them for all.
+ROSTER = Row("llm:Roster", _SAMPLING, help="several LLMs", reads=("llms", "server", "port", "generate_batch", *_ASKED))
+
+
+def method_rows(agent: str, bandit: str | None, env: str) -> list[Row]:
+    """The rows that make a method, most particular first: the agent's, its rules', its policy's where it has one."""
+    row = AGENTS[agent]
+    rows = [row, *row.rules()]
+    if any("bandit" in each.options for each in rows):
+        rows.append(POLICIES[bandit or defaults_of(rows, env)["bandit"]])
+    return rows
+
+
+def defaults_of(rows: list[Row], env: str) -> dict[str, Any]:
+    """What `rows` take for open options on the task `env`; the first row that has one decides."""
+    return {name: value for row in reversed(rows) for name, value in row.defaults_for(env).items()}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llm import Session
 
 Metrics = dict[str, float]
+Lesson = dict[str, str]  # title, when, do
 Record = dict[str, Any]  # a line of steps.jsonl
 
 
@@ -32,24 +33,32 @@ class Case:
         task: the text that it is found by and shown with.
         answer: as its task's `extraction` gives it, in plain JSON values.
         reward: 1 or 0.
-        step: the step at which it was retained, from 1.
+        step: the step at which it was retained, from 1; 0 for one that came with the run.
+        output: all that was written, where it is kept beside the answer.
+        lessons: what an LLM has written down to learn from it.
 
-    `key` is what it is, wherever it is kept: a hash of task, answer and reward.
+    `key` is what it is, wherever it is kept: a hash of all but the step.
     """
 
     task: str
     answer: Any = None
     reward: int = 1
     step: int = 0
+    output: str | None = None
+    lessons: list[Lesson] | None = None
 
     @property
     def key(self) -> str:
-        content = json.dumps([self.task, self.answer, self.reward], sort_keys=True, default=_plain)
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        content = [self.task, self.answer, self.reward]
+        content += [value for value in (self.output, self.lessons) if value is not None]
+        text = json.dumps(content, sort_keys=True, default=_plain)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def view(self) -> dict[str, Any]:
         """The case as prompt functions take it: a dict of its own, so that what they do to it changes no bank."""
-        return {"id": self.step, "task": self.task, "answer": as_plain(self.answer), "reward": self.reward}
+        view = {"id": self.step, "task": self.task, "answer": as_plain(self.answer), "reward": self.reward}
+        more = {"output": self.output, "lessons": as_plain(self.lessons)}
+        return view | {name: value for name, value in more.items() if value is not None}
 
 
 @dataclass
@@ -65,6 +74,9 @@ class Step:
         turns: what a multi-turn task did.
         skipped: why the step was left out; then `reward` is None and nobody learns from it.
         tokens: the tokens of the answer, where an agent learns from them.
+        lessons: what the LLM has written down to learn from the step.
+        llm: the name of who answered, where there are several.
+        session: what the step was asked through, for an agent that goes on asking.
         metrics: numbers of agent, policy and task about this step.
         record: the line of steps.jsonl that this step was logged with before, else None.
         exchanges: whole requests and replies, where they are kept (--log_requests).
@@ -81,10 +93,14 @@ class Step:
     turns: list[dict[str, Any]] | None = None
     skipped: str | None = None
     tokens: list[int] | None = None
+    lessons: list[Lesson] | None = None
+    llm: str | None = None
+    session: Session | None = None
     metrics: Metrics = field(default_factory=dict)
     record: Record | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    calls: int = 0
     cached: bool = False
     finish_reason: str | None = None
     prompt_sha256: str | None = None
@@ -121,11 +137,13 @@ class Step:
         """Take over what a conversation with the LLM has cost and said of itself."""
         spent = session.spent
         self.prompt_tokens, self.completion_tokens = spent.prompt_tokens, spent.completion_tokens
+        self.calls = spent.calls
         self.llm_seconds = spent.seconds
         self.cached = spent.cached
         self.finish_reason = spent.finish_reason
         self.prompt_sha256 = session.prompt_sha256
         self.exchanges = session.exchanges
+        self.llm = session.llm
 
     def _seconds(self) -> float:
         return self.llm_seconds + self.env_seconds + self.agent_seconds
@@ -144,6 +162,7 @@ class Step:
             turns=record.get("turns"),
             skipped=record.get("skipped"),
             tokens=record.get("output_tokens"),
+            lessons=record.get("lessons"),
             record=record,
         )
 
@@ -182,6 +201,7 @@ class Step:
             "success_rate": success_rate,
             "regret": regret,
             "usage": {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens},
+            "calls": self.calls,
             "llm_seconds": round(self.llm_seconds, 6),
             "env_seconds": round(self.env_seconds, 6),
             "agent_seconds": round(self.agent_seconds, 6),
@@ -190,7 +210,13 @@ class Step:
             "prompt_sha256": self.prompt_sha256,
             "metrics": dict(self.metrics),
         }
-        optional = {"turns": self.turns, "skipped": self.skipped, "output_tokens": self.tokens}
+        optional = {
+            "turns": self.turns,
+            "skipped": self.skipped,
+            "output_tokens": self.tokens,
+            "llm": self.llm,
+            "lessons": self.lessons,
+        }
         return record | {name: value for name, value in optional.items() if value is not None}
 
 

@@ -12,14 +12,24 @@ from typing import TYPE_CHECKING, Any
 from errors import DataError, UsageError, unknown_choice
 
 from .base import Env
-from .data import parse_columns, sample_stands_in
+from .data import locate, parse_columns, sample_stands_in
 from .identity import hash_rows, task_code, templates_of
 
 if TYPE_CHECKING:
     from config import Config
     from llm import LLM
 
-__all__ = ["ENV_DICT", "Env", "describe_data", "find_env", "make_env", "resolve_data", "task_code", "templates_of"]
+__all__ = [
+    "ENV_DICT",
+    "Env",
+    "describe_data",
+    "describe_examples",
+    "find_env",
+    "make_env",
+    "resolve_data",
+    "task_code",
+    "templates_of",
+]
 ENV_DICT: dict[str, type[Env] | str] = {
     "ddxplus": "env.ddxplus:DDXPlus",
     "mimic-iv-mr": "env.mimic_iv_mr:MimicMedication",
@@ -113,3 +123,10 @@ def describe_data(env: Env) -> dict[str, Any]:
     if env.data_file is None:  # a task that loads its rows itself
         return {"path": None, "origin": "user", "sha256": env.rows_sha256, "rows": len(env)}
     return env.data_file.record() | {"rows": len(env)}
+
+
+def describe_examples(config: Config) -> dict[str, str]:
+    """The sha256 of the rows of --examples, where the run shows them; else nothing."""
+    if config.examples is None or "examples" not in config.identity():
+        return {}
+    return {"examples_sha256": locate(config.env, config.examples).sha256}

@@ -20,13 +20,15 @@ from errors import DataError
 from .data import DataFile, locate
 from .labels import LabelSet
 from .parsing import last_boxed
-from .prompts.layout import ALL_RIGHT, WITH_FEEDBACK
+from .prompts.layout import ALL_RIGHT, AVOID, FEEDBACK, FOLLOW, NOTES, WITH_FEEDBACK
 
 if TYPE_CHECKING:
     from config import Config
     from llm import LLM
 
-Case = dict[str, Any]  # at least "task" and "answer"; "id" and "reward" where it comes from a case bank
+Row = dict[str, Any]
+# At least "task" and "answer"; from a case bank also "id" and "reward", and "output" where that is shown in full.
+Case = dict[str, Any]
 Ask = Callable[..., str]  # ask(prompt or list of chat messages) -> the LLM's text
 
 
@@ -185,16 +187,37 @@ class Env:
 
     def get_case_based_prompt_reflexion(self, problem: str, cases: list[Case]) -> str:
         """As get_case_based_prompt, with each case followed by its feedback (`case["reward"]`, 1 or 0)."""
-        notes = {1: "Feedback: this answer was correct.", 0: "Feedback: this answer was wrong."}
-        rendered = [f"{self._render_case(case)}\n{notes[case['reward']]}" for case in cases]
+        rendered = [f"{self._render_case(case)}\n{FEEDBACK[case['reward']]}" for case in cases]
         return self._with_cases(self._template("CBR_PROMPT").replace(ALL_RIGHT, WITH_FEEDBACK), problem, rendered)
+
+    def get_case_based_prompt_in_groups(self, problem: str, cases: list[Case]) -> str:
+        """As get_case_based_prompt_reflexion, with what was right and what was wrong as two groups, each to its end."""
+        groups = []
+        for reward, lead in ((1, FOLLOW), (0, AVOID)):
+            rendered = [f"{self._render_case(case)}\n{FEEDBACK[reward]}" for case in cases if case["reward"] == reward]
+            groups += ["\n\n".join([lead, *rendered])] if rendered else []
+        return self._with_cases(self._template("CBR_PROMPT").replace(ALL_RIGHT, WITH_FEEDBACK), problem, groups)
+
+    def get_prompt_with_notes(self, problem: str, cases: list[Case], whole: bool = False) -> str:
+        """The prompt with the lessons of `cases`; each case stands before its own, where they are `whole`."""
+        rendered = []
+        for case in cases:
+            notes = "\n".join(_as_note(lesson) for lesson in case["lessons"])
+            rendered.append(f"{self._render_case(case)}\n{FEEDBACK[case['reward']]}\n{notes}" if whole else notes)
+        template = self._template("CBR_PROMPT")
+        if whole or ALL_RIGHT in template:
+            return self._with_cases(template.replace(ALL_RIGHT, NOTES), problem, rendered)
+        return "\n\n".join([NOTES, *rendered, self.get_zero_shot_prompt(problem)])
 
     def prompt_context(self) -> dict[str, str]:
         """What the prompt templates take beside {task} and {case_prompt}; nothing by default."""
         return {}
 
     def _render_case(self, case: Case) -> str:
-        answer = "(no answer in the required form)" if case["answer"] is None else self.case_answer(case["answer"])
+        if case.get("output", "").strip():
+            answer = case["output"].strip()
+        else:
+            answer = "(no answer in the required form)" if case["answer"] is None else self.case_answer(case["answer"])
         return self._template("CASE_PROMPT").format(task=case["task"], answer=answer)
 
     def case_answer(self, answer: Any) -> str:
@@ -209,6 +232,11 @@ class Env:
         if template is None:
             raise DataError(f"{type(self).__name__} has no {name}: set self.{name} in its __init__")
         return template
+
+
+def _as_note(lesson: dict[str, str]) -> str:
+    when = f" ({lesson['when']})" if lesson.get("when") else ""
+    return f"- {lesson['title']}{when}: {lesson['do']}"
 
 
 class LabelEnv(Env):

@@ -52,7 +52,7 @@ class CaseBank:
         return [self.cases[i] for i in self._index.nearest(self._encoder.encode([query])[0], size)]
 
     def state_dict(self) -> dict[str, Any]:
-        """The cases, (task, answer, reward, step) each, and their embeddings [n, dim]. Both only ever grow."""
+        """The cases, its fields in order each, and their embeddings [n, dim]. Both only ever grow."""
         return {"cases": [astuple(case) for case in self.cases], "embeddings": self._index.vectors}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from config import FIELDS, about, flag
-from registry import AGENTS, POLICIES
+from registry import AGENTS, POLICIES, defaults_of, method_rows
 
 from .experiments import paper_method
 
@@ -61,8 +61,9 @@ def off_default(options: Mapping[str, Any], identity: Mapping[str, Any] | None =
     """
     identity = options if identity is None else identity
     defaults = {option: spec.default for option, spec in FIELDS.items()}
-    for row in (POLICIES.get(identity.get("bandit", "")), AGENTS.get(identity.get("agent", ""))):
-        defaults |= row.defaults if row else {}
+    agent, bandit, env = (identity.get(name) for name in ("agent", "bandit", "env"))
+    if agent in AGENTS and (bandit is None or bandit in POLICIES):
+        defaults |= defaults_of(method_rows(agent, bandit, str(env)), str(env))
     return {option: value for option, value in options.items() if value != defaults.get(option)}
 
 

@@ -17,12 +17,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from agent import RENDER, RETAIN, case_of
+from agent import rendering_of, retaining_of
+from agents.examples import Examples
+from agents.retaining import case_of
 from config import Config
 from env import Env, describe_data, make_env, templates_of
 from errors import DataError, UserError
 from llm import hash_prompt
-from registry import AGENTS, AgentRow
+from registry import AGENTS
 from runs.reader import RunFolder, read_requests
 from step import Case, Step, as_plain
 
@@ -102,14 +104,23 @@ def rebuild(config: dict[str, Any], records: Iterable[dict[str, Any]]) -> list[R
     name = options.get("agent")
     if not isinstance(name, str) or name not in AGENTS:
         raise UserError(f"this version has no agent {name}")
-    row = AGENTS[name]
-    if row.answer == "truth":
+    if AGENTS[name].answer == "truth":
         raise UserError("no prompt was sent: this agent answers with the label")
     env = open_env(options, config["data"])
     try:
-        return _walk(env, row, records, config.get("prompts"))
+        return _walk(env, read_options(options), records, config.get("prompts"))
     finally:
         env.close()
+
+
+def read_options(options: dict[str, Any]) -> Config:
+    """The run's command line. Raises UserError where this version does not understand it."""
+    kinds = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(Config).items()}
+    known = {name: value for name, value in options.items() if name in kinds}
+    for name, value in known.items():
+        if type(value) not in kinds[name] and not (float in kinds[name] and type(value) is int):
+            raise UserError(f"its options are damaged ({name} is {value!r})")
+    return Config(**known)
 
 
 def open_env(options: dict[str, Any], data: dict[str, Any]) -> Env:
@@ -117,13 +128,7 @@ def open_env(options: dict[str, Any], data: dict[str, Any]) -> Env:
 
     Raises UserError where they are gone or have changed, or the task cannot be loaded here.
     """
-    kinds = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(Config).items()}
-    known = {name: value for name, value in options.items() if name in kinds}
-    for name, value in known.items():
-        if type(value) not in kinds[name] and not (float in kinds[name] and type(value) is int):
-            raise UserError(f"its options are damaged ({name} is {value!r})")
-    config = Config(**known)
-    recorded = data.get("path")
+    config, recorded = read_options(options), data.get("path")
     choice = recorded if recorded and Path(recorded).is_file() else config.data
     env = make_env(config.env, choice, config.seed if config.shuffle else None, config.limit, config)
     if describe_data(env)["sha256"] != data["sha256"]:
@@ -133,8 +138,10 @@ def open_env(options: dict[str, Any], data: dict[str, Any]) -> Env:
     return env
 
 
-def _walk(env: Env, row: AgentRow, records: Iterable[dict[str, Any]], templates: Any) -> list[Rebuilt]:
+def _walk(env: Env, config: Config, records: Iterable[dict[str, Any]], templates: Any) -> list[Rebuilt]:
+    render, retain = rendering_of(config), retaining_of(config)
     cases: dict[int, Case] = {}
+    examples = Examples(config, env) if AGENTS[config.agent].retrieve == "fixed" else None
     rebuilt = []
     for record in records:
         env.index = record["step"] - 1
@@ -142,14 +149,15 @@ def _walk(env: Env, row: AgentRow, records: Iterable[dict[str, Any]], templates:
             raise UserError(f"step {record['step']} saw another task than the rows now have there")
         env.turns = record.get("turns")
         try:
-            shown = [cases[case["id"]] for case in record["cases"]]
+            shown = examples.at(record["step"]) if examples else [cases[case["id"]] for case in record["cases"]]
+            shown = shown if record["cases"] else []
         except KeyError as error:
             raise UserError(f"step {record['step']} showed case {error}, which this version would not keep") from None
         kept = None
         try:
-            prompt = RENDER[row.render](env, record["task"], shown)
+            prompt = render(env, record["task"], shown)
             if record["reward"] is not None:  # from a step that was skipped nobody learns
-                kept = case_of(env, Step.from_record(record), RETAIN[row.retain])
+                kept = case_of(env, Step.from_record(record), config, retain)
         except (TypeError, ValueError, LookupError, AttributeError) as error:
             raise UserError(f"step {record['step']} has an answer that the task cannot show ({error})") from None
         if kept is not None:

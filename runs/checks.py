@@ -154,10 +154,13 @@ _RECORD: _Checks = {
     "metrics": (_are_metrics, "numbers by name"),
 }
 _MAY_HAVE: _Checks = {
+    "calls": (_is_count, "a whole number"),
     "env_seconds": (_is_time, "a number of seconds"),
     "finish_reason": (_is_text_or_none, "a text"),
     "prompt_sha256": (_is_text_or_none, "a text"),
     "turns": (_are(lambda turn: isinstance(turn, dict)), "a list of turns"),
+    "lessons": (_are(lambda lesson: isinstance(lesson, dict) and all(map(_is_text, lesson.values()))), "lessons"),
+    "llm": (_is_text, "a name"),
     "skipped": (_is_text, "a text"),
     "output_tokens": (_are(_is_count), "a list of tokens"),
 }

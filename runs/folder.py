@@ -28,6 +28,7 @@ from errors import UsageError, UserError
 from step import Record, Step
 
 from .checkpoint import Checkpoint, remove
+from .journal import JOURNAL
 from .reader import read_config, read_summary, summarize, whole_requests, whole_steps
 
 PACKAGES = (
@@ -99,14 +100,14 @@ class RunLog:
     def _remove(self) -> None:
         """Empty the folder; config.yaml goes last, so that a kill in between leaves no steps of unknown origin."""
         (self.folder / "summary.json").unlink(missing_ok=True)
-        for name in (*CHECKPOINTS, *TRACKER_FOLDERS):
+        for name in (*CHECKPOINTS, *TRACKER_FOLDERS, JOURNAL):
             remove(self.folder / name)
         self._requests_path.unlink(missing_ok=True)
         self._steps_path.unlink(missing_ok=True)
         (self.folder / "config.yaml").unlink(missing_ok=True)
 
     def _open(self) -> None:
-        for path in (self._steps_path, self._requests_path):
+        for path in (self._steps_path, self._requests_path, self.folder / JOURNAL):
             _refuse_link(path)
         config_path = self.folder / "config.yaml"
         if self._steps_path.exists():
@@ -288,7 +289,7 @@ class RunLog:
         """Write summary.json and drop the checkpoints, which a finished run does not need."""
         summary = summarize(self.records()) | extra
         _write_atomically(self.folder / "summary.json", json.dumps(summary, indent=2) + "\n")
-        for name in CHECKPOINTS:
+        for name in (*CHECKPOINTS, JOURNAL):
             remove(self.folder / name)
         return summary
 

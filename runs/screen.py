@@ -194,7 +194,7 @@ def cut_answers(figures: dict[str, Any]) -> str:
 
 def against_zero_shot(folder: Path, identity: dict[str, Any], figures: dict[str, Any]) -> str:
     """The difference to the zero-shot run on the same stream below the same --output_dir, where there is one."""
-    if identity["agent"] in ("zero-shot", "ground-truth") or figures["success_rate"] is None:
+    if identity["agent"] in ("zero-shot", "ground-truth") or "," in identity["llm"] or figures["success_rate"] is None:
         return ""
     names = {spec.name for spec in dataclasses.fields(Config)}
     try:

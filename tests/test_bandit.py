@@ -11,6 +11,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
+from agents.case_values import MementoQ, Utility, plan_of
 from bandit import (
     Confidence,
     LinLogUCB,
@@ -24,6 +25,7 @@ from bandit import (
     Scores,
 )
 from helpers.planted import DIM, PlantedEncoder, cases, planted_phi, planted_reward
+from step import Case
 
 LAMBDA, NU = 0.1, 0.4
 RIDGE = {"regularization": LAMBDA, "exploration": NU}
@@ -31,6 +33,11 @@ RIDGE = {"regularization": LAMBDA, "exploration": NU}
 
 def neural(kind: type[NeuralLinear], batch_size: int = 8, k: int = 1, **options: Any) -> NeuralLinear:
     return kind(PlantedEncoder(), **RIDGE, learning_rate=0.3, batch_size=batch_size, comk=k, **options)
+
+
+def memento_q(exploration: float = 0.0) -> MementoQ:
+    learning = {"learning_rate": 0.3, "batch_size": 8, "comk": 1}
+    return MementoQ(PlantedEncoder(), regularization=LAMBDA, exploration=exploration, **learning)
 
 
 def neural_log() -> NeuralLogUCB:
@@ -44,6 +51,9 @@ MAKERS: dict[str, Callable[[], Policy]] = {
     "LinLogUCB": lambda: LinLogUCB(PlantedEncoder(), **RIDGE),
     "NeuralLinUCB": lambda: neural(NeuralLinUCB, seed=5),
     "NeuralLogUCB": neural_log,
+    "MementoQ": memento_q,
+    "MementoQ, exploring": lambda: memento_q(NU),
+    "Utility": Utility,
     "Pretrained": lambda: Pretrained(PlantedEncoder()),
     "Random": lambda: Random(seed=5),
 }
@@ -357,6 +367,102 @@ def test_pretrained_scores_by_the_logit_and_never_changes() -> None:
     play(policy, range(60))
     assert policy.score(query, cases(tasks)).exploit.tolist() == before.exploit.tolist()
     assert not policy.encoder.trained
+
+
+# -- what a case is worth ---------------------------------------------------------------------------------------------
+
+
+def test_memento_q_reads_the_plan_and_explores_only_where_asked() -> None:
+    plans = [
+        Case("task", answer={"b": 1, "a": 2}),
+        Case("task", "no", output="All that was written"),
+        Case("task", "x"),
+    ]
+    assert [plan_of(case) for case in plans] == ['{"a": 2, "b": 1}', "All that was written", "x"]
+    for exploration in (0.0, NU):
+        policy = memento_q(exploration)
+        phi = policy.encoder.encode([("q", f"task\n{plan_of(case)}") for case in plans]).double()
+        scores = policy.score("q", plans)
+        assert scores.exploit.tolist() == torch.sigmoid(phi @ policy.head_weight()).tolist()
+        policy.update("q", plans[:2], 1)
+        width = [NU * np.sqrt(row @ inverse_from_scratch(phi[:2].numpy()) @ row) for row in phi.numpy()]
+        expected = width if exploration else [0.0] * 3
+        assert policy.score("q", plans).explore.tolist() == pytest.approx(expected, rel=1e-9)
+        assert policy.score("q", plans).exploit.tolist() == scores.exploit.tolist(), "nothing moves between trainings"
+
+
+def test_memento_q_with_a_bonus_trains_as_neural_lin_log_does() -> None:
+    """Where cases have no plan but their task, the two see the same pairs; w between trainings is all that differs."""
+    q, bandit = memento_q(NU), neural(NeuralLinLogUCB)
+    q.pairs = bandit.pairs
+    for step in range(40):
+        query, tasks = arms(step)
+        arm = cases([tasks[step % 8]])
+        for policy in (q, bandit):
+            policy.update(query, arm, planted_reward(query, arm[0].task))
+        assert q.encoder.trained == bandit.encoder.trained
+        assert q.confidence.inverse.tolist() == bandit.confidence.inverse.tolist()
+    assert len(q.encoder.trained) == 5
+
+
+def test_memento_q_learns_nothing_where_the_bit_says_nothing_of_the_case() -> None:
+    """The flaw of the published training pairs: every case of a query has the query's outcome, whichever was shown."""
+
+    def separates(depends: bool, seed: int) -> float:
+        """How much higher Q ranks good arms than others, of queries that it has not seen."""
+        policy, rng = memento_q(), np.random.default_rng(seed)
+        for step in range(1000 * seed, 1000 * seed + 160):
+            query, tasks = arms(step)
+            arm = tasks[int(rng.integers(8))]
+            reward = good(query, arm) if depends else int(rng.random() < 0.25)
+            policy.update(query, cases([arm]), reward)
+        good_q, other_q = [], []
+        for step in range(50_000, 50_060):
+            query, tasks = arms(step)
+            for task, value in zip(tasks, policy.score(query, cases(tasks)).exploit.tolist()):
+                (good_q if good(query, task) else other_q).append(value)
+        return float(np.mean(good_q) - np.mean(other_q))
+
+    def good(query: str, task: str) -> int:
+        return planted_reward(query, f"{task}\nnull")
+
+    told, untold = ([separates(depends, seed) for seed in range(10)] for depends in (True, False))
+    error = [1.96 * np.std(values, ddof=1) / np.sqrt(10) for values in (told, untold)]
+    assert np.mean(told) - error[0] > 0.3
+    assert abs(np.mean(untold)) < error[1] + 0.05 and np.mean(untold) + error[1] < 0.2
+
+
+class NaiveUtility:
+    """The share of successes as one would count it by hand, from the whole list of what was shown when."""
+
+    def __init__(self) -> None:
+        self.log: list[tuple[int, int]] = []
+
+    def value(self, case: int) -> float:
+        rewards = [reward for shown, reward in self.log if shown == case]
+        return (1 + sum(rewards)) / (2 + len(rewards))
+
+
+def test_utility_is_the_share_of_successes_after_a_case_was_shown() -> None:
+    policy, naive, rng = Utility(), NaiveUtility(), np.random.default_rng(0)
+    worth = rng.random(40)
+    bank = [Case(f"task {i % 7}", step=i + 1) for i in range(40)]  # equal texts are different cases
+    ranks = []
+    for step in range(600):
+        recalled = [bank[i] for i in rng.permutation(40)[:12]]
+        values = [naive.value(case.step) for case in recalled]
+        scores = policy.score(f"query {step}", recalled)
+        assert scores.total.tolist() == values
+        chosen = sorted(range(12), key=lambda i: (-values[i], i))[:3]
+        assert scores.top(3) == chosen
+        ranks += chosen
+        shown = [recalled[i] for i in chosen]
+        reward = int(rng.random() < np.mean([worth[case.step - 1] for case in shown]))
+        policy.update(f"query {step}", shown, reward)
+        naive.log += [(case.step, reward) for case in shown]
+    assert len(set(ranks)) == 12
+    learned = [naive.value(case.step) for case in bank]
+    assert np.corrcoef(learned, worth)[0, 1] > 0.3
 
 
 # -- learning, saving -------------------------------------------------------------------------------------------------

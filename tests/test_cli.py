@@ -37,6 +37,13 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "columns": ("task=text,label=category", "task=text,label=category"),
     "comk": ("4", 4),
     "recall_size": ("8", 8),
+    "examples": ("rows.jsonl", "rows.jsonl"),
+    "llms": ("a,b port=8001", "a,b port=8001"),
+    "order": ("random", "random"),
+    "feedback": ("incorrect", "incorrect"),
+    "keep": ("everything", "everything"),
+    "judge": ("self", "self"),
+    "control": ("empty", "empty"),
     "embedding_model_path": ("models/e", "models/e"),
     "reranker_model_path": ("models/r", "models/r"),
     "lambda": ("1e-3", 1e-3),
@@ -139,7 +146,7 @@ def test_help_names_every_option_and_choice() -> None:
         assert f"--{name}" in text
         for choice in spec.metadata.get("choices", ()):
             assert choice in text
-    assert "(default: 2e-05, reinforce: 0.0001)" in text
+    assert "(default: 2e-05; reinforce: 0.0001)" in text
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
@@ -432,6 +439,11 @@ def test_every_choice_is_tried_somewhere() -> None:
         "env": {name for name in ENV_DICT if begins(name)},  # here
         "agent": set(AGENTS),  # test_resume: combinations, and test_reinforce
         "bandit": set(POLICIES),  # test_resume: combinations
+        "order": {"similar_last", "similar_first", "random"},  # test_methods
+        "feedback": {"all", "correct", "incorrect", "hidden"},  # test_methods
+        "keep": {"successes", "everything"},  # test_methods
+        "judge": {"feedback", "self"},  # test_lessons
+        "control": {"empty", "random"},  # test_methods, test_resume
         "discover_strategy": {"random", "ucb", "explore", "exploit"},  # test_resume: combinations
         "serving_mode": {"embedded", "openai", "vllm", "hf"},  # test_resume, test_outage and test_local_llm
         "retrieval_method": {"bm25", "dense"},  # test_retrieval

@@ -14,10 +14,11 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from bandit import NeuralLinLogUCB
-from helpers.planted import cases
+from agents.case_values import MementoQ
+from bandit import NeuralLinear, NeuralLinLogUCB
 from helpers.tiny_models import random_text, save_model
 from memory.pair_encoders import CrossEncoder
+from step import Case
 
 LAMBDA, NU, LEARNING_RATE, WEIGHT_DECAY, BATCH, RECALL = 0.1, 0.3, 2e-3, 1e-2, 4, 8
 
@@ -91,18 +92,40 @@ class Naive:
         self.trainings += 1
 
 
+class NaiveQ(Naive):
+    """Memento's Q: the head's probability for the query and the case with its plan, and nothing besides."""
+
+    def scores(self, query: str, tasks: list[str]) -> list[float]:
+        head = self.head()
+        return [1 / (1 + math.exp(-head @ self.phi(query, f"{task}\n{task[::-1]}"))) for task in tasks]
+
+    def update(self, query: str, tasks: list[str], reward: int) -> None:
+        self.buffer += [(query, f"{task}\n{task[::-1]}", reward) for task in tasks]
+        if len(self.buffer) >= BATCH * self.k:
+            self.train()
+            self.buffer = []
+
+
 def planted_reward(query: str, task: str) -> int:
     """1 where the two texts share a word: about a third of the pairs."""
     return int(bool(set(query.split()) & set(task.split())))
 
 
-@pytest.mark.parametrize(("k", "seed"), [(1, 0), (2, 1)])
-def test_the_naive_reference_chooses_the_same_arms(k: int, seed: int, tmp_path: Path) -> None:
+def with_plans(tasks: list[str]) -> list[Case]:
+    """A case for each task, whose plan is the task backwards."""
+    return [Case(task, task[::-1]) for task in tasks]
+
+
+@pytest.mark.parametrize(
+    ("kind", "k", "seed"), [(NeuralLinLogUCB, 1, 0), (NeuralLinLogUCB, 2, 1), (MementoQ, 1, 2), (MementoQ, 2, 0)]
+)
+def test_the_naive_reference_chooses_the_same_arms(kind: type[NeuralLinear], k: int, seed: int, tmp_path: Path) -> None:
     options = {"local_attention": 8, "global_attn_every_n_layers": 2, "classifier_pooling": "cls"}
     folder = save_model(tmp_path / "model", "ModernBert", "ForSequenceClassification", seed=seed, **options)
     encoder = CrossEncoder(folder, torch.device("cpu"), LEARNING_RATE, WEIGHT_DECAY, seed)
-    policy = NeuralLinLogUCB(encoder, LAMBDA, NU, LEARNING_RATE, BATCH, k)
-    naive = Naive(folder, k)
+    learns_q = kind is MementoQ
+    policy = kind(encoder, LAMBDA, 0.0 if learns_q else NU, LEARNING_RATE, BATCH, k)
+    naive = NaiveQ(folder, k) if learns_q else Naive(folder, k)
     generator = torch.Generator().manual_seed(seed)
     bank: list[str] = []
     chosen_ranks, rewards, gaps = [], [], []
@@ -116,21 +139,21 @@ def test_the_naive_reference_chooses_the_same_arms(k: int, seed: int, tmp_path: 
             scores = naive.scores(query, recalled)
             ranks = sorted(range(len(recalled)), key=lambda i: (-scores[i], i))[:k]
             gaps.append(rank_gap(scores, k))
-            result = policy.score(query, cases(recalled))
+            result = policy.score(query, with_plans(recalled))
             assert result.total.tolist() == pytest.approx(scores, abs=1e-4)
             assert result.top(k) == ranks
             chosen = [recalled[i] for i in ranks]
             chosen_ranks += ranks
         reward = max((planted_reward(query, task) for task in chosen), default=1)
         if chosen:
-            policy.update(query, cases(chosen), reward)
+            policy.update(query, with_plans(chosen), reward)
             naive.update(query, chosen, reward)
         rewards.append(reward)
         if query not in bank:
             bank.append(query)
 
     assert naive.trainings == encoder.version >= 10
-    assert policy.w.numpy() == pytest.approx(naive.w, abs=1e-4)
+    assert policy.w.numpy() == pytest.approx(naive.head() if learns_q else naive.w, abs=1e-4)
     assert len(set(chosen_ranks)) >= 5, "the choice depended on the scores, not on the recall rank"
     assert 5 < sum(rewards) < 43
     assert sorted(gaps)[len(gaps) // 10] > 1e-4, "most choices were clear enough to tell a wrong score"

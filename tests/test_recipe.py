@@ -68,7 +68,18 @@ class Parity(Env):
 """
 
 LOWER_CASE = {name: name.lower() for name in ("ZERO_SHOT_PROMPT", "CASE_PROMPT", "CBR_PROMPT")}
-AGENTS = ("zero-shot", "icrl", "icrl-plus", "cbr", "cbrgt", "cbrdiscover", "ground-truth")
+AGENTS = (
+    "zero-shot",
+    "icrl",
+    "icrl-plus",
+    "cbr",
+    "cbrgt",
+    "cbrdiscover",
+    "ground-truth",
+    "cot",
+    "mem-prompt",
+    "memento-np",
+)
 ALL_AGENTS = """
 import sys
 import main

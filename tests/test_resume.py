@@ -19,15 +19,17 @@ from conftest import ROOT, run_cli
 
 import main
 from agent import make_agent
+from agents.lessons import AVOID, REPEAT
+from agents.refining import CRITIQUE, REWRITE
 from clients.scripted import ScriptedClient
 from config import Config
 from env import make_env
 from helpers.fake_server import choose_option, serving
 from helpers.runs import argv, lfd_stream, run_folder, steps
 from helpers.tiny_models import save_bert_of_letters
-from llm import LLM
+from llm import LLM, Roster
 from memory import encoders
-from registry import AGENTS, POLICIES, RETRIEVALS
+from registry import AGENTS, POLICIES
 from runs.checkpoint import Checkpoint
 from runs.folder import RunLog
 from runs.reader import find_folders
@@ -113,11 +115,19 @@ def live(config: Config, folder: Path, model: Path, death: tuple[str, int] | Non
         if death == ("asking", env.index + 1):
             raise Killed
         asked += 1
+        if prompt.endswith((REPEAT, AVOID)):
+            return "" if env.index % 5 == 4 else f"TITLE: step {env.index}\nWHEN: always\nDO: look again"
+        if prompt == CRITIQUE:
+            return f"VERDICT: {'keep' if env.index % 3 else 'change'}"
+        if prompt == REWRITE:
+            return env.format_answer(env.get_ground_truth())
         right = sum(prompt.encode()) % 2 == 0
         return env.format_answer(env.get_ground_truth()) if right else choose_option(prompt)
 
     env = make_env(config.env, config.data, config.seed if config.shuffle else None, config.limit)
     llm = LLM(ScriptedClient(answer))
+    if config.members:
+        llm = Roster([LLM(ScriptedClient(answer), name=name) for name in str(config.llm).split(",")])
     log = MortalLog(folder, config.identity(), death)
     try:
         agent = make_agent(config, env, llm, lambda: encoders.TextEncoder(str(model), torch.device("cpu")))
@@ -137,12 +147,13 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def combinations() -> list[dict[str, str]]:
-    """Every agent with every policy that it can have, and every strategy of asking."""
-    made: list[dict[str, str]] = []
+    """Every agent, the first three that rank with every policy, every strategy of asking, and a control."""
+    made: list[dict[str, str]] = [{"agent": "cbr", "bandit": "Pretrained", "control": "random"}]
     for agent, row in AGENTS.items():
         if agent == "reinforce":  # test_reinforce.py kills it: it needs a local model
             continue
-        for bandit in POLICIES if "bandit" in RETRIEVALS[row.retrieve].options else ("Random",):
+        own = row.defaults.get("bandit", "Random")
+        for bandit in POLICIES if row.retrieve == "ranked" and own == "Random" else (own,):
             for strategy in STRATEGIES if agent == "cbrdiscover" and bandit == "LinLogUCB" else STRATEGIES[:1]:
                 made.append({"agent": agent, "bandit": bandit, "discover_strategy": strategy})
     return made
@@ -150,8 +161,13 @@ def combinations() -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("choice", combinations(), ids=lambda choice: "-".join(choice.values()))
 def test_killed_and_continued_is_the_same_run(choice: dict[str, str], tmp_path: Path, tiny_model: Path) -> None:
-    data = str(lfd_stream(tmp_path, SIZE))
-    config = Config(env="lfd", data=data, batch_size=4, skip_steps=4, queue_size=4, budget_ratio=0.3, **choice)
+    data, more = str(lfd_stream(tmp_path, SIZE)), {}
+    if AGENTS[choice["agent"]].retrieve == "fixed":
+        (tmp_path / "train").mkdir()
+        more["examples"] = str(lfd_stream(tmp_path / "train", SIZE + 20))
+    if AGENTS[choice["agent"]].who == "round robin":
+        more["llms"] = "a,b,c"
+    config = Config(env="lfd", data=data, **more, batch_size=4, skip_steps=4, queue_size=4, budget_ratio=0.3, **choice)
     unharmed, killed = tmp_path / "unharmed", tmp_path / "killed"
     asked = live(config, unharmed, tiny_model)
 
@@ -162,7 +178,9 @@ def test_killed_and_continued_is_the_same_run(choice: dict[str, str], tmp_path: 
 
     assert len(steps(unharmed)) == SIZE
     assert steps(killed) == steps(unharmed)
-    lost = sum(1 for where, _ in DEATHS if where in ("half a line", "before append"))
+    lost = sum(
+        steps(unharmed)[step - 1]["calls"] for where, step in DEATHS if where in ("half a line", "before append")
+    )
     assert asked_in_all == (asked + lost if asked else 0)  # no logged step is asked again
     left = sorted(path.name for path in killed.iterdir() if path.name != ".lock")
     assert left == ["config.yaml", "steps.jsonl", "summary.json"]

@@ -11,6 +11,10 @@ TASK = "<task>\n{task}\n</task>"
 GUIDE = "Let them guide you where they resemble the new one."
 ALL_RIGHT = f"These earlier tasks were answered correctly. {GUIDE}"
 WITH_FEEDBACK = f"These earlier answers come with feedback. {GUIDE}"  # instead, where wrong ones may be among them
+NOTES = "These lessons were learned from earlier tasks. Before you answer, see which of them apply."
+FEEDBACK = {1: "Feedback: this answer was correct.", 0: "Feedback: this answer was wrong."}  # after a case
+FOLLOW = "These worked. Do as they did."  # before a group of cases
+AVOID = "These did not work. Do not repeat what they did."
 
 
 def build_prompts(
