@@ -96,6 +96,10 @@ class AgentRow(Row):
 
 _SHOWN = ("comk", "control")
 _ONE = {"comk": 1}
+_RANKED: dict[str, Any] = {  # of a rule that lets a policy rank
+    "options": (*_SHOWN, "bandit", "recall_size", "embedding_model_path", "reranker_model_path"),
+    "defaults": {**_ONE, "bandit": "NeuralLinLogUCB"},
+}
 
 # Which cases to show.
 RETRIEVALS: dict[str, Row] = {
@@ -106,11 +110,7 @@ RETRIEVALS: dict[str, Row] = {
         (*_SHOWN, "feedback", "order", "embedding_model_path"),
         {**_ONE, "order": "similar_last"},
     ),
-    "ranked": Row(
-        "agent:Ranked",
-        (*_SHOWN, "bandit", "recall_size", "embedding_model_path", "reranker_model_path"),
-        {**_ONE, "bandit": "NeuralLinLogUCB"},
-    ),
+    "ranked": Row("agent:Ranked", **_RANKED),
     "fixed": Row("agents.examples:Fixed", (*_SHOWN, "examples"), _ONE),
     "random": Row("agents.controls:RandomCases"),  # --control random puts it in a method's own rule's place
 }

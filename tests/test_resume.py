@@ -29,7 +29,7 @@ from helpers.runs import argv, lfd_stream, run_folder, steps
 from helpers.tiny_models import save_bert_of_letters
 from llm import LLM, Roster
 from memory import encoders
-from registry import AGENTS, POLICIES
+from registry import AGENTS, POLICIES, RETRIEVALS
 from runs.checkpoint import Checkpoint
 from runs.folder import RunLog
 from runs.reader import find_folders
@@ -147,13 +147,13 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def combinations() -> list[dict[str, str]]:
-    """Every agent, the first three that rank with every policy, every strategy of asking, and a control."""
+    """Every agent, those that rank with every policy or their own, every strategy of asking, and a control."""
     made: list[dict[str, str]] = [{"agent": "cbr", "bandit": "Pretrained", "control": "random"}]
     for agent, row in AGENTS.items():
         if agent == "reinforce":  # test_reinforce.py kills it: it needs a local model
             continue
-        own = row.defaults.get("bandit", "Random")
-        for bandit in POLICIES if row.retrieve == "ranked" and own == "Random" else (own,):
+        own, ranks = row.defaults.get("bandit"), "bandit" in RETRIEVALS[row.retrieve].options
+        for bandit in POLICIES if ranks and own is None else (own or "Random",):
             for strategy in STRATEGIES if agent == "cbrdiscover" and bandit == "LinLogUCB" else STRATEGIES[:1]:
                 made.append({"agent": agent, "bandit": bandit, "discover_strategy": strategy})
     return made

@@ -138,7 +138,7 @@ class TestFolder:
     def test_config_records_the_run(self, server: FakeServer, tmp_path: Path) -> None:
         assert self.run(server, tmp_path, "--limit", 5) == 0
         recorded = yaml.safe_load((run_folder(tmp_path / "run") / "config.yaml").read_text())
-        assert recorded["options"]["limit"] == 5 and recorded["options"]["exploration"] == 0.1
+        assert recorded["options"]["limit"] == 5 and recorded["options"]["regularization"] == 0.1
         assert recorded["data"]["rows"] == 5 and recorded["data"]["origin"] == "user"
         assert len(recorded["data"]["sha256"]) == 64
         assert {"torch", "numpy", "openai"} <= set(recorded["starts"][0]["versions"])
