@@ -44,11 +44,6 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def read_identity(path: Path) -> dict[str, Any]:
-    """What run config.yaml says the folder holds. Raises UserError."""
-    return read_config(path)["identity"]
-
-
 def _refuse_bombs(text: str) -> None:
     """Refuse nesting and aliases before anything is built of them: ten lines of aliases can fill the memory."""
     depth = 0

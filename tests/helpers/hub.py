@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import http.server
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+
+from .web import running
 
 COMMIT = "a" * 40
 Pages = dict[str, bytes | tuple[bytes, int]]
@@ -59,11 +60,5 @@ def serve(pages: Pages) -> Iterator[str]:
         def log_message(self, *arguments: object) -> None:
             """Keep the test's output clean."""
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with running(Handler) as address:
+        yield address
