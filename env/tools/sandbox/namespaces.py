@@ -1,9 +1,11 @@
 """Start a command in Linux namespaces of its own; a script for machines without bubblewrap, standard library only.
 
-    python namespaces.py '{"shown": {inside: outside}, "links": {inside: target}, "work": folder, "command": [...]}'
+    python namespaces.py '{"shown": {inside: outside}, "links": {inside: target}, "work": folder, "writable": false,
+        "command": [...]}'
 
 The command becomes process 1 of its own world: other user, process, network, IPC and host-name namespaces, and a file
-tree that holds what is shown, read-only, and nothing else. It has no capabilities there and dies with this script.
+tree that holds what is shown, read-only, and nothing else; the working folder alone may be writable, in memory. It has
+no capabilities there and dies with this script.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import ctypes
 import json
 import os
 import signal
+import stat
 import sys
 
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
@@ -22,6 +25,7 @@ MNT_DETACH, PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 2, 1, 38
 SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 SYS_MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE = 442, -100, 0x8000
 INSIDE_ID = 65534  # nobody
+WORK_SIZE = "64m"
 ROOT = "/tmp"  # where the new tree is put together; whatever the machine keeps there is hidden by it
 
 
@@ -50,7 +54,7 @@ def main() -> None:
     plan = json.loads(sys.argv[1])
     kernel = Kernel()
     enter_namespaces(kernel)
-    build_tree(kernel, plan["shown"], plan["links"], plan["work"])
+    build_tree(kernel, plan["shown"], plan["links"], plan["work"], plan["writable"])
     child = os.fork()  # the first process of the new process namespace
     die_with_parent(kernel)
     if child == 0:
@@ -81,7 +85,7 @@ def die_with_parent(kernel: Kernel) -> None:
         os._exit(1)
 
 
-def build_tree(kernel: Kernel, shown: dict[str, str], links: dict[str, str], work: str) -> None:
+def build_tree(kernel: Kernel, shown: dict[str, str], links: dict[str, str], work: str, writable: bool) -> None:
     """Make a tree of what is shown and enter it, so that nothing else has a name any more."""
     kernel.mount(None, "/", None, MS_REC | MS_PRIVATE)
     sources = {inside: os.open(path, os.O_PATH) for inside, path in shown.items()}
@@ -94,12 +98,14 @@ def build_tree(kernel: Kernel, shown: dict[str, str], links: dict[str, str], wor
             os.makedirs(os.path.dirname(target), exist_ok=True)
             os.close(os.open(target, os.O_CREAT, 0o444))
         kernel.mount(source, target, None, MS_BIND | MS_REC)
-        make_read_only(kernel, target)
+        make_read_only(kernel, target, is_device=stat.S_ISCHR(os.stat(source).st_mode))
         os.close(sources[inside])
     for inside, target in links.items():
         os.makedirs(os.path.dirname(ROOT + inside), exist_ok=True)
         os.symlink(target, ROOT + inside)
     os.makedirs(ROOT + work)
+    if writable:
+        kernel.mount("tmpfs", ROOT + work, "tmpfs", MS_NOSUID | MS_NODEV, f"size={WORK_SIZE},mode=755")
     kernel.mount(None, ROOT, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
     os.chdir(ROOT)
     kernel.call("syscall", SYS_PIVOT_ROOT[os.uname().machine], ".", ".")
@@ -107,9 +113,10 @@ def build_tree(kernel: Kernel, shown: dict[str, str], links: dict[str, str], wor
     os.chdir(work)
 
 
-def make_read_only(kernel: Kernel, target: str) -> None:
-    """Forbid writing below `target`, other file systems mounted there included."""
-    attributes = (ctypes.c_uint64 * 4)(MS_RDONLY | MS_NOSUID | MS_NODEV, 0, 0, 0)  # struct mount_attr, to set
+def make_read_only(kernel: Kernel, target: str, is_device: bool) -> None:
+    """Forbid writing below `target`, other file systems mounted there included; a device is there to be read."""
+    flags = MS_RDONLY | MS_NOSUID | (0 if is_device else MS_NODEV)
+    attributes = (ctypes.c_uint64 * 4)(flags, 0, 0, 0)  # struct mount_attr, to set
     size = ctypes.sizeof(attributes)
     kernel.call("syscall", SYS_MOUNT_SETATTR, AT_FDCWD, target, AT_RECURSIVE, ctypes.byref(attributes), size)
 

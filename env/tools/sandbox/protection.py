@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import site
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,9 +18,12 @@ from pathlib import Path
 
 from errors import UserError
 
+from .interpreter import Interpreter, current
+
 HERE = Path(__file__).resolve().parent
 CODE, FILES, WORK = "/sandbox", "/files", "/work"  # where the worker finds its code, its files and itself
 SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/etc/alternatives")
+DEVICES = ("/dev/null", "/dev/urandom")  # torch is not imported without them
 UNPROTECTED = "none: scripts can read what you can read"
 
 
@@ -31,6 +33,9 @@ class Tree:
 
     shown: Mapping[str, Path]
     links: Mapping[str, str]
+    writable: bool = (
+        False  # the working folder, in memory, for what libraries write when they are imported; and DEVICES
+    )
 
     def check_hides(self, secret: Path) -> None:
         """Raises UserError where a folder that is shown as a whole holds `secret`."""
@@ -40,44 +45,45 @@ class Tree:
 
 
 def interpreter() -> Path:
-    """The real Python executable; it finds its standard library by where it lies."""
-    return Path(sys.executable).resolve()
+    """The real Python executable of this process."""
+    return current().executable
 
 
-def package_folders() -> list[str]:
-    """Where installed packages are; the script folder and PYTHONPATH are not among them."""
-    folders = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]
-    return [folder for folder in folders if os.path.isdir(folder)]
-
-
-def make_tree(code: Mapping[str, Path], files: Mapping[str, Path]) -> Tree:
-    """The tree with modules `code` and data `files` by name, and all that Python needs."""
-    base = interpreter().parent.parent
-    needed = [interpreter(), *(base / name for name in ("lib", "lib64")), *map(Path, package_folders())]
+def make_tree(
+    code: Mapping[str, Path], files: Mapping[str, Path], python: Interpreter | None = None, writable: bool = False
+) -> Tree:
+    """The tree with modules `code` and data `files` by name, and all that `python` (default: this one) needs."""
+    python = python or current()
+    base = python.executable.parent.parent
+    needed = [python.executable, *(base / name for name in ("lib", "lib64")), *map(Path, python.folders)]
     paths = {str(path): path for path in needed if os.path.exists(path)}
     links = {path: os.readlink(path) for path in SYSTEM if Path(path).is_symlink()}
     paths |= {path: Path(path) for path in SYSTEM if path not in links and Path(path).exists()}
     covered = [p for p in paths if any(Path(p) != q and Path(p).is_relative_to(q) for q in paths.values())]
     shown = {inside: path for inside, path in paths.items() if inside not in covered}
+    shown |= {device: Path(device) for device in DEVICES if writable}
     shown |= {f"{CODE}/{name}": path for name, path in code.items()}
     shown |= {f"{FILES}/{name}": path for name, path in files.items()}
-    return Tree({inside: path.resolve() for inside, path in shown.items()}, links)
+    return Tree({inside: path.resolve() for inside, path in shown.items()}, links, writable)
 
 
 def bubblewrap(tree: Tree, command: list[str], scratch: Path) -> list[str]:
     """`command` behind bwrap."""
     options = ["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     for inside, path in tree.shown.items():
-        options += ["--ro-bind", str(path), inside]
+        options += ["--dev-bind" if path.is_char_device() else "--ro-bind", str(path), inside]
     for inside, target in tree.links.items():
         options += ["--symlink", target, inside]
-    return [shutil.which("bwrap"), *options, "--dir", WORK, "--remount-ro", "/", "--chdir", WORK, "--", *command]
+    work = ["--tmpfs" if tree.writable else "--dir", WORK]
+    return [shutil.which("bwrap"), *options, *work, "--remount-ro", "/", "--chdir", WORK, "--", *command]
 
 
 def namespaces(tree: Tree, command: list[str], scratch: Path) -> list[str]:
     """`command` behind namespaces.py."""
     shown = {inside: str(path) for inside, path in tree.shown.items()}
-    plan = json.dumps({"shown": shown, "links": dict(tree.links), "work": WORK, "command": command})
+    plan = json.dumps(
+        {"shown": shown, "links": dict(tree.links), "work": WORK, "writable": tree.writable, "command": command}
+    )
     return [str(interpreter()), "-I", "-S", str(HERE / "namespaces.py"), plan]
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from errors import UserError
 
 from . import protection
+from .interpreter import Interpreter, current
 
 MAX_CODE = 100_000  # characters
 START_SECONDS = 60.0  # for a worker to import its libraries, on a busy machine
@@ -47,6 +48,8 @@ class Sandbox:
         secret: the file that no script may reach; it must not lie in what is shown.
         seconds: deadline of a script, wall-clock and CPU.
         memory: address space of a script, bytes.
+        python: the interpreter that the worker runs in (default: this one).
+        writable: whether the worker has an empty folder of its own to write into; scripts may not.
     """
 
     def __init__(
@@ -58,10 +61,13 @@ class Sandbox:
         allow_unsandboxed: bool = False,
         seconds: float = 60.0,
         memory: int = 2 * 2**30,
+        python: Interpreter | None = None,
+        writable: bool = False,
     ) -> None:
         own = [protection.HERE / "worker.py", protection.HERE / "seccomp.py", protection.HERE.parent / "lifeline.py"]
         code = {path.name: path for path in [*own, tools, *modules]}
-        self._tree = protection.make_tree(code, files)
+        self._python = python or current()
+        self._tree = protection.make_tree(code, files, self._python, writable)
         self._tree.check_hides(secret)
         self._secret = secret.resolve()
         self._tools = tools.stem
@@ -101,19 +107,27 @@ class Sandbox:
             ) from None
 
     def _run_once(self, code: str) -> Outcome:
+        try:
+            return Outcome(**self.ask({"code": code}, self.seconds))
+        except TimeoutError:
+            return Outcome(error=f"the script was stopped after {self.seconds:g} seconds")
+
+    def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """The worker's reply to a request that its tools module knows (`serve`), or to a script.
+
+        Raises TimeoutError where there is none after `seconds`, WorkerFailed where something outside ended the worker
+        or what it ran, UserError where no worker starts. The worker is then closed.
+        """
         self._ensure_worker()
         try:
-            self._send({"code": code})
-            reply = self._receive(time.monotonic() + self.seconds)
-        except TimeoutError:
-            self.close()
-            return Outcome(error=f"the script was stopped after {self.seconds:g} seconds")
-        except BaseException:  # an interrupt, say: this script's answer must not be taken for the next one's
+            self._send(request)
+            reply = self._receive(time.monotonic() + seconds)
+        except BaseException:  # an interrupt, say: this request's reply must not be taken for the next one's
             self.close()
             raise
         if "ended" in reply:
             raise WorkerFailed(reply["ended"])
-        return Outcome(**reply)
+        return reply
 
     def close(self) -> None:
         """End the worker and all that it started; the next script starts another."""
@@ -157,14 +171,14 @@ class Sandbox:
 
     def _start(self, name: str) -> None:
         settings = {
-            "path": [protection.CODE, *protection.package_folders()],
+            "path": [protection.CODE, *self._python.folders],
             "tools": self._tools,
             "folder": protection.FILES,
             "seconds": max(1, round(self.seconds)),
             "memory": self._memory,
             "strict": name != protection.UNPROTECTED,
         }
-        command = [str(protection.interpreter()), "-I", "-S", f"{protection.CODE}/worker.py", json.dumps(settings)]
+        command = [str(self._python.executable), "-I", "-S", f"{protection.CODE}/worker.py", json.dumps(settings)]
         folder = Path("/")
         if name == protection.UNPROTECTED:
             self._scratch = tempfile.TemporaryDirectory(prefix="scripts-")
@@ -190,8 +204,8 @@ class Sandbox:
 
     def _receive(self, deadline: float) -> dict[str, Any]:
         """The worker's next line. Raises TimeoutError at the deadline, WorkerFailed where no line comes."""
-        output = self._worker.stdout
-        while b"\n" not in self._unread:
+        output, pieces = self._worker.stdout, [self._unread]
+        while b"\n" not in pieces[-1]:
             ready, _, _ = select.select([output], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 raise TimeoutError("no answer in time")
@@ -200,9 +214,9 @@ class Sandbox:
                 _kill(self._worker)
                 message = self._worker.stderr.read().decode(errors="replace").strip()
                 raise WorkerFailed(message.splitlines()[-1] if message else "it ended")
-            self._unread += data
-        line, _, self._unread = self._unread.partition(b"\n")
-        return json.loads(line)
+            pieces.append(data)
+        last, _, self._unread = pieces.pop().partition(b"\n")
+        return json.loads(b"".join([*pieces, last]))
 
 
 def _kill(worker: subprocess.Popen[bytes]) -> None:

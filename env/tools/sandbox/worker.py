@@ -1,7 +1,8 @@
 """The process that runs model-written scripts; started by runner.py behind a protection, standard library only.
 
 It imports what scripts use, says "ready", and then answers each JSON line {"code": ...} with one line {"answer": ...}
-or {"error": ...}, or {"ended": ...} where something outside ended the script. Every script runs in a fork of its own,
+or {"error": ...}, or {"ended": ...} where something outside ended the script; other requests go to the tools module's
+own `serve(request, kernel)`. Every script runs in a fork of its own,
 which can only write its answer into a pipe: whatever the script does to its Python, the worker reads text from that
 pipe and nothing else.
 """
@@ -41,7 +42,8 @@ def main() -> None:
     settings = json.loads(sys.argv[1])
     sys.path += settings["path"]
     sys.modules["pyarrow"] = None  # pandas works without it and starts in half the time
-    names = importlib.import_module(settings["tools"]).tools(Path(settings["folder"]))
+    module = importlib.import_module(settings["tools"])
+    names = module.tools(Path(settings["folder"]))
     importlib.import_module("lifeline").end_with(os.getppid())
     seccomp = importlib.import_module("seccomp")
     if settings["strict"] and not seccomp.available():
@@ -53,7 +55,11 @@ def main() -> None:
     gc.freeze()
     say({"ready": True})
     for line in sys.stdin:
-        say(run_apart(json.loads(line)["code"], names, settings["seconds"], kernel))
+        request = json.loads(line)
+        if "code" in request:
+            say(run_apart(request["code"], names, settings["seconds"], kernel))
+        else:
+            say(module.serve(request, kernel))
 
 
 def say(reply: dict[str, Any]) -> None:
