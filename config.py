@@ -43,7 +43,7 @@ OF_A_MEMBER = (  # the options that each LLM of --llms may have of its own
 )
 TWO_WIKI = ("2wiki",)
 JUDGED = ("2wiki", "toolbench")
-STREAMBENCH = ("spider", "bird", "cosql", "ddxplus", "hotpotqa", "toolbench")
+STREAMBENCH = ("spider", "bird", "cosql", "ddxplus", "hotpotqa", "toolbench", "ds1000")
 
 
 def option(default: Any, help: str, about: str, **metadata: Any) -> Any:
@@ -245,6 +245,13 @@ class Config:
     case_paragraphs: bool = option(
         False, "hotpotqa: show cases with their paragraphs, as StreamBench does", "task", tasks=("hotpotqa",)
     )
+    ds1000_python: str | None = option(
+        None,
+        "ds1000: the Python that runs programs, which decides the libraries' versions (default: this one)",
+        "task",
+        metavar="PATH",
+        tasks=("ds1000",),
+    )
 
     server: str = option("127.0.0.1", "vllm: host name or URL of the server", "server")
     port: int = option(8000, "vllm: port of the server", "server", at_least=1, at_most=65535)
@@ -277,9 +284,9 @@ class Config:
     )
     allow_unsandboxed: bool = option(
         False,
-        "ehr: where no sandbox works, run the LLM's scripts with access to all that you can read",
+        "ehr, ds1000: where no sandbox works, run the LLM's code with access to all that you can read",
         "run",
-        tasks=("ehr",),
+        tasks=("ehr", "ds1000"),
     )
     output_dir: str = option("results", "where run folders go", "run", metavar="FOLDER")
     overwrite: bool = option(False, "start over where a run folder exists", "run")

@@ -125,6 +125,7 @@ def run_seed(config: Config, load_encoder: LoadEncoder) -> dict[str, Any]:
     data = describe_data(env)
     folder = Path(config.output_dir) / config.run_name()
     identity = config.identity() | {"data_sha256": data["sha256"], "task_code": task_code(env)}
+    identity |= env.conditions()
     identity |= describe_examples(config)
     log = RunLog(folder, identity, config.overwrite, config.checkpoint_seconds, screen.say)
     try:

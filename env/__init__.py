@@ -52,6 +52,7 @@ ENV_DICT: dict[str, type[Env] | str] = {
     "cosql": "env.cosql:CoSQL",
     "toolbench": "env.toolbench:ToolBench",
     "hotpotqa": "env.hotpotqa:HotpotQA",
+    "ds1000": "env.ds1000:DS1000",
 }
 ENV_ALIASES = {"twowiki": "2wiki"}
 

@@ -41,6 +41,8 @@ class Env:
         turns: what a multi-turn task did in the current step, a list of dicts; None for single-turn tasks.
         step_metrics: numbers about the current step that a task may set while it scores an answer (a graded score,
             say); they stand in the step's record beside the reward, which is one bit.
+        labels_may_fail: whether a label may score 0 by no fault of its row (what runs it is too new, say), which a
+            run's start then tells, and not a check of the data.
         rows_sha256: of the rows before they were put in order, for a task that loads its rows itself.
         packages: the packages that decide what the task says and scores; a run records their versions.
     """
@@ -55,6 +57,7 @@ class Env:
     data_file: DataFile | None = None
     rows_sha256: str = ""
     packages: tuple[str, ...] = ()
+    labels_may_fail: bool = False
 
     def __init__(self) -> None:
         self.index = 0
@@ -76,6 +79,10 @@ class Env:
 
     def details(self) -> dict[str, Any]:
         """What config.yaml should say of how this task is run, as plain values (the judge, the sandbox)."""
+        return {}
+
+    def conditions(self) -> dict[str, Any]:
+        """What else decides the steps, beside options, rows and code; part of the run's identity, as plain values."""
         return {}
 
     def close(self) -> None:

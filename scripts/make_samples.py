@@ -42,6 +42,7 @@ GENERATORS = {
     "cosql": "cosql",
     "toolbench": "toolbench",
     "hotpotqa": "hotpotqa",
+    "ds1000": "ds1000",
 }
 
 
