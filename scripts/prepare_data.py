@@ -40,7 +40,9 @@ def main(argv: list[str]) -> int:
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", metavar="TASK", help=f"one of: {', '.join(ENV_DICT)}")
-    parser.add_argument("--from", dest="release", type=Path, metavar="FOLDER", help="convert the release there")
+    parser.add_argument(
+        "--from", dest="release", type=Path, metavar="FOLDER", help="convert the release there (ds1000: or FILE)"
+    )
     parser.add_argument("--split", help="which split of the release (default: the test split if it has one)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the data folder (default: data/TASK)")
     parser.add_argument(
@@ -123,7 +125,7 @@ def download(task: str, folder: Path) -> None:
         raise DataError(f"{task} is your own task, there is nothing to download: write its rows to {rows}")
     if task in downloads.BY_HAND:
         raise DataError(f"{task} cannot be downloaded: {downloads.BY_HAND[task].format(folder=folder, task=task)}")
-    if task in streambench.ON_HUB:
+    if task in streambench.ON_HUB or task == "ds1000":
         download_streambench(task, folder)
         return
     path = folder / f"{task}.jsonl"
@@ -143,11 +145,14 @@ def download(task: str, folder: Path) -> None:
 def download_streambench(task: str, folder: Path) -> None:
     """Fetch the rows of a task that StreamBench has and DTLBench has not."""
     with tempfile.TemporaryDirectory() as scratch:
-        rows = streambench.fetch_rows(task, folder, Path(scratch))
+        if task == "ds1000":
+            rows, source = streambench.fetch_ds1000(folder, Path(scratch)), streambench.DS1000
+        else:
+            rows, source = streambench.fetch_rows(task, folder, Path(scratch)), streambench.HUB_DATASET
     path = folder / f"{task}.jsonl"
     content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-    install_rows(content, path, "official", streambench.HUB_DATASET)
-    print(f"{path}: {len(rows)} rows from {streambench.HUB_DATASET}")
+    install_rows(content, path, "official", source)
+    print(f"{path}: {len(rows)} rows from {source}")
     fetch_further(task, rows, folder)
     if task == "toolbench":
         streambench.fetch_apis(rows, folder)

@@ -253,3 +253,53 @@ def test_the_setting_of_streambench() -> None:
     elsewhere = Config(env="banking77", stream="streambench")
     assert not elsewhere.shuffle and "stream" not in elsewhere.identity()
     assert "--stream has no effect on the task banking77" in elsewhere.without_effect(["stream"])
+
+
+# -- ds1000 ------------------------------------------------------------------------------------------------------------
+
+
+def ds1000_lines() -> bytes:
+    return b"\n".join((ROOT / "data" / "ds1000" / "sample" / "ds1000.jsonl").read_bytes().splitlines()[:3])
+
+
+def test_ds1000_is_read_from_a_file_or_a_folder_packed_or_not(tmp_path: Path) -> None:
+    import gzip
+
+    lines = ds1000_lines()
+    (tmp_path / "release").mkdir()
+    (tmp_path / "release" / "ds1000.jsonl.gz").write_bytes(gzip.compress(lines))
+    (tmp_path / "any.jsonl").write_bytes(lines + b"\n\n")
+    for number, source in enumerate((tmp_path / "release", tmp_path / "any.jsonl")):
+        assert convert("ds1000", source, tmp_path / f"out{number}", "--check") == 0
+        assert read(tmp_path / f"out{number}" / "ds1000.jsonl") == [json.loads(line) for line in lines.splitlines()]
+        assert locate("ds1000", str(tmp_path / f"out{number}")).origin == "converted"
+
+
+def test_ds1000_is_downloaded_from_its_own_data_set(tmp_path: Path) -> None:
+    with serve(hub({"test.jsonl": ds1000_lines()}, "xlangai/DS-1000")) as address:
+        quiet = {"HF_ENDPOINT": address, "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_VERBOSITY": "error"}
+        command = [sys.executable, str(ROOT / "scripts" / "prepare_data.py"), "ds1000", "--out", str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100, env={**os.environ, **quiet})
+    assert done.returncode == 0, done.stderr
+    assert "3 rows (official), 0 bad" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("none.txt", b"", "none.txt has no rows"),
+        ("ds1000.jsonl.gz", b"\x1f\x8b\x08", "not a whole gzip file"),
+        ("ds1000.jsonl", b'{"prompt": "p"}', "ds1000.jsonl:1: the field 'reference_code' is missing"),
+        ("ds1000.jsonl", b"{", "ds1000.jsonl:1: not valid JSON"),
+        ("ds1000.jsonl", b'\n{"prompt": "", "reference_code": "", "code_context": "", "metadata": {}}', ":2: not as"),
+        ("other", b"", "--from takes the file of DS-1000, or its folder"),
+    ],
+)
+def test_ds1000_that_is_not_as_expected(
+    name: str, content: bytes, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert convert("ds1000", tmp_path if name == "other" else tmp_path / name, tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -21,7 +21,15 @@ from env.sources import read_csv
 from errors import DataError, UsageError
 
 from .alfworld_games import find_games, game_rows
-from .streambench import cosql_rows, hotpotqa_rows, runnable, toolbench_files, toolbench_rows
+from .streambench import (
+    cosql_rows,
+    ds1000_rows,
+    find_ds1000,
+    hotpotqa_rows,
+    runnable,
+    toolbench_files,
+    toolbench_rows,
+)
 
 Row = dict[str, Any]
 
@@ -60,8 +68,16 @@ def convert(task: str, folder: Path, split: str | None = None) -> Conversion:
     if task == "alfworld":
         source, files = find_games(folder, split)
         return Conversion(game_rows(files), source, files)
+    if task == "ds1000":
+        if split is not None:
+            raise UsageError("ds1000 has no splits: leave --split out")
+        source = find_ds1000(folder)
+        rows = ds1000_rows(source)
+        if not rows:
+            raise DataError(f"{source} has no rows")
+        return Conversion(rows, source)
     if task not in RELEASES:
-        raise UsageError(f"--from cannot convert {task}; it converts: {', '.join([*RELEASES, 'alfworld'])}")
+        raise UsageError(f"--from cannot convert {task}; it converts: {', '.join([*RELEASES, 'alfworld', 'ds1000'])}")
     release = RELEASES[task]
     if split is not None and split not in release.splits:
         raise UsageError(f"{task} has no split {split!r}; choose from: {', '.join(release.splits)}")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import re
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from env.data import check_text
+from env.data import check_fields, check_text, parse_row
 from env.sources import open_parquet, read_table
 from env.toolbench import APIS
 from env.tools.sql import QueryFailed, SQLRunner
@@ -21,6 +23,9 @@ from .installing import install_bytes
 Row = dict[str, Any]
 
 HUB_DATASET = "appier-ai-research/StreamBench"
+DS1000 = "xlangai/DS-1000"  # whose rows StreamBench takes as they are
+DS1000_FIELDS = {"prompt": str, "reference_code": str, "code_context": str, "metadata": dict}
+DS1000_FILES = ("ds1000.jsonl", "ds1000.jsonl.gz", "test.jsonl", "test.jsonl.gz", "data/ds1000.jsonl.gz")
 API_DOCUMENTATION = "API_descriptions.json"  # of STE, whose APIs and requests these are
 API_URL = (
     "https://raw.githubusercontent.com/microsoft/simulated-trial-and-error/main/llama-recipes/ft_datasets/"
@@ -48,6 +53,15 @@ def hotpotqa_row(record: Mapping[str, Any]) -> Row:
     paragraphs = [{"title": title, "text": "".join(sentences).strip()} for title, sentences in pairs]
     row = {"task": _text(record, "question").strip(), "label": _text(record, "answer"), "paragraphs": paragraphs}
     return row | {name: record[name] for name in ("type", "level") if isinstance(record.get(name), str)}
+
+
+def ds1000_row(record: Mapping[str, Any]) -> Row:
+    """The row as it is, of its four fields alone."""
+    row = {name: record[name] for name in DS1000_FIELDS}
+    check_fields("", row, DS1000_FIELDS)
+    if not isinstance(row["metadata"].get("library"), str):
+        raise ValueError("the field 'metadata' names no library")
+    return row
 
 
 def cosql_row(record: Mapping[str, Any]) -> Row:
@@ -99,6 +113,19 @@ def fetch_apis(rows: list[Row], folder: Path) -> None:
     install_bytes(documented_apis(rows, file), folder / APIS)
 
 
+def fetch_ds1000(folder: Path, scratch: Path) -> list[Row]:
+    """Download DS-1000's rows from its own data set. Raises DataError that says what to do."""
+    otherwise = f"convert the original release with --from; --data sample works without it ({folder} is as it was)"
+    fetch_snapshot(DS1000, [f"*{suffix}" for suffix in (".jsonl", ".jsonl.gz", ".parquet")], scratch, otherwise)
+    files = sorted(path for path in scratch.rglob("*") if path.name.endswith((".jsonl", ".jsonl.gz", ".parquet")))
+    if not files:
+        raise DataError(f"{DS1000} has no rows: {otherwise}")
+    if files[0].suffix == ".parquet":
+        records = read_table(open_parquet(files[0]), DS1000)
+        return [_made(ds1000_row, record, f"{DS1000}, {files[0].name}, row {number}") for number, record in records]
+    return ds1000_rows(files[0])
+
+
 # -- public releases ---------------------------------------------------------------------------------------------------
 
 
@@ -136,6 +163,35 @@ def cosql_rows(path: Path) -> list[Row]:
             record = said | {"db_id": item.get("database_id")} if isinstance(said, dict) else {}
             row = _made(cosql_row, record, f"{path}: item {dialogue}, turn {turn}")
             rows.append(row | {"dialogue": dialogue, "turn": turn})
+    return rows
+
+
+def find_ds1000(path: Path) -> Path:
+    """The file of rows that `path` is, or that lies in the folder `path`. Raises DataError."""
+    if path.is_file():
+        return path
+    found = next((path / name for name in DS1000_FILES if (path / name).is_file()), None)
+    if found is None:
+        raise DataError(f"{path} has no {' or '.join(DS1000_FILES)}: --from takes the file of DS-1000, or its folder")
+    return found
+
+
+def ds1000_rows(path: Path) -> list[Row]:
+    """DS-1000's rows, JSON lines that may be packed with gzip."""
+    try:
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        lines = content.decode("utf-8-sig").split("\n")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} is not a whole gzip file ({error})") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error.reason})") from None
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            rows.append(_made(ds1000_row, parse_row(f"{path}:{number}", line, DS1000_FIELDS), f"{path}:{number}"))
     return rows
 
 
