@@ -18,12 +18,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agents.choosing import ByRetrieval
 from agents.retaining import Retain, case_of
 from config import FIELDS, Config
 from env.base import Env
 from errors import UsageError, UserError
 from memory.bank import CaseBank
-from registry import AGENTS, ANSWERS, POLICIES, RENDERINGS, RETAINS, RETRIEVALS, AgentRow
+from registry import AGENTS, ANSWERS, CHOOSERS, POLICIES, RENDERINGS, RETAINS, RETRIEVALS, AgentRow
 from step import Case, Step
 
 if TYPE_CHECKING:
@@ -145,9 +146,25 @@ def retaining_of(config: Config) -> Retain:
 def retrieval_of(config: Config) -> type[NoRetrieval]:
     """Which cases are shown."""
     own = AGENTS[config.agent].retrieve
-    controls = {"empty": "nothing", "random": own if own == "fixed" else "random"}
+    if own == "pairs":  # of a bank that stays empty there are still the LLMs to choose from
+        own = "pairs" if chooser_of(config) == "policy" else "ranked"
+    controls = {"empty": own if own == "pairs" else "nothing", "random": own if own == "fixed" else "random"}
     name = controls.get(control_of(config) or "", own)
     rule: type[NoRetrieval] = RETRIEVALS[name].load()
+    return rule
+
+
+def chooser_of(config: Config) -> str:
+    """Who answers of several LLMs: a row of CHOOSERS. Where cases are drawn by chance, so is what the policy chose."""
+    name = config.who or AGENTS[config.agent].who
+    return "random" if name == "policy" and control_of(config) == "random" else name
+
+
+def choosing_of(config: Config) -> ByRetrieval:
+    """Who answers a step: of one LLM there is nothing to choose."""
+    if not config.members:
+        return ByRetrieval(1, config.seed)
+    rule: ByRetrieval = CHOOSERS[chooser_of(config)].load()(len(config.members), config.seed)
     return rule
 
 
@@ -173,6 +190,7 @@ class Agent:
         self.row: AgentRow = AGENTS[parts.config.agent]
         self.config = parts.config
         self.retrieval = retrieval_of(parts.config)(parts)
+        self.choosing = choosing_of(parts.config)
         self.render = rendering_of(parts.config)
         self._answer = ANSWERS[self.row.answer].load()
         self._retain = retaining_of(parts.config)
@@ -180,13 +198,16 @@ class Agent:
     def retrieve(self, step: Step) -> None:
         with step.measure("agent"):
             self.retrieval.retrieve(step)
+            self.choosing.choose(step)
+        step.llm = self.llm.member(step.member).name
 
     def generate(self, step: Step) -> None:
         """Have the step answered. Raises LLMError where the LLM does not."""
         with step.measure("agent"):
             prompt = self.render(self.env, step.task, step.cases)
-        session = step.session = self.llm.session(step.number)
-        if self.retrieval.ahead(step.number) is not None and asks_once(type(self.env)):
+        llm = self.llm.member(step.member)
+        session = step.session = llm.session(step.number)
+        if llm is self.llm and self.retrieval.ahead(step.number) is not None and asks_once(type(self.env)):
             session.look_ahead(self._prompt_of, len(self.env))
         with step.measure("env"):
             try:
@@ -205,6 +226,7 @@ class Agent:
     def update(self, step: Step) -> None:
         with step.measure("agent"):
             self.retrieval.update(step, step.reward or 0)
+            self.choosing.update(step, step.reward or 0)
 
     def retain(self, step: Step) -> None:
         with step.measure("env"):  # a game finds its solution in the simulator
@@ -216,14 +238,21 @@ class Agent:
     def save(self, checkpoint: Checkpoint) -> None:
         """Put everything that the next step depends on."""
         self.retrieval.save(checkpoint)
+        self.choosing.save(checkpoint)
 
     def load(self, checkpoint: Checkpoint) -> None:
         self.retrieval.load(checkpoint)
+        self.choosing.load(checkpoint)
 
 
 def check_fits(config: Config, env: type[Env]) -> None:
     """Raise UsageError where the agent cannot play the task; needs neither rows nor models."""
     needs = AGENTS[config.agent].needs
+    if needs == "turns":
+        if asks_once(env):
+            reason = f"the task {config.env} is one question, for which --agent traj-bootstrap does all that it would"
+            raise UsageError(f"--agent {config.agent} retrieves at every turn of a dialogue: {reason}")
+        return
     if needs and not env.single_turn:
         reason = f"it does not apply to the task {config.env}"
         raise UsageError(f"--agent {config.agent} needs the answer as one text: {reason}")

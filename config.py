@@ -21,7 +21,7 @@ from typing import Any, NoReturn, get_type_hints
 
 from env import ENV_ALIASES, ENV_DICT
 from errors import UsageError, unknown_choice
-from registry import AGENTS, CLIENTS, POLICIES, ROSTER, Row, defaults_of, method_rows
+from registry import AGENTS, CHOOSERS, CLIENTS, POLICIES, ROSTER, Row, defaults_of, method_rows
 
 # What an option can be about -> (its heading in --help, the part of a run's name that it shows in).
 ABOUT = {
@@ -186,11 +186,18 @@ class Config:
     )
     llms: str | None = option(
         None,
-        "mam-stream-icl: the LLMs that take turns, each with options of its own, as in "
+        "mam-stream-icl, mam-cbr: the LLMs that answer, each with options of its own, as in "
         "'qwen3-8b port=8001, gpt-4o serving_mode=openai temperature=0'",
         "method",
         metavar="NAME,NAME,...",
         shown="no",
+    )
+    who: str | None = option(
+        None,
+        "which of --llms answers a step: each in turn, by Thompson sampling over its successes (dynamic: of late), by "
+        "chance, or by the policy of mam-cbr (default: mam-cbr: policy, mam-stream-icl: round_robin)",
+        "method",
+        choices=tuple(CHOOSERS),
     )
     model_path: str | None = option(
         None,
@@ -304,7 +311,7 @@ class Config:
         if self.as_streambench:
             self._set("shuffle", True)
             self._set("case_paragraphs", self.case_paragraphs or self.env == "hotpotqa")
-        if AGENTS[self.agent].who == "round robin":
+        if AGENTS[self.agent].who != "one":
             self._gather_llms()
         else:
             self._settle_llm()
@@ -343,7 +350,12 @@ class Config:
     def _gather_llms(self) -> None:
         """Let `llm` name the LLMs of --llms with what can change their answers: of several there is no one."""
         if self.llms is None:
-            raise UsageError(f"--agent {self.agent} needs --llms NAME,NAME,..., the LLMs that take turns")
+            raise UsageError(f"--agent {self.agent} needs --llms NAME,NAME,..., the LLMs that answer")
+        own = AGENTS[self.agent].who
+        if self.who == "policy" != own:
+            raise UsageError(f"--who policy: --agent {self.agent} has no policy, --agent mam-cbr has one")
+        if self.who == own:
+            self._set("who", None)
         embedded = all(member.serving_mode == EMBEDDED for member in self.members)
         if self.serving_mode is None:
             self._set("serving_mode", EMBEDDED if embedded else "vllm")
@@ -354,13 +366,13 @@ class Config:
 
     @property
     def members(self) -> list[Config]:
-        """The command line of each LLM of --llms, where several answer in turn; else none."""
-        if self.llms is None or AGENTS[self.agent].who != "round robin":
+        """The command line of each LLM of --llms, where several answer; else none."""
+        if self.llms is None or AGENTS[self.agent].who == "one":
             return []
         made = []
         for name, own in read_members(self.llms):
             mode = EMBEDDED if name == EMBEDDED_READER else self.serving_mode or "vllm"
-            common = {"agent": "zero-shot", "llms": None, "model_path": None}
+            common = {"agent": "zero-shot", "llms": None, "who": None, "model_path": None}
             made.append(dataclasses.replace(self, **common | {"llm": name, "serving_mode": mode} | own))
         return made
 
@@ -398,7 +410,7 @@ class Config:
     @property
     def rows(self) -> list[Row]:
         """The rows of the registry that are in force."""
-        client = ROSTER if AGENTS[self.agent].who == "round robin" else CLIENTS[str(self.serving_mode)]
+        client = CLIENTS[str(self.serving_mode)] if AGENTS[self.agent].who == "one" else ROSTER
         return [*method_rows(self.agent, self.bandit, self.env), client]
 
     def _row_defaults(self) -> dict[str, Any]:

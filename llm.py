@@ -153,9 +153,17 @@ class LLM:
         self.cache = cache
         self.keep_exchanges = keep_exchanges
 
+    def member(self, place: int) -> LLM:
+        """Who is asked where number `place`, from 0, was chosen; here there is one."""
+        return self
+
     def session(self, step: int = 0) -> Session:
         """What `step` (from 1) asks through."""
         return Session(self, step)
+
+    def keep_replies(self, journal: Journal) -> None:
+        """Let what is answered go into `journal`, and be taken from there."""
+        self.journal = journal
 
     def wrapped(self, wrap: Callable[[Client], Client]) -> LLM:
         """The same LLM behind another client, made of its own; both share the cache."""
@@ -173,14 +181,18 @@ class LLM:
 
 
 class Roster(LLM):
-    """Several LLMs that take turns: number t mod K, from 0, answers what step t, from 0, asks."""
+    """Several LLMs, of which each step asks one: `member`."""
 
     def __init__(self, llms: list[LLM]) -> None:
         super().__init__(llms[0].client, llms[0].cache, llms[0].keep_exchanges)
         self.llms = llms
 
-    def session(self, step: int = 0) -> Session:
-        return self.llms[(step - 1) % len(self.llms)].session(step)
+    def member(self, place: int) -> LLM:
+        return self.llms[place]
+
+    def keep_replies(self, journal: Journal) -> None:
+        for llm in self.llms:
+            llm.keep_replies(journal)
 
     def details(self) -> dict[str, Any]:
         return {"llms": [{"name": llm.name, **llm.details()} for llm in self.llms]}

@@ -156,8 +156,7 @@ def play(config: Config, env: Env, log: RunLog, tracker: Tracker, data: dict[str
     screen.say_details(task)
     llm = make_llm(config, load)
     agent = make_agent(config, env, llm, load)
-    if AGENTS[config.agent].journal:
-        llm.journal = Journal(log.folder / JOURNAL)
+    llm.keep_replies(Journal(log.folder / JOURNAL))
     whole = {"options": asdict(config), "data": data, "prompts": templates_of(env)}
     log.begin(whole, {"llm": llm.details(), "task": task, "device": _device(load)}, env.packages)
     try:

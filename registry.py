@@ -72,10 +72,9 @@ class AgentRow(Row):
         render: how a prompt shows them, a row of RENDERINGS.
         answer: how the task is carried out with that prompt, a row of ANSWERS.
         retain: what becomes a case, a row of RETAINS.
-        who: who answers: "one" LLM, or "round robin" over those of --llms.
-        journal: whether a step's replies are kept as they come, so that a kill between two of them repeats none.
+        who: who answers: "one" LLM, or a rule of CHOOSERS over those of --llms, where --who names no other.
         needs: "one text" where it can only play tasks whose answer is one text, "one question" where also no
-            dialogue may lead to it; "" for any task.
+            dialogue may lead to it, "turns" where it can only play tasks with a dialogue; "" for any task.
         perfect: whether a success rate below 1 is a fault, of the task.
     """
 
@@ -85,7 +84,6 @@ class AgentRow(Row):
     answer: str = "once"
     retain: str = "nothing"
     who: str = "one"
-    journal: bool = False
     needs: str = ""
     perfect: bool = False
 
@@ -112,7 +110,17 @@ RETRIEVALS: dict[str, Row] = {
     ),
     "ranked": Row("agent:Ranked", **_RANKED),
     "fixed": Row("agents.examples:Fixed", (*_SHOWN, "examples"), _ONE),
+    "pairs": Row("agents.pairs:RankedPairs", **_RANKED),
     "random": Row("agents.controls:RandomCases"),  # --control random puts it in a method's own rule's place
+}
+
+# Who answers, where there are several LLMs (--llms).
+CHOOSERS: dict[str, Row] = {
+    "round_robin": Row("agents.choosing:RoundRobin"),
+    "thompson": Row("agents.choosing:Thompson"),
+    "dynamic_thompson": Row("agents.choosing:DynamicThompson"),
+    "random": Row("agents.choosing:RandomLLM"),
+    "policy": Row("agents.choosing:ByRetrieval"),  # the policy has chosen a pair of case and LLM
 }
 
 # How a prompt shows them.
@@ -124,6 +132,7 @@ RENDERINGS: dict[str, Row] = {
     "cases_with_notes": Row("agents.rendering:cases_with_notes"),
     "reasoned": Row("agents.rendering:reasoned"),
     "good_and_bad": Row("agents.rendering:good_and_bad"),
+    "plans": Row("agents.turns:with_plans"),
 }
 
 # How the task is carried out with that prompt.
@@ -141,6 +150,7 @@ RETAINS: dict[str, Row] = {
     "everything": Row("agents.retaining:keep_everything"),
     "ground_truth": Row("agents.retaining:keep_ground_truth"),
     "output": Row("agents.retaining:keep_output", ("keep",), {"keep": "successes"}),
+    "episodes": Row("agents.retaining:keep_episode"),
     "lessons": Row("agents.retaining:keep_lessons", ("judge",), {"judge": "feedback"}),
 }
 
@@ -152,7 +162,6 @@ _LESSONS: dict[str, Any] = {
     "where": "agents.lessons:ReasoningAgent",
     "retrieve": "nearest",
     "retain": "lessons",
-    "journal": True,
 }
 _EXPERIENCE: dict[str, Any] = {"render": "feedback", "retain": "output"}
 
@@ -161,7 +170,7 @@ AGENTS: dict[str, AgentRow] = {
     "few-shot": AgentRow(help="shows k rows of --examples, the same in every prompt", retrieve="fixed", **_SIXTEEN),
     "cot": AgentRow(help="zero-shot, with reasons before the answer", render="reasoned"),
     "self-refine": AgentRow(
-        help="zero-shot, and the LLM criticises and rewrites its answer up to four times", answer="refine", journal=True
+        help="zero-shot, and the LLM criticises and rewrites its answer up to four times", answer="refine"
     ),
     "icrl": AgentRow(
         help="shows the latest k interactions, each with its feedback",
@@ -205,8 +214,16 @@ AGENTS: dict[str, AgentRow] = {
         help="StreamBench: self-stream-icl, its bank shared by the LLMs of --llms, which take turns",
         retrieve="nearest",
         retain="successes",
-        who="round robin",
+        who="round_robin",
+        options=("who",),
         **_SIXTEEN,
+    ),
+    "mam-cbr": AgentRow(
+        help="as cbr over the LLMs of --llms: a policy chooses a case and who answers with it, as one arm",
+        retrieve="pairs",
+        retain="successes",
+        who="policy",
+        options=("who",),
     ),
     "exp-recent": AgentRow(
         help="Evo-Memory: shows the latest k successes with their whole outputs",
@@ -226,7 +243,6 @@ AGENTS: dict[str, AgentRow] = {
         render="choice",
         answer="remem",
         retain="output",
-        journal=True,
         defaults={"comk": 4, "order": "similar_first"},
     ),
     "memento-np": AgentRow(
@@ -254,6 +270,15 @@ AGENTS: dict[str, AgentRow] = {
         retrieve="ranked",
         retain="successes",
         defaults={"comk": 6, "bandit": "Utility"},
+    ),
+    "traj-bootstrap-turns": AgentRow(
+        "agents.turns:TurnAgent",
+        help="as traj-bootstrap, with a plan first and a thought before each action, each with turns that match it",
+        retrieve="nearest",
+        render="plans",
+        retain="episodes",
+        defaults={"comk": 6, "temperature": 0.1},
+        needs="turns",
     ),
     "reasoning-bank": AgentRow(
         help="ReasoningBank: the LLM writes lessons after each step; shows those of the nearest one",

@@ -36,6 +36,7 @@ class Case:
         step: the step at which it was retained, from 1; 0 for one that came with the run.
         output: all that was written, where it is kept beside the answer.
         lessons: what an LLM has written down to learn from it.
+        episode: its plan and its turns, where they are kept beside the answer.
 
     `key` is what it is, wherever it is kept: a hash of all but the step.
     """
@@ -46,18 +47,19 @@ class Case:
     step: int = 0
     output: str | None = None
     lessons: list[Lesson] | None = None
+    episode: dict[str, Any] | None = None
 
     @property
     def key(self) -> str:
         content = [self.task, self.answer, self.reward]
-        content += [value for value in (self.output, self.lessons) if value is not None]
+        content += [value for value in (self.output, self.lessons, self.episode) if value is not None]
         text = json.dumps(content, sort_keys=True, default=_plain)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def view(self) -> dict[str, Any]:
         """The case as prompt functions take it: a dict of its own, so that what they do to it changes no bank."""
         view = {"id": self.step, "task": self.task, "answer": as_plain(self.answer), "reward": self.reward}
-        more = {"output": self.output, "lessons": as_plain(self.lessons)}
+        more = {"output": self.output, "lessons": as_plain(self.lessons), "episode": as_plain(self.episode)}
         return view | {name: value for name, value in more.items() if value is not None}
 
 
@@ -75,7 +77,9 @@ class Step:
         skipped: why the step was left out; then `reward` is None and nobody learns from it.
         tokens: the tokens of the answer, where an agent learns from them.
         lessons: what the LLM has written down to learn from the step.
-        llm: the name of who answered, where there are several.
+        episode: the plan of a dialogue, and what was observed, thought and replied in each turn, where that is kept.
+        member: the place in --llms, from 0, of who answers.
+        llm: the name of who answers, where there are several.
         session: what the step was asked through, for an agent that goes on asking.
         metrics: numbers of agent, policy and task about this step.
         record: the line of steps.jsonl that this step was logged with before, else None.
@@ -94,6 +98,8 @@ class Step:
     skipped: str | None = None
     tokens: list[int] | None = None
     lessons: list[Lesson] | None = None
+    episode: dict[str, Any] | None = None
+    member: int = 0
     llm: str | None = None
     session: Session | None = None
     metrics: Metrics = field(default_factory=dict)
@@ -163,6 +169,7 @@ class Step:
             skipped=record.get("skipped"),
             tokens=record.get("output_tokens"),
             lessons=record.get("lessons"),
+            episode=record.get("episode"),
             record=record,
         )
 
@@ -177,13 +184,13 @@ class Step:
         assert self.record is not None
         logged = [(case["id"], case.get("key")) for case in self.record["cases"]]
         shown = [(case.step, case.key if key else None) for case, (_, key) in zip(self.cases, logged)]
-        if len(self.cases) != len(logged) or shown != logged:
+        if len(self.cases) != len(logged) or shown != logged or self.record.get("llm") != self.llm:
             raise self._cannot_repeat()
 
     def _cannot_repeat(self) -> UserError:
         """The error for a log that this code, data or machine would not have written."""
         return UserError(
-            f"step {self.number} of the log cannot be repeated: it saw another task or other cases "
+            f"step {self.number} of the log cannot be repeated: it saw another task, other cases or another LLM "
             "(did the code, a package or the machine change?). --overwrite starts the run over"
         )
 
@@ -216,6 +223,7 @@ class Step:
             "output_tokens": self.tokens,
             "llm": self.llm,
             "lessons": self.lessons,
+            "episode": self.episode,
         }
         return record | {name: value for name, value in optional.items() if value is not None}
 

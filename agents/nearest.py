@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 
 from agent import NoRetrieval, Parts
 from memory.bank import CaseBank
-from step import Case, Step
+from step import Step
+
+Found = TypeVar("Found")
 
 
 class Nearest(NoRetrieval):
@@ -18,12 +22,14 @@ class Nearest(NoRetrieval):
         self._order = parts.config.order
 
     def retrieve(self, step: Step) -> None:
-        step.show(self._ordered(self.with_outcome(self.bank.recall(step.task, self.k)), step.number))
+        found = self.with_outcome(self.bank.recall(step.task, self.k))
+        step.show(in_order(found, self._order, [self.seed, step.number]))
 
-    def _ordered(self, cases: list[Case], number: int) -> list[Case]:
-        """`cases`, which come nearest first, as --order says; chance depends on the seed and the step alone."""
-        if self._order == "similar_last":
-            return cases[::-1]
-        if self._order == "random":
-            return [cases[i] for i in np.random.default_rng([self.seed, number]).permutation(len(cases))]
-        return cases
+
+def in_order(found: list[Found], order: str | None, seeds: list[int]) -> list[Found]:
+    """What was found, nearest first, as --order says; chance depends on `seeds` alone."""
+    if order == "similar_last":
+        return found[::-1]
+    if order == "random":
+        return [found[i] for i in np.random.default_rng(seeds).permutation(len(found))]
+    return found

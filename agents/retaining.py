@@ -17,6 +17,7 @@ class Kept(NamedTuple):
     reward: int
     output: str | None = None
     lessons: list[Lesson] | None = None
+    episode: dict[str, Any] | None = None
 
 
 Retain = Callable[[Env, Step, Config], Kept | None]
@@ -50,9 +51,18 @@ def keep_lessons(env: Env, step: Step, config: Config) -> Kept | None:
     return Kept(step.answer, step.reward or 0, lessons=step.lessons) if step.lessons else None
 
 
+def keep_episode(env: Env, step: Step, config: Config) -> Kept | None:
+    """The plan of a won episode and its turns, without those in which nothing happened."""
+    if not step.reward or step.episode is None:
+        return None
+    fields = ("observation", "thought", "action")
+    turns = [{name: turn[name] for name in fields} for turn in step.episode["turns"] if not turn.get("idle")]
+    return Kept(step.answer, 1, episode={"plan": step.episode["plan"], "turns": turns}) if turns else None
+
+
 def case_of(env: Env, step: Step, config: Config, retain: Retain) -> Case | None:
     """The case that a step leaves in the bank by a retain rule; None where it leaves none."""
     kept, key = retain(env, step, config), env.case_key(step.task)
     if kept is None or key is None:
         return None
-    return Case(key, kept.answer, kept.reward, step.number, kept.output, kept.lessons)
+    return Case(key, kept.answer, kept.reward, step.number, kept.output, kept.lessons, kept.episode)

@@ -77,7 +77,7 @@ def check_record(record: Any, number: int) -> None:
             _expect(record, key, right(record[key]), what)
     if record["reward"] is None and not record.get("skipped"):
         raise ValueError("no reward, and nothing says why the step was skipped")
-    if any(_depth_exceeds(record.get(key), MAX_DEPTH) for key in ("answer", "turns")):
+    if any(_depth_exceeds(record.get(key), MAX_DEPTH) for key in ("answer", "turns", "episode")):
         raise ValueError("nested too deeply")
 
 
@@ -139,6 +139,16 @@ def _is_text_or_none(value: Any) -> bool:
 
 
 _Checks = dict[str, tuple[Callable[[Any], bool], str]]
+
+
+def _is_episode(value: Any) -> bool:
+    turns = value.get("turns") if isinstance(value, dict) and _is_text(value.get("plan")) else None
+    names = ("observation", "thought", "action")
+    return isinstance(turns, list) and all(
+        isinstance(turn, dict) and all(_is_text(turn.get(name)) for name in names) for turn in turns
+    )
+
+
 _RECORD: _Checks = {
     "task": (_is_text, "a text"),
     "cases": (_are(_is_case), "a list of cases with id and score"),
@@ -160,6 +170,7 @@ _MAY_HAVE: _Checks = {
     "prompt_sha256": (_is_text_or_none, "a text"),
     "turns": (_are(lambda turn: isinstance(turn, dict)), "a list of turns"),
     "lessons": (_are(lambda lesson: isinstance(lesson, dict) and all(map(_is_text, lesson.values()))), "lessons"),
+    "episode": (_is_episode, "a plan and turns"),
     "llm": (_is_text, "a name"),
     "skipped": (_is_text, "a text"),
     "output_tokens": (_are(_is_count), "a list of tokens"),

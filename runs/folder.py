@@ -294,8 +294,8 @@ class RunLog:
         return summary
 
     def close(self) -> None:
-        """Let other processes have the folder; a run without a step leaves nothing behind."""
-        empty = not self.steps_logged and not (self.folder / "summary.json").exists()
+        """Let other processes have the folder; a run without a step or a reply leaves nothing behind."""
+        empty = not any([self.steps_logged, *((self.folder / name).exists() for name in ("summary.json", JOURNAL))])
         if empty:
             self._remove()
         self._lock.release()

@@ -1,12 +1,14 @@
 """The replies of the step in flight, on the disk as soon as they have come.
 
-A step that asks several times (an answer, then what is to be learned from it) may be killed in between. The continued
-run repeats the step, and is given from here what was answered: nothing is asked, or paid for, twice.
+A step may be killed, or meet an outage, between two of its calls (the turns of a game, an answer and what is to be
+learned from it) or before it is scored and logged. The continued run repeats the step, and is given from here what was
+answered: nothing is asked, or paid for, twice.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,15 @@ class Journal:
         self._path = path
         self._step = 0
         self._entries: dict[str, dict[str, Any]] = {}
-        for line in path.read_bytes().splitlines() if path.exists() else ():
+        content = path.read_bytes() if path.exists() else b""
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):  # torn by the kill; the next entry would be written onto its end, and lost
+            os.truncate(path, len(whole))
+        for line in whole.splitlines():
             try:
                 entry = json.loads(line)
                 self._step, key = entry["step"], entry["key"]
-            except (ValueError, KeyError, TypeError, RecursionError):  # the last line, torn by the kill
+            except (ValueError, KeyError, TypeError, RecursionError):  # damaged: it is asked again
                 continue
             self._entries[key] = entry
 
@@ -38,6 +44,10 @@ class Journal:
         if step != self._step:
             self._entries, self._step = {}, step
             self._path.unlink(missing_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        except OSError as error:
+            error.filename = error.filename or str(self._path)  # which the system does not say of writing
+            raise
         self._entries[key] = entry

@@ -21,7 +21,7 @@ from env import ENV_DICT, make_env
 from errors import UsageError, UserError
 from helpers.fake_server import serving
 from helpers.runs import lfd_stream, run_folder, steps
-from registry import AGENTS, CLIENTS, POLICIES
+from registry import AGENTS, CHOOSERS, CLIENTS, POLICIES
 
 HEAVY = ("torch", "transformers", "sentence_transformers", "sklearn", "scipy", "pandas")
 
@@ -39,6 +39,7 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "recall_size": ("8", 8),
     "examples": ("rows.jsonl", "rows.jsonl"),
     "llms": ("a,b port=8001", "a,b port=8001"),
+    "who": ("thompson", "thompson"),
     "order": ("random", "random"),
     "feedback": ("incorrect", "incorrect"),
     "keep": ("everything", "everything"),
@@ -443,6 +444,7 @@ def test_every_choice_is_tried_somewhere() -> None:
         "feedback": {"all", "correct", "incorrect", "hidden"},  # test_methods
         "keep": {"successes", "everything"},  # test_methods
         "judge": {"feedback", "self"},  # test_lessons
+        "who": set(CHOOSERS),  # test_resume, test_choosing
         "control": {"empty", "random"},  # test_methods, test_resume
         "discover_strategy": {"random", "ucb", "explore", "exploit"},  # test_resume: combinations
         "serving_mode": {"embedded", "openai", "vllm", "hf"},  # test_resume, test_outage and test_local_llm

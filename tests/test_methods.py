@@ -468,7 +468,7 @@ def test_several_llms_take_turns_and_share_their_bank(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words, complaint", [
-    ("", "needs --llms NAME,NAME,..., the LLMs that take turns"),
+    ("", "needs --llms NAME,NAME,..., the LLMs that answer"),
     ("--llms a,,b", "write NAME,NAME,..., each with its own options after a blank"),
     ("--llms 'a speed=3'", "--llms a speed=3: write OPTION=VALUE with one of serving_mode, model_path"),
     ("--llms 'a port=http'", "'http' is no value of --port"),

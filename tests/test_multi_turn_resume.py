@@ -20,6 +20,7 @@ import pytest
 from conftest import ROOT
 
 import main
+from agents.turns import PLAN, THINK, WINDOWS
 from env import make_env
 from env.tools.search.client import OwnService
 from helpers.fake_server import FakeServer, serving
@@ -28,7 +29,7 @@ from helpers.runs import run_folder, steps
 ENVS = ("alfworld", "alfworld-react", "scienceworld", "scienceworld-react", "ehr", "2wiki")
 # cbr begins as zero-shot does, without a case: zero-shot itself is tried where a step costs little
 RUNS = [*((task, "cbr") for task in ENVS), ("ehr", "zero-shot"), ("2wiki", "zero-shot")]
-RUNS += [("ehr", "exp-rag"), ("2wiki", "mem-prompt"), ("alfworld", "traj-bootstrap")]
+RUNS += [("ehr", "exp-rag"), ("2wiki", "mem-prompt"), ("alfworld", "traj-bootstrap-turns")]
 PACKAGES = {"alfworld": "textworld", "scienceworld": "scienceworld", "2wiki": "mcp"}
 STEPS = 3
 
@@ -66,9 +67,11 @@ def replies(task: str, truth: str, question: str) -> list[Any]:
 
 
 def solve(server: FakeServer, task: str) -> Any:
-    """The solution's next reply in the latest conversation; its task is the last that the prompt holds."""
+    """The solution's next reply in the latest conversation; its task is the last that the prompt itself holds."""
     messages = server.chats[-1]["messages"]
-    asked = max(solutions(task), key=messages[0]["content"].rfind)
+    if messages[-1]["content"].endswith((PLAN, THINK)):
+        return "as it was done before"
+    asked = max(solutions(task), key=messages[0]["content"].partition(WINDOWS)[0].rfind)
     return solutions(task)[asked][turn_of(server.chats[-1])]
 
 
@@ -97,7 +100,8 @@ def test_a_broken_run_goes_on_as_one_that_was_not(
         assert main.main(command("whole")) == 0
         whole = steps(run_folder(tmp_path / "whole"))
         asked = server.chats[:]
-        starts = [number for number, chat in enumerate(asked) if turn_of(chat) == 0]
+        turns = [-1, *map(turn_of, asked)]
+        starts = [number for number in range(len(asked)) if turns[number + 1] == 0 != turns[number]]
         assert [step["reward"] for step in whole] == [1] * STEPS and len(starts) == STEPS
         assert all(step["turns"] for step in whole)
         shown = [[case["id"] for case in step["cases"]] for step in whole]
@@ -113,7 +117,7 @@ def test_a_broken_run_goes_on_as_one_that_was_not(
         process = subprocess.Popen([sys.executable, ROOT / "main.py", *command("broken")], stderr=subprocess.DEVNULL)
 
         def kill(number: int) -> str | None:
-            if number < starts[2] - starts[1] + 1:
+            if number < starts[2] - starts[1]:
                 return None
             process.send_signal(signal.SIGKILL)
             return "reset"
@@ -126,5 +130,5 @@ def test_a_broken_run_goes_on_as_one_that_was_not(
         server.chats.clear()
         server.fault = lambda number: None
         assert main.main(command("broken")) == 0
-        assert server.chats == asked[starts[2] :]
+        assert server.chats == asked[starts[2] + 1 :], "what was answered is not asked again"
     assert steps(folder) == whole

@@ -29,7 +29,7 @@ from helpers.runs import argv, lfd_stream, run_folder, steps
 from helpers.tiny_models import save_bert_of_letters
 from llm import LLM, Roster
 from memory import encoders
-from registry import AGENTS, POLICIES, RETRIEVALS
+from registry import AGENTS, CHOOSERS, POLICIES, RETRIEVALS
 from runs.checkpoint import Checkpoint
 from runs.folder import RunLog
 from runs.reader import find_folders
@@ -37,6 +37,10 @@ from runs.track import Tracker
 from step import Step
 
 SIZE = 18
+ELSEWHERE = {  # killed there
+    "reinforce",  # test_reinforce.py: it needs a local model
+    "traj-bootstrap-turns",  # test_turns.py and test_multi_turn_resume.py: it needs a dialogue
+}
 STRATEGIES = ("random", "ucb", "explore", "exploit")
 # One life after another: (where it ends, in which step).
 DEATHS = (
@@ -150,12 +154,14 @@ def combinations() -> list[dict[str, str]]:
     """Every agent, those that rank with every policy or their own, every strategy of asking, and a control."""
     made: list[dict[str, str]] = [{"agent": "cbr", "bandit": "Pretrained", "control": "random"}]
     for agent, row in AGENTS.items():
-        if agent == "reinforce":  # test_reinforce.py kills it: it needs a local model
+        if agent in ELSEWHERE:
             continue
         own, ranks = row.defaults.get("bandit"), "bandit" in RETRIEVALS[row.retrieve].options
         for bandit in POLICIES if ranks and own is None else (own or "Random",):
             for strategy in STRATEGIES if agent == "cbrdiscover" and bandit == "LinLogUCB" else STRATEGIES[:1]:
                 made.append({"agent": agent, "bandit": bandit, "discover_strategy": strategy})
+        for who in sorted(CHOOSERS.keys() - {row.who, "policy"}) if row.who == "round_robin" else ():
+            made.append({"agent": agent, "bandit": "Random", "who": who})
     return made
 
 
@@ -165,7 +171,7 @@ def test_killed_and_continued_is_the_same_run(choice: dict[str, str], tmp_path: 
     if AGENTS[choice["agent"]].retrieve == "fixed":
         (tmp_path / "train").mkdir()
         more["examples"] = str(lfd_stream(tmp_path / "train", SIZE + 20))
-    if AGENTS[choice["agent"]].who == "round robin":
+    if AGENTS[choice["agent"]].who != "one":
         more["llms"] = "a,b,c"
     config = Config(env="lfd", data=data, **more, batch_size=4, skip_steps=4, queue_size=4, budget_ratio=0.3, **choice)
     unharmed, killed = tmp_path / "unharmed", tmp_path / "killed"
@@ -191,12 +197,14 @@ def test_killed_and_continued_is_the_same_run(choice: dict[str, str], tmp_path: 
         assert steps(unharmed)[-1]["metrics"]["NumDiscovery"] > 0
     else:
         assert 0 < sum(rewards) < SIZE
+    if config.members:
+        assert {step["llm"] for step in steps(unharmed)} == {"a", "b", "c"}
     if choice["bandit"].startswith("Neural"):
         assert any("train/loss" in step["metrics"] for step in steps(unharmed)[:12])
 
 
 def test_every_agent_and_policy_is_among_the_combinations() -> None:
-    assert {choice["agent"] for choice in combinations()} | {"reinforce"} == set(AGENTS)
+    assert {choice["agent"] for choice in combinations()} | ELSEWHERE == set(AGENTS)
     assert {choice["bandit"] for choice in combinations()} == set(POLICIES)
 
 

@@ -23,6 +23,7 @@ Row = dict[str, Any]
 MAX_ACTION = 300  # characters; no action of these games is longer
 NO_ACTION = "Your reply named no action, so nothing happened."
 THOUGHT_HEARD = "OK."
+LISTED = "\n\n<actions>\n"  # what stands between an observation and the list of admissible actions
 _TAG = re.compile(r"\[?(think|thought|action)\s*[:\]]+[\s*:]*(.*)", re.IGNORECASE)
 
 
@@ -186,7 +187,7 @@ def read_reply(reply: str, admissible: list[str]) -> tuple[str, str]:
 def _listed(actions: list[str]) -> str:
     """What a message says of the admissible actions."""
     lines = "\n".join(f"- {action}" for action in actions)
-    return f"\n\n<actions>\n{lines}\n</actions>" if actions else ""
+    return f"{LISTED}{lines}\n</actions>" if actions else ""
 
 
 def _clean(line: str) -> str:

@@ -13,7 +13,7 @@ from clients.scripted import ScriptedClient
 from config import Config
 from env import Env, make_env
 from helpers.runs import lfd_stream, steps
-from llm import LLM, Reply
+from llm import LLM, Reply, Roster
 from runs.folder import RunLog
 from runs.track import Tracker
 
@@ -60,7 +60,10 @@ def play(folder: Path, encoder: TextEncoder, answer: Answer = half_right, size: 
         played.prompts.append(prompt)
         return answer(env, prompt)
 
-    played.agent = make_agent(config, env, LLM(ScriptedClient(reply)), lambda: encoder)
+    llm = LLM(ScriptedClient(reply))
+    if config.members:
+        llm = Roster([LLM(ScriptedClient(reply), name=name) for name in str(config.llm).split(",")])
+    played.agent = make_agent(config, env, llm, lambda: encoder)
     log = RunLog(folder / name, config.identity(), overwrite=True, checkpoint_seconds=600)
     try:
         log.begin({}, {})
