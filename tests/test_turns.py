@@ -15,9 +15,8 @@ from agents.turns import ACT, AROUND, PLAN, PLANS, THINK, WINDOWS, Episodes, Win
 from clients.scripted import ScriptedClient
 from config import Config
 from env import find_env
-from env.families.game import Game, GameEnv, Row
-from env.prompts import alfworld_prompt
 from errors import LLMError, UsageError
+from helpers.houses import Doors, House
 from helpers.planted_llms import WordEncoder
 from helpers.runs import steps
 from llm import LLM, Message, Reply, hash_prompt
@@ -26,50 +25,7 @@ from runs.journal import JOURNAL, Journal
 from runs.track import Tracker
 from step import Case
 
-COLOURS = ("red", "blue", "green", "white", "black")
 SIZE = 10
-
-
-class Doors(Game):
-    """A row's doors have to be opened in their order; any other door that is tried does nothing."""
-
-    def start(self, row: Row, folder: Path | None) -> None:
-        self.way, self.at, self.won, self.over = row["way"], 0, False, False
-
-    def check_row(self, row: Row, folder: Path) -> str | None:
-        return None
-
-    def actions(self) -> list[str]:
-        return [f"open {colour}" for colour in COLOURS]
-
-    def play(self, action: str) -> tuple[str, bool]:
-        if action not in self.actions():
-            return "That is not possible, so nothing happened.", False
-        if action != self.way[self.at]:
-            return "Nothing happens.", True
-        self.at += 1
-        self.won = self.over = self.at == len(self.way)
-        return f"You stand behind the {action.split()[1]} door.", True
-
-    def solution(self, row: Row, folder: Path) -> list[str]:
-        return row["way"]
-
-
-class House(GameEnv):
-    name = "alfworld"
-    prompts = alfworld_prompt
-    turn_limit = 9
-    make_game = Doors
-
-    def __init__(self, size: int = SIZE) -> None:
-        super().__init__()
-        self.data_file = type("Nowhere", (), {"folder": None})()
-        rng = np.random.default_rng(0)
-        for i in range(size):
-            way = [str(colour) for colour in rng.permutation(COLOURS)[: 3 + i % 2]]
-            self.dataset.append(
-                {"task": f"Find the cup {i} behind {', '.join(way)}.", "way": [f"open {c}" for c in way]}
-            )
 
 
 class Talker(ScriptedClient):
@@ -103,6 +59,7 @@ def run(folder: Path, down: int | None = None, seconds: float = 600, **options: 
     """A run, or what is left of it, until call number `down` of this start: (agent, client, its config)."""
     config = Config(env="alfworld", agent="traj-bootstrap-turns", **{"comk": 2} | options)
     env = House()
+    env.init_env()
     client = Talker(env, down)
     llm = LLM(client)
     log = RunLog(folder, config.identity(), overwrite=False, checkpoint_seconds=seconds)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import stats
 
 from agent import Agent, make_agent
@@ -28,6 +29,7 @@ class WordEncoder:
 
     def __init__(self, dim: int = 32) -> None:
         self.dim = dim
+        self.device = torch.device("cpu")
         self._of_text = functools.lru_cache(100_000)(self._embed)
 
     def encode(self, texts: list[str]) -> np.ndarray:

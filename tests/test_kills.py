@@ -1,0 +1,205 @@
+"""SIGKILL at random moments, over all the memory methods: no step differs, and no call that was answered is repeated.
+
+A run is a process of its own, forked, so that it begins at once, and killed some milliseconds before or after a reply
+of the server: within a question, between an answer and what is learned from it, while a step is logged. `KILLS=30` in
+the environment makes it thirty kills, over all methods, instead of the first few.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import main
+from agents.lessons import FORM, JUDGE
+from agents.refining import CRITIQUE, REWRITE
+from agents.remem import CHOICE
+from agents.turns import PLAN, THINK
+from env.labels import load_labels
+from helpers import own_task
+from helpers.fake_server import FakeServer, choose_option, serving
+from helpers.houses import House
+from helpers.planted_llms import WordEncoder
+from helpers.runs import argv, lfd_stream, run_folder, steps
+
+KILLS = int(os.environ.get("KILLS", "4"))
+SIZE = 8
+SEVERAL = ("--llms", "m,n,o")
+METHODS: list[tuple[str, ...]] = [
+    ("traj-bootstrap-turns",),
+    ("reasoning-bank", "--judge", "self"),
+    ("mam-cbr", *SEVERAL, "--bandit", "LinLogUCB"),
+    ("remem",),
+    ("self-refine",),
+    ("reasoning-bank-cases",),
+    ("mam-stream-icl", *SEVERAL, "--who", "thompson"),
+    ("memento-q",),
+    ("mam-stream-icl", *SEVERAL, "--who", "dynamic_thompson"),
+    ("mem-prompt",),
+    ("traj-bootstrap-utility",),
+    ("exp-rag", "--control", "random"),
+    ("grow-prompt",),
+    ("mam-stream-icl", *SEVERAL),
+    ("few-shot", "--comk", "3"),
+    ("memento-np", "--keep", "everything"),
+    ("exp-recent",),
+    ("self-stream-icl",),
+    ("cot",),
+    ("traj-bootstrap",),
+]
+
+
+def reply(chat: dict[str, Any]) -> str:
+    """What stands for the LLM says: the same to the same conversation."""
+    messages = chat["messages"]
+    prompt = messages[-1]["content"]
+    if "Find the cup" in messages[0]["content"]:
+        return in_house(messages)
+    if prompt.endswith(JUDGE):
+        return "right" if len(prompt) % 3 else "wrong"
+    if prompt.endswith(FORM):
+        return f"TITLE: line {len(prompt)}\nDO: read it"
+    if prompt == CRITIQUE:
+        return "VERDICT: change"
+    if prompt.endswith(CHOICE):
+        return "THINK: hm"
+    if prompt == REWRITE:
+        return "\\boxed{CPU}"
+    line = int(re.findall(r"Line (\d+)", messages[0]["content"])[-1])  # the task stands last
+    labels = load_labels("lfd")
+    return f"\\boxed{{{labels[line * 7 % len(labels)]}}}" if line % 2 else choose_option(messages[0]["content"])
+
+
+def in_house(messages: list[dict[str, Any]]) -> str:
+    if messages[-1]["content"].endswith((PLAN, THINK)):
+        return f"through door {len(messages)}"
+    found = re.search(r"behind ([a-z, ]+)\.", messages[0]["content"])
+    assert found
+    way = found[1].split(", ")
+    return f"> open {way[(len(messages) // 2) % len(way)]}"
+
+
+class Victim:
+    """main.py in a process of its own, which may be killed."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.pid = os.fork()
+        if self.pid == 0:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 1), os.dup2(null, 2)
+            os._exit(main.main(words))
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def end(self) -> bool:
+        """Wait for it; whether it was killed."""
+        _, status = os.waitpid(self.pid, 0)
+        return os.WIFSIGNALED(status)
+
+
+def answering(server: FakeServer, before: Callable[[int], None]) -> None:
+    """Let `server` answer after some milliseconds; `before` is told of each call's number, from 1, when it comes."""
+
+    def answer(prompt: str) -> str:
+        chat = server.chats[-1]
+        before(len(server.chats))
+        time.sleep(0.004)
+        return reply(chat)
+
+    server.answer = answer
+
+
+def requests(server: FakeServer) -> Counter[str]:
+    return Counter(str((chat["model"], chat["messages"])) for chat in server.chats)
+
+
+def on_disk(folder: Path) -> int:
+    """How many replies a killed run has kept: those of its steps, and of the step that was on its way."""
+    if not folder.exists():
+        return 0
+    logged = steps(folder) if (folder / "steps.jsonl").exists() else []
+    journal = folder / "unfinished.jsonl"
+    kept = journal.read_bytes().split(b"\n")[:-1] if journal.exists() else []
+    return sum(step["calls"] for step in logged) + sum(f'"step": {len(logged) + 1},'.encode() in line for line in kept)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="it forks")
+@pytest.mark.parametrize("number", range(KILLS))
+def test_no_step_differs_and_no_answered_call_is_repeated(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method, rng = METHODS[number % len(METHODS)], random.Random(number)
+    lfd_stream(tmp_path, SIZE)
+    if method[0] == "traj-bootstrap-turns":
+        own_task.use(monkeypatch, House)
+    monkeypatch.setattr(main, "make_load_encoder", lambda config: Loaded())
+    more = ["--agent", *method, "--checkpoint_seconds", rng.choice(("0", "600"))]
+    if method[0] == "few-shot":
+        (tmp_path / "train").mkdir()
+        more += ["--examples", str(lfd_stream(tmp_path / "train", SIZE + 9))]
+    with serving() as server:
+        server.models = {"data": [{"id": name} for name in "mno"]}
+
+        def command(name: str) -> list[str]:
+            words = argv(server, tmp_path / name, *more)
+            if method[0] == "traj-bootstrap-turns":  # its rows are its own
+                at = words.index("--data")
+                del words[at : at + 2]
+            if "--llms" in method:
+                at = words.index("--llm")
+                del words[at : at + 2]
+            return words
+
+        answering(server, lambda call: None)
+        assert main.main(command("whole")) == 0
+        whole, asked = steps(run_folder(tmp_path / "whole")), requests(server)
+        calls = asked.total()
+        server.chats.clear()
+        server.answered = 0
+
+        target, delay = rng.randrange(1, calls + 1), rng.random() * 0.02
+        killer = threading.Timer(delay, lambda: victim.kill())
+        answering(server, lambda call: killer.start() if call == target else None)
+        victim = Victim(command("killed"))
+        killed = victim.end()
+        killer.cancel()
+        time.sleep(0.02)  # for the server to end what it was about to answer
+        answered, folders = server.answered, list((tmp_path / "killed").rglob("seed0"))
+        kept = on_disk(folders[0]) if folders else 0
+        answering(server, lambda call: None)
+        before = requests(server)
+        assert main.main(command("killed")) == 0
+        repeated = requests(server) - asked
+    finished = steps(run_folder(tmp_path / "killed"))
+    on_its_way = before.total() - kept
+    when = f"call {target} of {calls} + {1000 * delay:.1f} ms"
+    print(f"{' '.join(method)}: killed {killed} at {when}, {kept} replies kept, {answered - kept} lost on the way")
+    assert finished == whole
+    assert sum(step["calls"] for step in finished) == calls
+    assert 0 <= on_its_way <= 1, "at most the one that was being asked"
+    assert repeated.total() == on_its_way
+    assert sum(step["usage"]["prompt_tokens"] for step in finished) == 11 * calls, "and none is charged twice"
+
+
+class Loaded:
+    """Stands for `make_load_encoder`'s function, with an encoder that needs no model."""
+
+    encoder = WordEncoder()
+
+    def __call__(self) -> WordEncoder:
+        return self.encoder
+
+    def cache_info(self) -> Any:
+        return SimpleNamespace(currsize=0)
