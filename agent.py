@@ -4,10 +4,11 @@
     render      how to show them:     as solved cases, each with its feedback, or what worked apart from what did not
     answer      how to answer:        ask the LLM once, or write the label
     retain      what to keep:         nothing, successes, everything with its feedback, or the ground truth
+    who         who answers:          one LLM, or of several each in turn, by their successes, or as the policy says
 
-Retrieval has a state and stands here; the other rules are functions in agents/. The loop in main.py calls retrieve,
-generate, update and retain, in that order, with one `Step`, which carries all that is known of the query on its way.
-What an agent itself holds is what it has learned.
+Retrieval has a state and stands here, as who answers has in agents/choosing.py; the other rules are functions in
+agents/. The loop in main.py calls retrieve, generate, update and retain, in that order, with one `Step`, which carries
+all that is known of the query on its way. What an agent itself holds is what it has learned.
 """
 
 from __future__ import annotations

@@ -187,7 +187,8 @@ class Acting:
         return reply
 
     def _find(self, text: str, side: str) -> list[Window]:
-        return self._agent.find(self._step, self.plan, text, side, 2 * len(self.turns) + (side == "thought"))
+        with self._step.measure("agent"):
+            return self._agent.find(self._step, self.plan, text, side, 2 * len(self.turns) + (side == "thought"))
 
     def _asked(self, messages: list[Message], shown: list[Window], wish: str) -> list[Message]:
         """The conversation, at its end what was found, the plan, and what is asked for."""

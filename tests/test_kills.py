@@ -16,7 +16,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,12 +24,11 @@ import main
 from agents.lessons import FORM, JUDGE
 from agents.refining import CRITIQUE, REWRITE
 from agents.remem import CHOICE
-from agents.turns import PLAN, THINK
 from env.labels import load_labels
 from helpers import own_task
 from helpers.fake_server import FakeServer, choose_option, serving
-from helpers.houses import House
-from helpers.planted_llms import WordEncoder
+from helpers.houses import House, in_house
+from helpers.planted_llms import Loaded
 from helpers.runs import argv, lfd_stream, run_folder, steps
 
 KILLS = int(os.environ.get("KILLS", "4"))
@@ -79,15 +77,6 @@ def reply(chat: dict[str, Any]) -> str:
     line = int(re.findall(r"Line (\d+)", messages[0]["content"])[-1])  # the task stands last
     labels = load_labels("lfd")
     return f"\\boxed{{{labels[line * 7 % len(labels)]}}}" if line % 2 else choose_option(messages[0]["content"])
-
-
-def in_house(messages: list[dict[str, Any]]) -> str:
-    if messages[-1]["content"].endswith((PLAN, THINK)):
-        return f"through door {len(messages)}"
-    found = re.search(r"behind ([a-z, ]+)\.", messages[0]["content"])
-    assert found
-    way = found[1].split(", ")
-    return f"> open {way[(len(messages) // 2) % len(way)]}"
 
 
 class Victim:
@@ -191,15 +180,3 @@ def test_no_step_differs_and_no_answered_call_is_repeated(
     assert 0 <= on_its_way <= 1, "at most the one that was being asked"
     assert repeated.total() == on_its_way
     assert sum(step["usage"]["prompt_tokens"] for step in finished) == 11 * calls, "and none is charged twice"
-
-
-class Loaded:
-    """Stands for `make_load_encoder`'s function, with an encoder that needs no model."""
-
-    encoder = WordEncoder()
-
-    def __call__(self) -> WordEncoder:
-        return self.encoder
-
-    def cache_info(self) -> Any:
-        return SimpleNamespace(currsize=0)

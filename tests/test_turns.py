@@ -16,12 +16,16 @@ from clients.scripted import ScriptedClient
 from config import Config
 from env import find_env
 from errors import LLMError, UsageError
-from helpers.houses import Doors, House
-from helpers.planted_llms import WordEncoder
-from helpers.runs import steps
+from helpers import own_task
+from helpers.fake_server import serving
+from helpers.houses import Doors, House, in_house
+from helpers.planted_llms import Loaded, WordEncoder
+from helpers.runs import run_folder, steps
 from llm import LLM, Message, Reply, hash_prompt
+from report.prompts import rebuild
 from runs.folder import RunLog
 from runs.journal import JOURNAL, Journal
+from runs.reader import read_config, whole_steps
 from runs.track import Tracker
 from step import Case
 
@@ -175,6 +179,19 @@ def test_an_outage_at_any_call_repeats_none(seconds: float, control: str | None,
         asked += run(tmp_path / "broken", down, seconds, control=control)[1].asked
     assert asked == whole.asked
     assert steps(tmp_path / "broken") == steps(tmp_path / "whole")
+
+
+def test_the_report_builds_the_prompts_of_the_plans_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own_task.use(monkeypatch, House)
+    monkeypatch.setattr(main, "make_load_encoder", lambda config: Loaded())
+    with serving() as server:
+        server.answer = lambda prompt: in_house(server.chats[-1]["messages"])
+        assert main.main(own_task.argv(server, tmp_path, "--agent", "traj-bootstrap-turns", "--comk", 2)) == 0
+    folder = run_folder(tmp_path)
+    records = [step for step, _ in whole_steps(folder / "steps.jsonl")]
+    rebuilt = rebuild(read_config(folder / "config.yaml"), records)
+    assert [one.note for one in rebuilt] == [""] * SIZE and all(PLAN in str(one.prompt) for one in rebuilt)
+    assert sum(one.kept is not None for one in rebuilt) == sum(record["reward"] for record in records) == SIZE
 
 
 def test_a_task_of_one_question_is_refused() -> None:

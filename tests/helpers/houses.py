@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from agents.turns import PLAN, THINK
 from env.families.game import Game, GameEnv, Row
 from env.prompts import alfworld_prompt
 
@@ -62,3 +64,13 @@ class House(GameEnv):
             self.dataset.append(
                 {"task": f"Find the cup {i} behind {', '.join(way)}.", "way": [f"open {c}" for c in way]}
             )
+
+
+def in_house(messages: list[dict[str, Any]]) -> str:
+    """A player that plans, thinks, and goes the way that its task tells."""
+    if messages[-1]["content"].endswith((PLAN, THINK)):
+        return f"through door {len(messages)}"
+    found = re.search(r"behind ([a-z, ]+)\.", messages[0]["content"])
+    assert found
+    way = found[1].split(", ")
+    return f"> open {way[(len(messages) // 2) % len(way)]}"
