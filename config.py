@@ -52,7 +52,8 @@ def option(default: Any, help: str, about: str, **metadata: Any) -> Any:
     Further metadata: `flag` (default: the field's name), `alias`, `metavar`, `choices`, `at_least`, `above`, `at_most`;
     `tasks`, the only tasks that an option has an effect on; `shown`, how a value that is off its default shows in a
     run's name: "flag" (the default), "path" (its last part) or "no"; `tuned`: whether the paper chooses it anew for
-    each experiment, so that it makes no other method; `fixed`: whether a plan of experiments sets it itself.
+    each experiment, so that it makes no other method; `fixed`: whether a plan of experiments sets it itself; `later`:
+    whether it came when there were runs of its agents, whose identity so stays what it was while it is open.
     """
     return field(default=default, metadata={"help": help, "about": about, **metadata})
 
@@ -198,6 +199,7 @@ class Config:
         "chance, or by the policy of mam-cbr (default: mam-cbr: policy, mam-stream-icl: round_robin)",
         "method",
         choices=tuple(CHOOSERS),
+        later=True,
     )
     model_path: str | None = option(
         None,
@@ -420,7 +422,10 @@ class Config:
         """The settings that can change this run's steps, by field name."""
         chosen = {"agent", "llm", "serving_mode"}.union(*(row.options for row in self.rows))
         own = [spec for spec in dataclasses.fields(self) if spec.name in chosen or self._is_of_stream(spec)]
-        return {spec.name: getattr(self, spec.name) for spec in own}
+        values = {spec.name: getattr(self, spec.name) for spec in own}
+        return {
+            name: value for name, value in values.items() if value is not None or not FIELDS[name].metadata.get("later")
+        }
 
     def _is_of_stream(self, spec: dataclasses.Field[Any]) -> bool:
         about = spec.metadata["about"]
@@ -429,7 +434,8 @@ class Config:
     def without_effect(self, typed: Iterable[str]) -> list[str]:
         """One line for each of the `typed` options (field names) that changes nothing in this run."""
         judge = list(CLIENTS.values()) if self.judge_llm and self.env in JUDGED else []
-        used = self.identity().keys() | {name for row in [*self.rows, *judge] for name in row.reads}
+        used = self.identity().keys() | {name for row in self.rows for name in row.options}
+        used |= {name for row in [*self.rows, *judge] for name in row.reads}
         notes = []
         for spec in dataclasses.fields(self):
             is_of_task = self.env in spec.metadata.get("tasks", (self.env,))

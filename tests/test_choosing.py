@@ -153,7 +153,8 @@ def test_names_and_mistakes() -> None:
 
     plain = config(agent="mam-stream-icl")
     assert config(agent="mam-stream-icl", who="round_robin").identity() == plain.identity()
-    assert "who" not in plain.run_name() and plain.identity()["who"] is None
+    assert "who" not in plain.run_name() and "who" not in plain.identity()
+    assert config(agent="mam-stream-icl", who="round_robin").without_effect(["who"]) == []
     for who in CHOOSERS.keys() - {"policy"}:
         assert f"who={who}" in config(agent="mam-cbr", who=who).run_name()
     with pytest.raises(UsageError, match="--who policy: --agent mam-stream-icl has no policy, --agent mam-cbr has one"):
