@@ -75,12 +75,13 @@ class NoRetrieval:
 
     def update(self, step: Step, reward: int) -> None:
         """Learn from the reward that showing `step.cases` brought."""
+        self.bank.note(step.cases, reward)
 
     def save(self, checkpoint: Checkpoint) -> None:
-        checkpoint.put("bank", self.bank.state_dict(), grows=("cases", "embeddings"))
+        self.bank.save(checkpoint)
 
     def load(self, checkpoint: Checkpoint) -> None:
-        self.bank.load_state_dict(checkpoint.get("bank"))
+        self.bank.load(checkpoint)
 
 
 class Latest(NoRetrieval):
@@ -111,6 +112,7 @@ class Ranked(NoRetrieval):
         step.metrics |= scores.metrics(chosen)
 
     def update(self, step: Step, reward: int) -> None:
+        super().update(step, reward)
         if step.cases:
             step.metrics |= self.policy.update(step.task, step.cases, reward, step.arms)
 

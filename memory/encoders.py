@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
+import json
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,8 @@ from torch import Tensor
 
 from config import EMBEDDED
 from errors import UsageError, UserError
+
+from .entries import EncoderIdentity
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -144,11 +148,34 @@ class TextEncoder:
             result[i] = self._known[text]
         return result
 
+    @functools.cached_property
+    def identity(self) -> EncoderIdentity:
+        """Its name, and a hash of its weights and tokenizer, by which a bank tells its vectors from another's."""
+        digest = hashlib.sha256()
+        for name, weight in sorted(self.model.state_dict().items()):
+            digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
+            digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(_describe_tokenizer(self.model.tokenizer))
+        for module in self.model:
+            pooling = getattr(module, "pooling_mode", None)
+            digest.update(f"{type(module).__name__} {pooling}".encode())
+        digest.update(str(self.model.max_seq_length).encode())
+        return EncoderIdentity(self.model_name, digest.hexdigest(), self.dim)
+
     def remember(self, texts: list[str], embeddings: np.ndarray) -> None:
         """Take embeddings that were computed before, by this model, as known."""
         self._known.update(zip(texts, embeddings))
         while len(self._known) > KEPT:
             self._known.popitem(last=False)
+
+
+def _describe_tokenizer(tokenizer: Any) -> bytes:
+    """What decides how a tokenizer reads a text; padding and truncation are set anew at each call."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return repr(sorted(tokenizer.get_vocab().items())).encode()
+    about = {key: value for key, value in json.loads(backend.to_str()).items() if key not in ("padding", "truncation")}
+    return json.dumps(about, sort_keys=True).encode()
 
 
 def encode_sentences(model: SentenceTransformer, texts: list[str]) -> Tensor:

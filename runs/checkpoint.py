@@ -21,7 +21,7 @@ import os
 import pickle
 import shutil
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,7 @@ class Checkpoint:
         self.step = step
         self._before = before
         self._parts: dict[str, Any] = {}
+        self._files: dict[str, dict[str, Any]] = {}  # those that never change
         self._hashes: dict[str, Any] = {}  # of each growing file, to go on with
         self._states: dict[str, dict[str, Any]] = {}  # what was read, by part, until it is asked for
 
@@ -84,12 +85,27 @@ class Checkpoint:
             part["rest"] = self._write(name, rest)
         self._parts[name] = part
 
+    def put_file(self, name: str, write: Callable[[Path], None]) -> None:
+        """Save a file that never changes: `write` is called once with its path, later checkpoints link to it."""
+        before = self._before._files.get(name) if self._before else None
+        if before is not None:
+            self._link(before["file"])
+            self._files[name] = before
+            return
+        path = self.folder / f"{name}.bin"
+        write(path)
+        size = path.stat().st_size
+        digest = _digest(path, size).hexdigest()
+        self._files[name] = {"file": path.name, "bytes": size, "sha256": digest}
+
     def finish(self) -> None:
         """Write the manifest, after everything that it speaks of is on the disk."""
         for path in self.folder.iterdir():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-        manifest = json.dumps({"format": FORMAT, "step": self.step, "parts": self._parts}).encode()
+        manifest = json.dumps(
+            {"format": FORMAT, "step": self.step, "parts": self._parts, "files": self._files}
+        ).encode()
         with (self.folder / MANIFEST).open("xb") as file:
             file.write(manifest + b"\n" + hashlib.sha256(manifest).hexdigest().encode() + b"\n")
             file.flush()
@@ -110,7 +126,7 @@ class Checkpoint:
 
     def _grow(self, stem: str, value: Any, before: dict[str, Any] | None) -> dict[str, Any]:
         """Append what `value` has beyond `before` to the file that holds it so far."""
-        listed = isinstance(value, list)
+        listed = isinstance(value, Sequence)
         file = f"{stem}.jsonl" if listed else f"{stem}.bin"
         entry = before or {"file": file, "count": 0, "bytes": 0, "kind": "list" if listed else _kind(value)}
         new = value[entry["count"] :]
@@ -152,6 +168,9 @@ class Checkpoint:
             manifest = _manifest(folder)
             checkpoint = cls(folder, manifest["step"])
             checkpoint._parts = manifest["parts"]
+            checkpoint._files = manifest.get("files", {})
+            for entry in checkpoint._files.values():
+                _checked(folder, entry)
             for name, part in checkpoint._parts.items():
                 for entry in [*part["grows"].values(), *filter(None, [part["rest"]])]:
                     checkpoint._hashes[entry["file"]] = _checked(folder, entry)
@@ -163,6 +182,11 @@ class Checkpoint:
     def get(self, name: str) -> dict[str, Any]:
         """The part `name` as it was put, once; empty where there is none."""
         return self._states.pop(name, {})
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files that `put_file` has saved, by name."""
+        return {name: self.folder / entry["file"] for name, entry in self._files.items()}
 
     def _state(self, part: dict[str, Any]) -> dict[str, Any]:
         state = self._read(part["rest"]["file"]) if part["rest"] else {}
@@ -177,14 +201,15 @@ class Checkpoint:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
 
     def _read_grown(self, entry: dict[str, Any]) -> Any:
-        with (self.folder / entry["file"]).open("rb") as file:
-            content = file.read(entry["bytes"])
+        path = self.folder / entry["file"]
         if entry["kind"] == "list":
-            return [json.loads(line) for line in content.splitlines()]
+            with path.open("rb") as file:
+                return [json.loads(line) for line in file.read(entry["bytes"]).splitlines()]
         import numpy as np
 
         library, _, dtype = entry["kind"].partition(":")
-        array = np.frombuffer(bytearray(content), dtype).reshape(entry["count"], *entry["shape"])
+        array = np.fromfile(path, dtype, entry["bytes"] // np.dtype(dtype).itemsize)
+        array = array.reshape(entry["count"], *entry["shape"])
         if library == "torch":
             import torch
 
@@ -215,16 +240,24 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _checked(folder: Path, entry: dict[str, Any]) -> Any:
     """The running hash of a file's first `bytes`. Raises ValueError where it is not what the manifest says."""
-    digest, left = hashlib.sha256(), entry["bytes"]
     path = folder / entry["file"]
     if path.parent != folder or path.is_symlink():
         raise ValueError("a file elsewhere, which must not be appended to")
+    digest = _digest(path, entry["bytes"])
+    if digest.hexdigest() != entry["sha256"]:
+        raise ValueError("damaged")
+    return digest
+
+
+def _digest(path: Path, length: int) -> Any:
+    """The running hash of a file's first `length` bytes. Raises ValueError where it has fewer."""
+    digest, left = hashlib.sha256(), length
     with path.open("rb") as file:
         while left and (block := file.read(min(left, 2**20))):
             digest.update(block)
             left -= len(block)
-    if left or digest.hexdigest() != entry["sha256"]:
-        raise ValueError("damaged")
+    if left:
+        raise ValueError("cut")
     return digest
 
 
