@@ -25,6 +25,7 @@ from config import FIELDS, Config
 from env.base import Env
 from errors import UsageError, UserError
 from memory.bank import CaseBank
+from memory.opening import open_bank, open_final
 from registry import AGENTS, ANSWERS, CHOOSERS, POLICIES, RENDERINGS, RETAINS, RETRIEVALS, AgentRow
 from step import Case, Step
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from llm import LLM
     from memory.encoders import TextEncoder
     from runs.checkpoint import Checkpoint
+
+
+KEPT_WEIGHTS = ("version", "module", "head")  # of a trained encoder's state; the rest is its optimizer's
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class NoRetrieval:
     """
 
     def __init__(self, parts: Parts) -> None:
-        self.bank = CaseBank()
+        self.bank = make_bank(parts.config)
         self.k = parts.config.comk or 0
         self.seed = parts.config.seed
         self._outcome = {"correct": 1, "incorrect": 0}.get(parts.config.feedback or "")
@@ -83,6 +87,14 @@ class NoRetrieval:
     def load(self, checkpoint: Checkpoint) -> None:
         self.bank.load(checkpoint)
 
+    def keep(self, checkpoint: Checkpoint, weights: bool) -> None:
+        """Put what another run can start from; of a policy that has trained an encoder only with its `weights`."""
+        self.bank.save(checkpoint)
+
+    def start_from(self, learned: Checkpoint) -> None:
+        """Take over the policy that `keep` has put. Raises UserError where it does not fit."""
+        raise UsageError("--policy_from needs an agent whose cases a policy ranks")
+
 
 class Latest(NoRetrieval):
     """The latest k cases, oldest first."""
@@ -97,7 +109,7 @@ class Ranked(NoRetrieval):
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         encoder = parts.text_encoder()
-        self.bank = CaseBank(encoder)
+        self.bank = make_bank(parts.config, encoder)
         self.policy = make_policy(parts.config, encoder)
         self._recall_size = max(parts.config.recall_size, self.k)
 
@@ -128,6 +140,23 @@ class Ranked(NoRetrieval):
         super().load(checkpoint)
         self.policy.load_state_dict(checkpoint.get("policy") | {"encoder": checkpoint.get("encoder")})
 
+    def keep(self, checkpoint: Checkpoint, weights: bool) -> None:
+        super().keep(checkpoint, weights)
+        state = self.policy.state_dict()
+        encoder = state.pop("encoder", None) or {}
+        if weights or not encoder:
+            checkpoint.put("policy", state, self.policy.grows)
+            checkpoint.put("weights", {name: encoder[name] for name in KEPT_WEIGHTS if name in encoder})
+
+    def start_from(self, learned: Checkpoint) -> None:
+        state, weights = learned.get("policy"), learned.get("weights")
+        try:
+            self.policy.load_state_dict(state | {"encoder": weights})
+        except (LookupError, RuntimeError, ValueError, TypeError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            where = f"--policy_from {learned.folder.parent}"
+            raise UserError(f"{where}: its policy does not fit this run's encoder ({reason})") from None
+
 
 # -- the rules of a command line ---------------------------------------------------------------------------------------
 
@@ -141,7 +170,8 @@ def rendering_of(config: Config) -> Callable[[Env, str, list[Case]], str]:
 
 def retaining_of(config: Config) -> Retain:
     """What becomes a case."""
-    name = "nothing" if control_of(config) == "empty" else AGENTS[config.agent].retain
+    frozen = control_of(config) == "empty" or config.retain == "off"
+    name = "nothing" if frozen else AGENTS[config.agent].retain
     retain: Retain = RETAINS[name].load()
     return retain
 
@@ -247,6 +277,10 @@ class Agent:
         self.retrieval.load(checkpoint)
         self.choosing.load(checkpoint)
 
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Put what a finished run keeps, by --final."""
+        self.retrieval.keep(checkpoint, weights=self.config.final == "all")
+
 
 def check_fits(config: Config, env: type[Env]) -> None:
     """Raise UsageError where the agent cannot play the task; needs neither rows nor models."""
@@ -267,7 +301,16 @@ def make_agent(config: Config, env: Env, llm: LLM, text_encoder: Callable[[], Te
     """The agent of `config`; `text_encoder` loads the recall encoder, which only ranked retrieval needs."""
     check_fits(config, type(env))
     agent: Agent = AGENTS[config.agent].load()(Parts(config, env, llm, text_encoder))
+    if config.bank_from is not None:
+        agent.retrieval.bank.start_from(open_bank(config.bank_from), config.bank_from)
+    if config.policy_from is not None:
+        agent.retrieval.start_from(open_final(config.policy_from, config.bandit))
     return agent
+
+
+def make_bank(config: Config, encoder: TextEncoder | None = None) -> CaseBank:
+    """An empty bank that forgets as `config` says."""
+    return CaseBank(encoder, config.bank_limit, config.forget)
 
 
 def make_policy(config: Config, text_encoder: TextEncoder) -> Policy:

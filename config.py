@@ -53,7 +53,7 @@ def option(default: Any, help: str, about: str, **metadata: Any) -> Any:
     `tasks`, the only tasks that an option has an effect on; `shown`, how a value that is off its default shows in a
     run's name: "flag" (the default), "path" (its last part) or "no"; `tuned`: whether the paper chooses it anew for
     each experiment, so that it makes no other method; `fixed`: whether a plan of experiments sets it itself; `later`:
-    whether it came when there were runs of its agents, whose identity so stays what it was while it is open.
+    whether it came when there were runs of its agents, whose identity so stays what it was while it is at its default.
     """
     return field(default=default, metadata={"help": help, "about": about, **metadata})
 
@@ -148,6 +148,40 @@ class Config:
         metavar="MODEL",
         shown="path",
         tuned=True,
+    )
+    bank_from: str | None = option(
+        None,
+        "start with the cases of another run's folder or of a bank (scripts/bank.py)",
+        "method",
+        metavar="RUN_OR_BANK",
+        shown="path",
+        later=True,
+    )
+    policy_from: str | None = option(
+        None,
+        "start with the policy that another, finished run has learned",
+        "method",
+        metavar="RUN",
+        shown="path",
+        later=True,
+    )
+    retain: str = option(
+        "on",
+        "off: keep nothing of this run's steps, the bank stays as it came",
+        "method",
+        choices=("on", "off"),
+        later=True,
+    )
+    bank_limit: int | None = option(
+        None, "keep at most N cases (default: all)", "method", at_least=1, metavar="N", later=True
+    )
+    forget: str = option(
+        "oldest",
+        "which case goes where --bank_limit has one too many: the oldest, or the one that was least often followed by "
+        "success",
+        "method",
+        choices=("oldest", "least_useful"),
+        later=True,
     )
     discover_strategy: str = option(
         "ucb", "cbrdiscover: when to ask for the truth", "method", choices=("random", "ucb", "explore", "exploit")
@@ -302,6 +336,13 @@ class Config:
     checkpoint_seconds: float = option(
         60.0, "time between checkpoints; steps since the last are replayed", "run", at_least=0
     )
+    final: str = option(
+        "small",
+        "what a finished run keeps in final/ for others to start from: small is the bank, and the policy unless it has "
+        "trained an encoder; all is its weights, too",
+        "run",
+        choices=("small", "all", "none"),
+    )
     device: str = option("auto", "where encoders and policies run", "run", choices=DEVICES)
     track: str = option("none", "also send metrics to a tracker", "run", choices=TRACKERS)
     debug: bool = option(False, "show tracebacks", "run")
@@ -329,6 +370,8 @@ class Config:
             raise UsageError(f"--feedback hidden: --agent {self.agent} shows its cases in no other way than its own")
         if self.feedback == "all":
             self._set("feedback", None)
+        if self.forget != FIELDS["forget"].default and self.bank_limit is None:
+            raise UsageError(f"--forget {self.forget} needs --bank_limit N: without a limit no case is forgotten")
         for name, value in self._row_defaults().items():
             if getattr(self, name) is None:
                 self._set(name, value)
@@ -424,7 +467,9 @@ class Config:
         own = [spec for spec in dataclasses.fields(self) if spec.name in chosen or self._is_of_stream(spec)]
         values = {spec.name: getattr(self, spec.name) for spec in own}
         return {
-            name: value for name, value in values.items() if value is not None or not FIELDS[name].metadata.get("later")
+            name: value
+            for name, value in values.items()
+            if not FIELDS[name].metadata.get("later") or value != FIELDS[name].default
         }
 
     def _is_of_stream(self, spec: dataclasses.Field[Any]) -> bool:

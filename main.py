@@ -127,6 +127,7 @@ def run_seed(config: Config, load_encoder: LoadEncoder) -> dict[str, Any]:
     identity = config.identity() | {"data_sha256": data["sha256"], "task_code": task_code(env)}
     identity |= env.conditions()
     identity |= describe_examples(config)
+    identity |= describe_start(config)
     log = RunLog(folder, identity, config.overwrite, config.checkpoint_seconds, screen.say)
     try:
         if log.summary is None:
@@ -141,6 +142,20 @@ def run_seed(config: Config, load_encoder: LoadEncoder) -> dict[str, Any]:
     finally:
         log.close()
         env.close()
+
+
+def describe_start(config: Config) -> dict[str, str]:
+    """What the run starts from, by the hash of its content, wherever that lies. Raises UserError where it is not."""
+    if config.bank_from is None and config.policy_from is None:
+        return {}
+    from memory.opening import open_bank, open_final
+
+    found = {}
+    if config.bank_from is not None:
+        found["bank_from"] = open_bank(config.bank_from).sha256
+    if config.policy_from is not None:
+        found["policy_from"] = open_final(config.policy_from, config.bandit).part_sha256("policy", "weights")
+    return found
 
 
 def play(config: Config, env: Env, log: RunLog, tracker: Tracker, data: dict[str, Any], load: LoadEncoder) -> None:
@@ -168,7 +183,8 @@ def play(config: Config, env: Env, log: RunLog, tracker: Tracker, data: dict[str
         if isinstance(error, RefusedError):
             then = f"It would be so again: --on_refused skip leaves step {number} out, unscored, and goes on"
         raise type(error)(f"{error}. {then}") from error
-    log.finish({"bank_size": len(agent.retrieval.bank)})
+    keep = None if config.final == "none" else agent.keep
+    log.finish({"bank_size": len(agent.retrieval.bank)}, keep)
 
 
 def _device(load_encoder: Any) -> str:

@@ -92,20 +92,21 @@ class AgentRow(Row):
         return [RETRIEVALS[self.retrieve], RENDERINGS[self.render], ANSWERS[self.answer], RETAINS[self.retain]]
 
 
+_BANK = ("bank_from", "retain", "bank_limit", "forget")
 _SHOWN = ("comk", "control")
 _ONE = {"comk": 1}
 _RANKED: dict[str, Any] = {  # of a rule that lets a policy rank
-    "options": (*_SHOWN, "bandit", "recall_size", "embedding_model_path", "reranker_model_path"),
+    "options": (*_SHOWN, *_BANK, "policy_from", "bandit", "recall_size", "embedding_model_path", "reranker_model_path"),
     "defaults": {**_ONE, "bandit": "NeuralLinLogUCB"},
 }
 
 # Which cases to show.
 RETRIEVALS: dict[str, Row] = {
     "nothing": Row("agent:NoRetrieval"),
-    "latest": Row("agent:Latest", (*_SHOWN, "feedback"), _ONE),
+    "latest": Row("agent:Latest", (*_SHOWN, *_BANK, "feedback"), _ONE),
     "nearest": Row(
         "agents.nearest:Nearest",
-        (*_SHOWN, "feedback", "order", "embedding_model_path"),
+        (*_SHOWN, *_BANK, "feedback", "order", "embedding_model_path"),
         {**_ONE, "order": "similar_last"},
     ),
     "ranked": Row("agent:Ranked", **_RANKED),

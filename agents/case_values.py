@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bandit import NeuralLinear, Pair, Phi, Policy, Scores
+from memory.bank import name_of
 from step import Case, Metrics
 
 
@@ -68,17 +69,17 @@ class Utility(Policy):
     """
 
     def __init__(self) -> None:
-        self._counts: dict[int, tuple[int, int]] = {}  # case's step -> steps that showed it, successes among them
+        self._counts: dict[int | str, tuple[int, int]] = {}  # by case: steps that showed it, successes among them
 
     def score(self, query: str, cases: Sequence[Case]) -> Scores:
-        counts = [self._counts.get(case.step, (0, 0)) for case in cases]
+        counts = [self._counts.get(name_of(case), (0, 0)) for case in cases]
         utility = torch.tensor([(1 + won) / (2 + shown) for shown, won in counts], dtype=torch.float64)
         return Scores(utility, torch.zeros_like(utility))
 
     def update(self, query: str, cases: Sequence[Case], reward: int, phi: Phi | None = None) -> Metrics:
         for case in cases:
-            shown, won = self._counts.get(case.step, (0, 0))
-            self._counts[case.step] = shown + 1, won + reward
+            shown, won = self._counts.get(name_of(case), (0, 0))
+            self._counts[name_of(case)] = shown + 1, won + reward
         return {}
 
     def state_dict(self) -> dict[str, Any]:

@@ -6,8 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from agent import NoRetrieval, Parts
-from memory.bank import CaseBank
+from agent import NoRetrieval, Parts, make_bank
 from step import Step
 
 Found = TypeVar("Found")
@@ -18,7 +17,7 @@ class Nearest(NoRetrieval):
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
-        self.bank = CaseBank(parts.text_encoder())
+        self.bank = make_bank(parts.config, parts.text_encoder())
         self._order = parts.config.order
 
     def retrieve(self, step: Step) -> None:

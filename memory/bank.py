@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
 
 from step import Case, as_plain
 
+from .entries import Contents, check_encoder
 from .index import VectorIndex, write_graph
 
 if TYPE_CHECKING:
@@ -82,12 +83,18 @@ class CaseBank:
         while self._limit is not None and len(self) > self._limit:
             self._drop(self._worst())
 
-    def start_from(self, cases: Sequence[Case], vectors: np.ndarray | None) -> None:
-        """Hold these cases, retained before the first step; without `vectors` [n, dim] they are embedded here.
+    def start_from(self, contents: Contents, name: str) -> None:
+        """Hold the cases of `contents`, which came with the run: their step is 0. Without vectors they are embedded.
 
-        A bank with a limit forgets of them what it would have forgotten had they come one by one.
+        A bank with a limit forgets of them what it would have forgotten had they come one by one. Raises UsageError
+        where the vectors are another encoder's; `name` is what it was opened by.
         """
-        if self._encoder is not None and vectors is None:
+        cases, vectors = [entry.case for entry in contents.entries], None
+        if self._encoder is not None and contents.encoder is not None:
+            ours = getattr(self._encoder, "identity", contents.encoder)
+            check_encoder(name, contents.encoder, ours)
+            vectors = contents.vectors
+        elif self._encoder is not None and cases:
             vectors = self._encoder.encode([case.task for case in cases])
         if self._limit is None:
             self._append(cases, vectors)
@@ -125,7 +132,7 @@ class CaseBank:
         for case in cases:
             self._totals[0] += 1
             self._totals[1] += reward
-            position = self._position.get(_name(case))
+            position = self._position.get(name_of(case))
             if position is not None:  # it may have been forgotten while the step was under way
                 self._shown[position] += 1
                 self._won[position] += reward
@@ -135,7 +142,7 @@ class CaseBank:
     def _append(self, cases: Sequence[Case | None], vectors: np.ndarray | None) -> None:
         if self._limit is not None:
             at = len(self._rows)
-            self._position.update((_name(case), at + i) for i, case in enumerate(cases) if case is not None)
+            self._position.update((name_of(case), at + i) for i, case in enumerate(cases) if case is not None)
             more = max(0, len(self._rows) + len(cases) - len(self._shown))
             if more:
                 grown = np.zeros(max(more, len(self._shown), 256), np.int64)
@@ -160,7 +167,7 @@ class CaseBank:
         case = self._rows[position]
         assert case is not None
         self._rows[position] = None
-        self._position.pop(_name(case), None)
+        self._position.pop(name_of(case), None)
         self._dropped.append(position)
         if self._encoder is not None:
             self._index.discard(position)
@@ -209,8 +216,12 @@ class CaseBank:
             n = len(self._rows)
             record = {"shown": self._shown[:n].tolist(), "won": self._won[:n].tolist(), "totals": self._totals}
             checkpoint.put("bank-record", record | {"compactions": self._compactions})
-        for block, graph in self._index.graphs.items():
-            checkpoint.put_file(f"{GRAPH}-{self._compactions}-{block}", functools.partial(write_graph, graph))
+        identity = getattr(self._encoder, "identity", None)
+        if identity is not None:
+            checkpoint.put("bank-encoder", asdict(identity))
+        for (start, length), graph in self._index.graphs.items():
+            name = f"{GRAPH}-{self._compactions}-{start}-{length}"
+            checkpoint.put_file(name, functools.partial(write_graph, graph))
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Become the bank that was put."""
@@ -222,7 +233,8 @@ class CaseBank:
             self._totals, self._compactions = record["totals"], record["compactions"]
         for name, path in checkpoint.files.items():
             if name.startswith(f"{GRAPH}-"):
-                self._index.take_graph(int(name.rpartition("-")[2]), path)
+                start, length = name.split("-")[-2:]
+                self._index.take_graph((int(start), int(length)), path)
 
 
 class Rows(Sequence["list[Any] | None"]):
@@ -255,6 +267,6 @@ def _as_case(row: list[Any] | None) -> Case | None:
     return None if row is None else Case(*row)
 
 
-def _name(case: Case) -> int | str:
+def name_of(case: Case) -> int | str:
     """What tells a case from the bank's others: its step, or its content where it came with the run."""
     return case.step or case.key

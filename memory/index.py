@@ -1,16 +1,17 @@
-"""Nearest neighbours by cosine, exact while that is quick, by a graph of a vector library (FAISS) beyond.
+"""Nearest neighbours by cosine, exact while that is quick, by graphs of a vector library (FAISS) beyond.
 
 Up to `SWITCH` vectors a search is one product with all of them, about the time in which one query is encoded. Beyond,
-the vectors fall into blocks of `BLOCK` in the order they were added. A block that is full never changes, so its graph
-(HNSW, Malkov and Yashunin, arXiv 1603.09320) is a function of its vectors alone: it is built once, beside the work, by
-one thread, and saved once. It takes effect when the block after it is full, at a size known beforehand, so a run that
-was continued finds the same neighbours as one that never stopped. Until then, and for what is newest, search is exact.
-What the graphs find is compared by the exact cosines, so their rounding changes no order.
+the vectors fall into blocks of `BLOCK` in the order they were added, and eight of them into a larger one, and so on. A
+block that is full never changes, so its graph (HNSW, Malkov and Yashunin, arXiv 1603.09320) is a function of its
+vectors alone: it is built once, beside the work, by one thread, and saved once. It takes effect when as many vectors
+have come after the block as are in it, so a run that was continued finds the same neighbours as one that never
+stopped. What is newest is searched exactly, and what the graphs find is compared by the exact cosines.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -21,8 +22,11 @@ import numpy as np
 from errors import UserError
 
 SWITCH = 65_536  # vectors; `benchmark.py bank` measures both sides of it
-BLOCK = 16_384
-LINKS, BUILD_EFFORT, SEARCH_EFFORT = 16, 80, 128  # of HNSW: M, efConstruction, efSearch
+BLOCK, LARGER = 16_384, 8  # vectors in the smallest blocks; how many of them make one of the next size
+LINKS, BUILD_EFFORT = 16, 80  # of HNSW: M, efConstruction
+SEARCH_EFFORT, MORE_EFFORT = 128, 1.5  # efSearch in the smallest blocks; times that in those of the next size
+Block = tuple[int, int]  # its first vector, how many it has
+PROCESSORS = os.cpu_count() or 1
 SLACK = 1e-5  # more than the rounding of a product of unit vectors
 
 
@@ -46,9 +50,10 @@ class VectorIndex:
         self._size = 0
         self._n_dead = 0
         self._waits, self._switch, self._block = waits, switch, block
-        self._graphs: dict[int, Any] = {}  # by block
-        self._building: dict[int, Future[Any]] = {}
+        self._graphs: dict[Block, Any] = {}
+        self._building: dict[Block, Future[Any]] = {}
         self._pool: ThreadPoolExecutor | None = None
+        self._looked = (0, 0)  # the size, and the graphs under way, when it was last seen to what is to be built
 
     def __len__(self) -> int:
         return self._size
@@ -93,15 +98,17 @@ class VectorIndex:
         """As `nearest`, each position with its cosine."""
         n = self._size  # before the table: that is never the shorter of the two
         table, alive = self._table, self._alive
-        found, exact_from = [], 0
-        for block in range(self._blocks_in_force(n)):
-            graph = self._graph(block)
-            start, exact_from = exact_from, (block + 1) * self._block
+        dead = alive if self._n_dead else None
+        found: list[np.ndarray] = []
+        exact_from = 0
+        for start, length in blocks_in_force(n, self._switch, self._block):
+            exact_from = start + length
+            graph = self._graph((start, length))
             if graph is None:
-                found.append(_candidates(table, alive if self._n_dead else None, start, exact_from, vector, size))
+                found.append(_candidates(table, dead, start, exact_from, vector, size))
             else:
-                found.append(start + _search_graph(graph, vector, size, alive[start:exact_from]))
-        found.append(_candidates(table, alive if self._n_dead else None, exact_from, n, vector, size))
+                found.append(start + _search_graph(graph, vector, size, alive[start:exact_from], self._effort(length)))
+        found.append(_candidates(table, dead, exact_from, n, vector, size))
         candidates = np.sort(np.concatenate(found))
         # einsum, not @: BLAS rounds equal rows differently by where they lie, and ties would fall at random.
         similarity = np.einsum("nd,d->n", table[candidates], vector)
@@ -110,9 +117,8 @@ class VectorIndex:
 
     # -- graphs ------------------------------------------------------------------------------------------------------
 
-    def _blocks_in_force(self, n: int) -> int:
-        """How many of the first blocks are searched by their graphs at `n` vectors."""
-        return max(0, n // self._block - 1) if n > self._switch else 0
+    def _effort(self, length: int) -> int:
+        return int(SEARCH_EFFORT * MORE_EFFORT ** round(math.log(length / self._block, LARGER)))
 
     def _build_ahead(self) -> None:
         """Have the graphs built that will be needed next; no more at a time than there are processors."""
@@ -121,39 +127,57 @@ class VectorIndex:
             return
         for block in [block for block, future in self._building.items() if future.done()]:
             self._graphs[block] = self._building.pop(block).result()
-        for block in range(self._size // self._block):
-            if len(self._building) >= (os.cpu_count() or 1):
-                return
+        if (self._size, len(self._building)) == self._looked:
+            return
+        in_force = blocks_in_force(self._size, self._switch, self._block)
+        for block in [block for block in self._graphs if _is_within(block, in_force)]:
+            del self._graphs[block]  # a larger one has taken its place
+        for block in self._full_blocks(in_force):
+            if len(self._building) >= PROCESSORS:
+                break
             if block not in self._graphs and block not in self._building:
                 self._submit(block)
+        self._looked = (self._size, len(self._building))
 
-    def _submit(self, block: int) -> Future[Any]:
+    def _full_blocks(self, in_force: list[Block]) -> list[Block]:
+        """Those that are or will be in force, the sooner the earlier."""
+        found: list[Block] = []
+        length = self._block
+        while length <= self._size:
+            found += [(start, length) for start in range(0, self._size - length + 1, length)]
+            length *= LARGER
+        return sorted(
+            (block for block in found if not _is_within(block, in_force)), key=lambda block: sum(block) + block[1]
+        )
+
+    def _submit(self, block: Block) -> Future[Any]:
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="index")
-        rows = self._table[block * self._block : (block + 1) * self._block]
-        future = self._building[block] = self._pool.submit(build_graph, rows)
+            self._pool = ThreadPoolExecutor(PROCESSORS, thread_name_prefix="index")
+        start, length = block
+        future = self._building[block] = self._pool.submit(build_graph, self._table[start : start + length])
         return future
 
-    def _graph(self, block: int) -> Any:
+    def _graph(self, block: Block) -> Any:
         """The graph of a block; None where it is not built yet and nobody waits for it."""
-        if block in self._graphs:
-            return self._graphs[block]
-        if self._waits:
+        while self._waits and block not in self._graphs:
             self._build_ahead()
+            future = self._building.get(block)
+            if future is None and self._building:  # others are needed sooner
+                future = next(iter(self._building.values()))
+            if future is not None:
+                future.result()
         future = self._building.get(block)
-        if future is None and self._waits:
-            future = self._graphs.get(block) or self._submit(block)
-        if isinstance(future, Future):
-            return future.result() if self._waits or future.done() else None
-        return future
+        if block not in self._graphs and future is not None and future.done():
+            return future.result()
+        return self._graphs.get(block)
 
     @property
-    def graphs(self) -> dict[int, Any]:
-        """The graphs that are built, by block."""
+    def graphs(self) -> dict[Block, Any]:
+        """The graphs that are built."""
         self._build_ahead()
         return dict(self._graphs)
 
-    def take_graph(self, block: int, path: Path) -> None:
+    def take_graph(self, block: Block, path: Path) -> None:
         """Use the graph that `write_graph` has written to `path` instead of building it."""
         self._graphs[block] = _faiss().read_index(str(path))
 
@@ -161,6 +185,28 @@ class VectorIndex:
     def bytes_used(self) -> int:
         """What the vectors and the graphs take in memory, about."""
         return self._size * self._table.shape[1] * 4 + sum(graph_bytes(graph) for graph in self._graphs.values())
+
+
+def blocks_in_force(n: int, switch: int = SWITCH, block: int = BLOCK) -> list[Block]:
+    """The blocks that are searched by their graphs at `n` vectors, in their order; what follows them is not."""
+    found: list[Block] = []
+    start, length = 0, block
+    if n <= switch:
+        return found
+    while start + 2 * length * LARGER <= n:
+        length *= LARGER
+    while length >= block:
+        while start + 2 * length <= n:
+            found.append((start, length))
+            start += length
+        length //= LARGER
+    return found
+
+
+def _is_within(block: Block, others: list[Block]) -> bool:
+    """Whether a larger one of `others` covers it."""
+    start, length = block
+    return any(first <= start and start + length <= first + size and size > length for first, size in others)
 
 
 def build_graph(rows: np.ndarray) -> Any:
@@ -183,10 +229,10 @@ def graph_bytes(graph: Any) -> int:
     return int(graph.ntotal * graph.d * 2 + graph.hnsw.neighbors.size() * 4 + graph.hnsw.offsets.size() * 8)
 
 
-def _search_graph(graph: Any, vector: np.ndarray, size: int, alive: np.ndarray) -> np.ndarray:
+def _search_graph(graph: Any, vector: np.ndarray, size: int, alive: np.ndarray, effort: int) -> np.ndarray:
     """Positions within the block of about the `size` nearest that are alive."""
     faiss = _faiss()
-    arguments: dict[str, Any] = {"efSearch": max(SEARCH_EFFORT, 2 * size)}
+    arguments: dict[str, Any] = {"efSearch": max(effort, 2 * size)}
     if not alive.all():
         bits = np.packbits(alive, bitorder="little")
         arguments["sel"] = faiss.IDSelectorBitmap(bits)

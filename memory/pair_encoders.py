@@ -135,7 +135,8 @@ class PairEncoder(ABC):
         self._trainable().load_state_dict(state["module"])
         with torch.no_grad():
             self.head.weight.copy_(state["head"])
-        self._get_optimizer().load_state_dict(state["optimizer"])
+        if "optimizer" in state:  # a policy that another run has kept comes without
+            self._get_optimizer().load_state_dict(state["optimizer"])
         self._trainable().eval()
         self.version = state["version"]
 
@@ -206,8 +207,8 @@ class BiEncoder(PairEncoder):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        if state:
-            self._row.clear()
+        self._row.clear()
+        if "texts" in state:
             self._store(state["texts"], state["embeddings"].to(self.device))
 
 

@@ -183,6 +183,15 @@ class Checkpoint:
         """The part `name` as it was put, once; empty where there is none."""
         return self._states.pop(name, {})
 
+    def has(self, name: str) -> bool:
+        """Whether a part of this name was put."""
+        return name in self._parts
+
+    def part_sha256(self, *names: str) -> str:
+        """A hash of what these parts hold."""
+        parts = {name: self._parts.get(name) for name in names}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
     @property
     def files(self) -> dict[str, Path]:
         """The files that `put_file` has saved, by name."""

@@ -38,6 +38,8 @@ PACKAGES = (
 ROOT = Path(__file__).resolve().parent.parent
 TRACKER_FOLDERS = ("tensorboard", "wandb")
 CHECKPOINTS = ("checkpoint", "checkpoint.new", "checkpoint.old")
+FINAL = "final"
+FINALS = (FINAL, f"{FINAL}.new")
 START_OVER = "--overwrite starts the run over"
 
 
@@ -100,7 +102,7 @@ class RunLog:
     def _remove(self) -> None:
         """Empty the folder; config.yaml goes last, so that a kill in between leaves no steps of unknown origin."""
         (self.folder / "summary.json").unlink(missing_ok=True)
-        for name in (*CHECKPOINTS, *TRACKER_FOLDERS, JOURNAL):
+        for name in (*CHECKPOINTS, *FINALS, *TRACKER_FOLDERS, JOURNAL):
             remove(self.folder / name)
         self._requests_path.unlink(missing_ok=True)
         self._steps_path.unlink(missing_ok=True)
@@ -285,13 +287,33 @@ class RunLog:
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
-    def finish(self, extra: dict[str, Any]) -> dict[str, Any]:
-        """Write summary.json and drop the checkpoints, which a finished run does not need."""
+    def finish(self, extra: dict[str, Any], keep: Callable[[Checkpoint], None] | None = None) -> dict[str, Any]:
+        """Write final/ and then summary.json, and drop the checkpoints, which a finished run does not need.
+
+        Args:
+            extra: what summary.json says beside the figures.
+            keep: puts what was learned, for other runs to start from.
+        """
         summary = summarize(self.records()) | extra
+        if keep is not None:
+            self._write_final(keep)
         _write_atomically(self.folder / "summary.json", json.dumps(summary, indent=2) + "\n")
         for name in (*CHECKPOINTS, JOURNAL):
             remove(self.folder / name)
         return summary
+
+    def _write_final(self, keep: Callable[[Checkpoint], None]) -> None:
+        """What was learned, as a checkpoint in final/; where it cannot be written, the run is finished without it."""
+        final, new = (self.folder / name for name in FINALS)
+        try:
+            checkpoint = Checkpoint.begin(new, self.steps_logged, self._checkpoint)
+            keep(checkpoint)
+            checkpoint.finish()
+            remove(final)
+            new.rename(final)
+        except OSError as error:
+            remove(new)
+            self._tell(f"no {FINAL}/ is kept of what was learned: {error.strerror or error}")
 
     def close(self) -> None:
         """Let other processes have the folder; a run without a step or a reply leaves nothing behind."""

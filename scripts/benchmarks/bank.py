@@ -92,15 +92,14 @@ def measure(size: int, queries: int, clusters: int, folder: Path) -> dict[str, A
     vectors, asked = make_vectors(size + 200, clusters, 0), make_vectors(queries, clusters, 1)
     before = resident_bytes()
     bank = CaseBank(Planted(vectors, asked))
-    _, add_seconds = timed(lambda: [bank.add(make_case(i)) for i in range(size)])
+    _, add_seconds = timed(functools.partial(add_cases, bank, 0, size))
     build_seconds = wait_for_graphs(bank._index)
     figures: dict[str, Any] = {"cases": size} | search_figures(bank._index, asked)
     figures["bytes_a_case"] = round((resident_bytes() - before) / size)
     figures["add_us"] = round(1e6 * add_seconds / size, 1)
     figures["build_us"] = round(1e6 * build_seconds, 1)
     first, figures["save_s"] = timed(lambda: save(bank, folder / "1", size, None))
-    for i in range(size, size + 100):
-        bank.add(make_case(i))
+    add_cases(bank, size, size + 100)
     _, figures["save_more_s"] = timed(lambda: save(bank, folder / "2", size + 100, first))
 
     def load() -> CaseBank:
@@ -150,6 +149,11 @@ def save(bank: CaseBank, folder: Path, step: int, before: Checkpoint | None) -> 
     bank.save(checkpoint)
     checkpoint.finish()
     return checkpoint
+
+
+def add_cases(bank: CaseBank, start: int, end: int) -> None:
+    for i in range(start, end):
+        bank.add(make_case(i))
 
 
 def make_case(i: int) -> Case:
