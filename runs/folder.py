@@ -9,6 +9,7 @@ replay.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -38,6 +39,7 @@ PACKAGES = (
 ROOT = Path(__file__).resolve().parent.parent
 TRACKER_FOLDERS = ("tensorboard", "wandb")
 CHECKPOINTS = ("checkpoint", "checkpoint.new", "checkpoint.old")
+LOG, COUNTS = "log", ("steps", "scored", "successes")  # what a checkpoint says of the log
 FINAL = "final"
 FINALS = (FINAL, f"{FINAL}.new")
 START_OVER = "--overwrite starts the run over"
@@ -69,6 +71,9 @@ class RunLog:
         self.identity = _plain(identity)
         self.steps_logged = self.scored = self.successes = 0
         self.changed_code: list[str] = []
+        self._digest = hashlib.sha256()  # of the log, as far as it goes
+        self._log_bytes = 0
+        self._known: dict[str, int] = {}  # what the checkpoint says of the log's first part
         self._tell = tell
         self._start: dict[str, Any] | None = None  # what config.yaml is to say of this start, once it has a step
         self._checkpoint_seconds = checkpoint_seconds
@@ -146,13 +151,36 @@ class RunLog:
         self.changed_code = changed
 
     def _count_steps(self) -> None:
-        """Check the log, cut a torn last line off, to be done again, and count."""
-        whole = 0
-        for record, length in whole_steps(self._steps_path):
+        """Check the log, cut a torn last line off, to be done again, and count.
+
+        The part that a checkpoint has counted and that still has its hash is not read line by line again.
+        """
+        for name in ("checkpoint", "checkpoint.old"):
+            known = Checkpoint.peek(self.folder / name, LOG)
+            if known and self._hash_up_to(known["bytes"]) and self._digest.hexdigest() == known.pop("sha256"):
+                self._known = known
+                self.steps_logged, self.scored, self.successes = (known[key] for key in COUNTS)
+                break
+        else:
+            self._hash_up_to(0)
+        whole = self._log_bytes
+        for record, length in whole_steps(self._steps_path, whole, self.steps_logged):
             self._count(record["reward"])
             whole = length
         if whole < self._steps_path.stat().st_size:
             os.truncate(self._steps_path, whole)
+        self._hash_up_to(whole, self._log_bytes)
+
+    def _hash_up_to(self, end: int, start: int = 0) -> bool:
+        """Let the running hash be that of the log's first `end` bytes, of which it has `start`; False if shorter."""
+        if start == 0:
+            self._digest, self._log_bytes = hashlib.sha256(), 0
+        with self._steps_path.open("rb") as log:
+            log.seek(start)
+            while self._log_bytes < end and (block := log.read(min(end - self._log_bytes, 2**20))):
+                self._digest.update(block)
+                self._log_bytes += len(block)
+        return self._log_bytes == end
 
     def _cut_requests(self) -> None:
         """Drop the exchanges of a step that was never logged, whole or torn: it is to be done again."""
@@ -188,7 +216,9 @@ class RunLog:
     def records(self, after: int = 0) -> Iterator[Record]:
         """The logged steps after the first `after` ones, read anew from the file."""
         if self._steps_path.exists():
-            for record, _ in whole_steps(self._steps_path):
+            skips = 0 < self._known.get("steps", 0) <= after
+            where = (self._known["bytes"], self._known["steps"]) if skips else (0, 0)
+            for record, _ in whole_steps(self._steps_path, *where):
                 if record["step"] > after:
                     yield record
 
@@ -234,12 +264,16 @@ class RunLog:
         record = step.to_record(self.success_rate, regret)
         for exchange in step.exchanges:
             self._append_line(self._requests_path, exchange)
-        self._append_line(self._steps_path, record)
+        line = self._append_line(self._steps_path, record)
+        self._digest.update(line)
+        self._log_bytes += len(line)
         return record
 
-    def _append_line(self, path: Path, value: dict[str, Any]) -> None:
-        with _naming(path), path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(value, ensure_ascii=False) + "\n")
+    def _append_line(self, path: Path, value: dict[str, Any]) -> bytes:
+        line = (json.dumps(value, ensure_ascii=False) + "\n").encode()
+        with _naming(path), path.open("ab") as file:
+            file.write(line)
+        return line
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
@@ -255,6 +289,9 @@ class RunLog:
         try:
             checkpoint = Checkpoint.begin(new, step, self._checkpoint)
             save(checkpoint)
+            counts = dict(zip(COUNTS, (self.steps_logged, self.scored, self.successes)))
+            log_now = {"bytes": self._log_bytes, "sha256": self._digest.hexdigest()}
+            checkpoint.put(LOG, counts | log_now)
             with self._steps_path.open("rb") as log:
                 os.fsync(log.fileno())  # a checkpoint never outlives the steps that it has seen
             checkpoint.finish()

@@ -58,13 +58,13 @@ def _refuse_bombs(text: str) -> None:
 # -- steps.jsonl -------------------------------------------------------------------------------------------------------
 
 
-def whole_steps(path: Path) -> Iterator[tuple[Record, int]]:
+def whole_steps(path: Path, start: int = 0, skipped: int = 0) -> Iterator[tuple[Record, int]]:
     """The records of steps.jsonl one by one, each with the length in bytes of the log up to its end.
 
-    What follows the last one is a torn line; there is nothing where there is no file. Raises UserError naming the line
-    that is damaged.
+    What follows the last one is a torn line; there is nothing where there is no file. Reading can begin at byte
+    `start`, behind the first `skipped` lines. Raises UserError naming the line that is damaged.
     """
-    return _whole_lines(path, check_record)
+    return _whole_lines(path, check_record, start, skipped)
 
 
 def iterate_steps(path: Path) -> Iterator[Record]:
@@ -266,12 +266,15 @@ def read_requests(path: Path) -> dict[int, list[Record]]:
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
-def _whole_lines(path: Path, check: Callable[[Any, int], None]) -> Iterator[tuple[Record, int]]:
+def _whole_lines(
+    path: Path, check: Callable[[Any, int], None], start: int = 0, skipped: int = 0
+) -> Iterator[tuple[Record, int]]:
     """Each line of a log, checked, with the length in bytes of the log up to its end; a torn last line is left out."""
-    length = 0
+    length = start
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, 1):  # a binary file's lines end in b"\n" alone
+            file.seek(start)
+            for number, line in enumerate(file, skipped + 1):  # a binary file's lines end in b"\n" alone
                 if not line.endswith(b"\n"):
                     return
                 try:
