@@ -183,7 +183,8 @@ def play(config: Config, env: Env, log: RunLog, tracker: Tracker, data: dict[str
         if isinstance(error, RefusedError):
             then = f"It would be so again: --on_refused skip leaves step {number} out, unscored, and goes on"
         raise type(error)(f"{error}. {then}") from error
-    keep = None if config.final == "none" else agent.keep
+    has_bank = any("bank_limit" in row.options for row in config.rows)
+    keep = agent.keep if has_bank and config.final != "none" else None
     log.finish({"bank_size": len(agent.retrieval.bank)}, keep)
 
 
