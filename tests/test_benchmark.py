@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from scripts import benchmark
@@ -27,6 +30,29 @@ def test_envs(capsys: pytest.CaptureFixture[str]) -> None:
     figures = dict(zip(head, cells))
     assert figures["task"] == "ehr" and figures["steps"] == figures["won"] == "3"
     assert float(figures["turns a second"]) > 0 and 0 < int(figures["share"].removesuffix("%")) <= 100
+
+
+def test_bank(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    arguments = (
+        "bank",
+        "--cases",
+        "600",
+        "900",
+        "--queries",
+        "6",
+        "--clusters",
+        "20",
+        "--json",
+        tmp_path / "bank.json",
+    )
+    head, *rows = table(capsys, *map(str, arguments))
+    written = json.loads((tmp_path / "bank.json").read_text())
+    assert [size["cases"] for size in written["sizes"]] == [600, 900] and list(written["meaning"]) == head
+    for cells in rows:
+        figures = dict(zip(head, cells))
+        assert figures["recall"] == "1.0" and all(
+            float(figures[name]) > 0 for name in ("search_ms", "brute_ms", "load_s")
+        )
 
 
 def test_solutions_fit_or_not() -> None:

@@ -36,6 +36,7 @@ case "$1 ${2:-}" in
     "scripts/benchmark.py policies") set -- "$@" --steps 24 --policies Random LinLogUCB ;;
     "scripts/benchmark.py envs") set -- "$@" --steps 1 --envs 2wiki ;;
     "scripts/benchmark.py retrieval") set -- "$@" --methods bm25 --passages 1000 ;;
+    "scripts/benchmark.py bank") set -- "$@" --cases 2000 --queries 5 ;;
     "scripts/benchmark.py solutions") set -- "$@" --variations 1 ;;
     "-m "*) set -- -m "$2" --version ;;
 esac
@@ -124,6 +125,8 @@ def test_python_runs_after_the_commands_of_its_page(block: Block, copy: Path, se
     earlier = [other for other in COMMANDS if other.page == block.page and other.line < block.line]
     run(["bash", "-euo", "pipefail", "-c", earlier[-1].text], copy, server)
     run([str(copy / ".venv" / "bin" / "python"), "-c", block.text], copy, server)
+    if block.page.name != "runs.md":  # which explains each key of steps.jsonl
+        return
     explained = set(re.findall(r"`(\w+)`", block.page.read_text(encoding="utf-8")))
     for log in (copy / "results").rglob("steps.jsonl"):
         assert json.loads(log.read_text(encoding="utf-8").splitlines()[-1]).keys() <= explained

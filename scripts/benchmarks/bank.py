@@ -18,7 +18,6 @@ import argparse
 import functools
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -162,7 +161,7 @@ def make_case(i: int) -> Case:
 
 def timed(action: Callable[[], Any]) -> tuple[Any, float]:
     begin = time.perf_counter()
-    return action(), time.perf_counter() - begin
+    return action(), round(time.perf_counter() - begin, 6)
 
 
 def resident_bytes() -> int:
@@ -187,6 +186,6 @@ def report(arguments: argparse.Namespace) -> None:
             found = measure(size, arguments.queries, arguments.clusters, Path(folder))
         figures.append({name: found[name] for name in MEANING})
         print(f"| {' | '.join(f'{value:,}' for value in figures[-1].values())} |", flush=True)
-    print("\n" + "\n".join(f"- {name}: {text}" for name, text in MEANING.items()), file=sys.stderr)
+    print("\n" + "\n".join(f"- {name}: {text}" for name, text in MEANING.items()))
     if arguments.json:
         arguments.json.write_text(json.dumps({"meaning": MEANING, "sizes": figures}, indent=2) + "\n")
