@@ -24,12 +24,13 @@ from agent import make_agent
 from clients.scripted import ScriptedClient
 from config import Config
 from env import make_env
+from errors import UserError
 from helpers.fake_server import choose_option, serving
 from helpers.runs import argv, lfd_stream, run_folder, steps
 from helpers.tiny_models import save_bert_of_letters
 from llm import LLM
 from memory import encoders
-from runs import screen
+from runs import reader, screen
 from runs.checkpoint import MANIFEST, Checkpoint
 from runs.folder import RunLog
 from runs.reader import find_folders
@@ -453,3 +454,69 @@ def test_a_log_is_not_held_in_memory(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert (tmp_path / "run" / "steps.jsonl").stat().st_size > 16_000_000
     assert measured(replay) < 8_000_000
     assert "(400 of 400)" in capsys.readouterr().out
+
+
+# -- the log's first part ----------------------------------------------------------------------------------------------
+
+
+def logged(folder: Path, start: int, end: int, **options: Any) -> RunLog:
+    log = RunLog(folder, {"env": "lfd", "agent": "a", "llm": "m", "seed": 0}, overwrite=False, checkpoint_seconds=0)
+    log.begin({}, {})
+    for number in range(start, end + 1):
+        log.append(Step(number, f"task {number}", output="é" * number, reward=number % 2))
+    return log
+
+
+def test_what_a_checkpoint_has_counted_is_not_read_line_by_line_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    check = reader.check_record
+    monkeypatch.setattr(reader, "check_record", lambda record, number: (seen.append(number), check(record, number)))
+    log = logged(tmp_path / "run", 1, 40)
+    log.checkpoint(40, lambda new: put(new, 40, 1, 2))
+    for number in (41, 42, 43):
+        log.append(Step(number, f"task {number}", reward=0))
+    log.close()
+    seen.clear()
+    log = logged(tmp_path / "run", 44, 44)
+    assert (log.steps_logged, log.scored, log.successes) == (44, 44, 20)
+    assert log.restore(lambda checkpoint: None) == 40
+    assert [record["step"] for record in log.records(after=40)] == [41, 42, 43, 44]
+    assert set(seen) == {41, 42, 43, 44}
+    assert [record["step"] for record in log.records(after=38)] == list(range(39, 45))
+    log.checkpoint(44, lambda new: put(new, 44, 1, 3))  # the hash goes on from where it was taken up
+    log.close()
+    seen.clear()
+    log = logged(tmp_path / "run", 45, 44)
+    assert log.steps_logged == 44 and not seen
+    log.close()
+
+
+def test_a_log_that_was_changed_is_read_in_whole(tmp_path: Path) -> None:
+    log = logged(tmp_path / "run", 1, 9)
+    log.checkpoint(9, lambda new: put(new, 9, 1, 2))
+    log.close()
+    path = tmp_path / "run" / "steps.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:7]))  # steps 8 and 9 are lost
+    log = logged(tmp_path / "run", 8, 7)
+    assert (log.steps_logged, log.successes) == (7, 4)
+    assert log.restore(lambda checkpoint: None) == 0
+    log.close()
+    path.write_bytes(lines[0] + lines[1].replace(b'"reward": 0', b'"reward": 7') + b"".join(lines[2:]))
+    with pytest.raises(UserError, match="steps.jsonl:2: damaged"):
+        logged(tmp_path / "run", 10, 9)
+
+
+def test_a_kill_between_the_two_renames_is_continued_from_the_older(tmp_path: Path) -> None:
+    log = logged(tmp_path / "run", 1, 9)
+    log.checkpoint(9, lambda new: put(new, 9, 1, 2))
+    log.close()
+    (tmp_path / "run" / "checkpoint").rename(tmp_path / "run" / "checkpoint.old")
+    (tmp_path / "run" / "checkpoint.new").mkdir()
+    log = logged(tmp_path / "run", 10, 10)
+    assert log.restore(lambda checkpoint: None) == 9
+    log.checkpoint(10, lambda new: put(new, 10, 1, 3))
+    log.close()
+    assert content(tmp_path / "run" / "checkpoint") == (10, 1, 3) and not (tmp_path / "run" / "checkpoint.old").exists()

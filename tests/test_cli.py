@@ -57,7 +57,7 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "policy_from": ("results/a/seed0", "results/a/seed0"),
     "retain": ("off", "off"),
     "bank_limit": ("100", 100),
-    "forget": ("oldest", "oldest"),
+    "forget": ("least_useful", "least_useful"),
     "discover_strategy": ("explore", "explore"),
     "budget_ratio": ("0.25", 0.25),
     "queue_size": ("64", 64),
