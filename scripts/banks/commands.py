@@ -7,18 +7,21 @@ import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from config import EMBEDDED
 from errors import UsageError, UserError, printable
-from memory.encoders import TextEncoder, resolve_device
 from memory.entries import Contents, Entry, check_encoder
 from memory.exchange import write_file
 from memory.index import BLOCK, VectorIndex
 from memory.inspection import Twins, Verdict, judge, near_duplicates
 from memory.opening import open_bank
 from memory.store import Store
+
+if TYPE_CHECKING:
+    from memory.encoders import TextEncoder
 
 WIDTH = 100  # of a case in a line
 AGES = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
@@ -200,6 +203,8 @@ def choose(contents: Contents, arguments: argparse.Namespace) -> list[Entry]:
 
 
 def load_encoder(arguments: argparse.Namespace) -> TextEncoder:
+    from memory.encoders import TextEncoder, resolve_device
+
     return TextEncoder(arguments.embedding_model_path, resolve_device(arguments.device))
 
 
