@@ -13,11 +13,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config import Config, typed_options
+from command_line import read_command_line
+from config import Config
 from env import Env, describe_data, describe_examples, find_env, make_env, resolve_data, task_code, templates_of
 from env.blocks import label_blocks
 from errors import DataError, LLMError, RefusedError, exit_code
-from registry import AGENTS
 from runs import screen
 from runs.folder import RunLog
 from runs.journal import JOURNAL, Journal
@@ -105,7 +105,7 @@ def run_seed(config: Config, load_encoder: LoadEncoder) -> dict[str, Any]:
     What the names alone can tell to be wrong is told before a row is read, and what the rows can tell before a model
     is loaded.
     """
-    from agent import check_fits
+    from agent import check_fits, describe_method
     from llm import make_llm
     from runs.track import make_tracker
 
@@ -125,15 +125,14 @@ def run_seed(config: Config, load_encoder: LoadEncoder) -> dict[str, Any]:
     data = describe_data(env)
     folder = Path(config.output_dir) / config.run_name()
     identity = config.identity() | {"data_sha256": data["sha256"], "task_code": task_code(env)}
-    identity |= env.conditions()
-    identity |= describe_examples(config)
+    identity |= env.conditions() | describe_examples(config) | describe_method(config)
     log = RunLog(folder, identity, config.overwrite, config.checkpoint_seconds, screen.say)
     try:
         if log.summary is None:
             play(config, env, log, tracker, data, load_encoder)
         else:
             screen.say_finished(log)
-        if AGENTS[config.agent].perfect:
+        if config.agent_row.perfect:
             screen.say_faults(env, log)
         screen.print_summary(config, data, log)
         assert log.summary is not None
@@ -190,8 +189,8 @@ def make_load_encoder(config: Config) -> LoadEncoder:
 
 def run_all(argv: list[str]) -> int:
     """Do what the command line says; returns the exit code. Raises UserError."""
-    typed = typed_options(argv)
-    config = Config(**typed)
+    typed, options = read_command_line(argv)
+    config = Config(**options)
     for note in config.without_effect(typed):
         screen.say(f"note: {note}")
     load_encoder = make_load_encoder(config)
@@ -199,7 +198,7 @@ def run_all(argv: list[str]) -> int:
     summaries = [run_seed(replace(config, seed=seed), load_encoder) for seed in seeds]
     if len(summaries) > 1:
         screen.print_seeds(summaries)
-    fails = AGENTS[config.agent].perfect and any(summary["success_rate"] != 1 for summary in summaries)
+    fails = config.agent_row.perfect and any(summary["success_rate"] != 1 for summary in summaries)
     return int(fails)
 
 

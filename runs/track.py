@@ -64,7 +64,7 @@ class WandB(Tracker):
     @contextmanager
     def begin(self, log: RunLog) -> Iterator[None]:
         name = self.config.run_name()
-        settings = {"dir": str(log.folder), "name": name, "group": self.config.env, "config": log.identity}
+        settings = {"dir": str(log.folder), "name": name, "group": log.identity["env"], "config": log.identity}
         self._run = self._package.init(id=_run_id(log), resume="allow", **settings)
         try:
             yield
