@@ -99,11 +99,15 @@ def evaluate(step: Step, env: Env) -> None:
     step.answer, step.reward, step.turns = as_plain(found), int(bit), env.turns
 
 
-def run_seed(config: Config, load_encoder: LoadEncoder) -> dict[str, Any]:
+def run_seed(config: Config, load_encoder: LoadEncoder | None = None, tracker: Tracker | None = None) -> dict[str, Any]:
     """Carry out, continue or look up the run of `config`; returns its summary.
 
-    What the names alone can tell to be wrong is told before a row is read, and what the rows can tell before a model
-    is loaded.
+    Args:
+        load_encoder: gives the recall encoder, for runs that share one (`make_load_encoder`); else it is loaded anew.
+        tracker: receives each step's record; by default what --track says.
+
+    Raises UserError where the command line would end with a line on standard error. What the names alone can tell to be
+    wrong is told before a row is read, and what the rows can tell before a model is loaded.
     """
     from agent import check_fits, describe_method
     from llm import make_llm
@@ -112,7 +116,8 @@ def run_seed(config: Config, load_encoder: LoadEncoder) -> dict[str, Any]:
     check_fits(config, find_env(config.env))
     for row in config.rows:
         row.check()
-    tracker = make_tracker(config)
+    load_encoder = load_encoder or make_load_encoder(config)
+    tracker = tracker or make_tracker(config)
     config = replace(config, data=resolve_data(config.env, config.data))
     env = make_env(
         config.env,
@@ -207,6 +212,11 @@ def main(argv: list[str]) -> int:
     return exit_code(lambda: run_all(argv), "the same command continues the run", debug="--debug" in argv)
 
 
-if __name__ == "__main__":
+def console() -> None:
+    """The command that pyproject.toml installs, and `python main.py`."""
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that cannot show the bars still gets the figures
     sys.exit(main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    console()

@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 from env.data import describe_rows
 from errors import UsageError, UserError
 from step import Record, Step
+from version import VERSION
 
 from .checkpoint import Checkpoint, remove
 from .journal import JOURNAL
@@ -204,7 +205,13 @@ class RunLog:
         """
         began = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self._details = details
-        self._start = {"time": began, "code": code_version(), "versions": versions(packages), **start}
+        self._start = {
+            "time": began,
+            "version": VERSION,
+            "code": code_version(),
+            "versions": versions(packages),
+            **start,
+        }
 
     def _write_config(self) -> None:
         path = self.folder / "config.yaml"

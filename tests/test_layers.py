@@ -16,7 +16,7 @@ from conftest import ROOT
 
 # Low to high. Those of one line are one layer.
 LAYERS = """
-errors
+errors version
 outside settings
 registry
 step env
