@@ -17,16 +17,19 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import outside
 from agents.choosing import ByRetrieval
 from agents.retaining import Retain, case_of
 from config import FIELDS, Config
 from env.base import Env
+from env.identity import code_of, hash_file, is_of_checkout
 from errors import UsageError, UserError
 from memory.bank import CaseBank
 from memory.opening import open_bank, open_final
-from registry import AGENTS, ANSWERS, CHOOSERS, POLICIES, RENDERINGS, RETAINS, RETRIEVALS, AgentRow
+from registry import CHOOSERS, OF_EVERY_POLICY, RULES, AgentRow, find_agent, find_policy, find_rule
 from step import Case, Step
 
 if TYPE_CHECKING:
@@ -163,33 +166,33 @@ class Ranked(NoRetrieval):
 
 def rendering_of(config: Config) -> Callable[[Env, str, list[Case]], str]:
     """How prompts show cases: (env, query, cases) -> prompt."""
-    name = "cases" if config.feedback == "hidden" else AGENTS[config.agent].render
-    render = RENDERINGS[name].load()
+    name = "cases" if config.feedback == "hidden" else find_agent(config.agent).render
+    render = find_rule(RULES["render"], name).load()
     return functools.partial(render, framed=True) if control_of(config) == "empty" else render
 
 
 def retaining_of(config: Config) -> Retain:
     """What becomes a case."""
     frozen = control_of(config) == "empty" or config.retain == "off"
-    name = "nothing" if frozen else AGENTS[config.agent].retain
-    retain: Retain = RETAINS[name].load()
+    name = "nothing" if frozen else find_agent(config.agent).retain
+    retain: Retain = find_rule(RULES["retain"], name).load()
     return retain
 
 
 def retrieval_of(config: Config) -> type[NoRetrieval]:
     """Which cases are shown."""
-    own = AGENTS[config.agent].retrieve
+    own = find_agent(config.agent).retrieve
     if own == "pairs":  # of a bank that stays empty there are still the LLMs to choose from
         own = "pairs" if chooser_of(config) == "policy" else "ranked"
     controls = {"empty": own if own == "pairs" else "nothing", "random": own if own == "fixed" else "random"}
     name = controls.get(control_of(config) or "", own)
-    rule: type[NoRetrieval] = RETRIEVALS[name].load()
+    rule: type[NoRetrieval] = find_rule(RULES["retrieve"], name).load()
     return rule
 
 
 def chooser_of(config: Config) -> str:
     """Who answers of several LLMs: a row of CHOOSERS. Where cases are drawn by chance, so is what the policy chose."""
-    name = config.who or AGENTS[config.agent].who
+    name = config.who or find_agent(config.agent).who
     return "random" if name == "policy" and control_of(config) == "random" else name
 
 
@@ -203,7 +206,7 @@ def choosing_of(config: Config) -> ByRetrieval:
 
 def control_of(config: Config) -> str | None:
     """--control, for an agent that shows cases."""
-    return None if AGENTS[config.agent].retrieve == "nothing" else config.control
+    return None if find_agent(config.agent).retrieve == "nothing" else config.control
 
 
 # -- agents -----------------------------------------------------------------------------------------------------------
@@ -220,12 +223,12 @@ class Agent:
     def __init__(self, parts: Parts) -> None:
         self.env = parts.env
         self.llm = parts.llm
-        self.row: AgentRow = AGENTS[parts.config.agent]
+        self.row: AgentRow = find_agent(parts.config.agent)
         self.config = parts.config
         self.retrieval = retrieval_of(parts.config)(parts)
         self.choosing = choosing_of(parts.config)
         self.render = rendering_of(parts.config)
-        self._answer = ANSWERS[self.row.answer].load()
+        self._answer = find_rule(RULES["answer"], self.row.answer).load()
         self._retain = retaining_of(parts.config)
 
     def retrieve(self, step: Step) -> None:
@@ -284,7 +287,7 @@ class Agent:
 
 def check_fits(config: Config, env: type[Env]) -> None:
     """Raise UsageError where the agent cannot play the task; needs neither rows nor models."""
-    needs = AGENTS[config.agent].needs
+    needs = find_agent(config.agent).needs
     if needs == "turns":
         if asks_once(env):
             reason = f"the task {config.env} is one question, for which --agent traj-bootstrap does all that it would"
@@ -300,7 +303,7 @@ def check_fits(config: Config, env: type[Env]) -> None:
 def make_agent(config: Config, env: Env, llm: LLM, text_encoder: Callable[[], TextEncoder]) -> Agent:
     """The agent of `config`; `text_encoder` loads the recall encoder, which only ranked retrieval needs."""
     check_fits(config, type(env))
-    agent: Agent = AGENTS[config.agent].load()(Parts(config, env, llm, text_encoder))
+    agent: Agent = find_agent(config.agent).load()(Parts(config, env, llm, text_encoder))
     if config.bank_from is not None:
         agent.retrieval.bank.start_from(open_bank(config.bank_from), config.bank_from)
     if config.policy_from is not None:
@@ -313,12 +316,28 @@ def make_bank(config: Config, encoder: TextEncoder | None = None) -> CaseBank:
     return CaseBank(encoder, config.bank_limit, config.forget)
 
 
+def describe_method(config: Config) -> dict[str, dict[str, str]]:
+    """Hashes of the files that agent and policy are made of, where they lie outside the checkout; else nothing.
+
+    As with the code of a task, a run that was begun with others is another run.
+    """
+    places = [name for name in (config.agent, config.bandit) if name and outside.is_outside(name)]
+    if config.agent in places:
+        row = config.agent_row
+        rules = (row.retrieve, row.render, row.answer, row.retain)
+        places += [name for name in (row.where, *rules) if outside.is_outside(name) and not is_of_checkout(name)]
+    files = [Path(outside.split(name)[0]) for name in places if name.endswith((".yaml", ".yml"))]
+    modules = {outside.module_of(name) for name in places if not name.endswith((".yaml", ".yml"))}
+    hashes = {path.name: hash_file(path) for path in files} | code_of(modules)
+    return {"method_code": hashes} if hashes else {}
+
+
 def make_policy(config: Config, text_encoder: TextEncoder) -> Policy:
     """The policy of `config`, with its ranking encoder where it takes one.
 
     Raises UserError for a class whose keywords are neither `encoder` nor options that its row names.
     """
-    row = POLICIES[str(config.bandit)]
+    row = find_policy(str(config.bandit))
     policy_class = row.load()
     arguments: dict[str, Any] = {}
     for name in inspect.signature(policy_class).parameters:
@@ -326,7 +345,9 @@ def make_policy(config: Config, text_encoder: TextEncoder) -> Policy:
             from memory.pair_encoders import make_pair_encoder
 
             arguments[name] = make_pair_encoder(config, text_encoder)
-        elif name in (*row.options, "seed", "comk", "recall_size"):
+        elif name in config.policy_settings:
+            arguments[name] = config.policy_settings[name]
+        elif name in FIELDS and name in (*row.options, *OF_EVERY_POLICY):
             arguments[name] = getattr(config, name)
         elif name in FIELDS:
             raise UserError(f"{row.where} takes {name}, which its row in registry.py does not name under `options`")

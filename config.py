@@ -13,15 +13,31 @@ import dataclasses
 import difflib
 import hashlib
 import math
+import shlex
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
-from env import ENV_ALIASES, ENV_DICT
+import outside
+import settings
+from env import ENV_ALIASES, ENV_DICT, find_env, read_settings
 from errors import UsageError, unknown_choice
-from registry import AGENTS, CHOOSERS, CLIENTS, POLICIES, ROSTER, Row, defaults_of, method_rows
+from registry import (
+    AGENTS,
+    CHOOSERS,
+    CLIENTS,
+    OF_EVERY_POLICY,
+    POLICIES,
+    ROSTER,
+    AgentRow,
+    Row,
+    defaults_of,
+    find_agent,
+    find_policy,
+    method_rows,
+)
 
 # What an option can be about -> (its heading in --help, the part of a run's name that it shows in).
 ABOUT = {
@@ -43,6 +59,7 @@ OF_A_MEMBER = (  # the options that each LLM of --llms may have of its own
 )
 TWO_WIKI = ("2wiki",)
 JUDGED = ("2wiki", "toolbench")
+JUDGES = ("judge_llm", "judge_serving_mode", "judge_server", "judge_port")
 STREAMBENCH = ("spider", "bird", "cosql", "ddxplus", "hotpotqa", "toolbench", "ds1000")
 
 
@@ -50,10 +67,11 @@ def option(default: Any, help: str, about: str, **metadata: Any) -> Any:
     """A Config field.
 
     Further metadata: `flag` (default: the field's name), `alias`, `metavar`, `choices`, `at_least`, `above`, `at_most`;
-    `tasks`, the only tasks that an option has an effect on; `shown`, how a value that is off its default shows in a
-    run's name: "flag" (the default), "path" (its last part) or "no"; `tuned`: whether the paper chooses it anew for
-    each experiment, so that it makes no other method; `fixed`: whether a plan of experiments sets it itself; `later`:
-    whether it came when there were runs of its agents, whose identity so stays what it was while it is at its default.
+    `tasks`, the only tasks that an option has an effect on; `places`, the form of a place outside the checkout that is
+    taken beside the choices; `shown`, how a value that is off its default shows in a run's name: "flag" (the default),
+    "path" (its last part), "words" (itself) or "no"; `tuned`: whether the paper chooses it anew for each experiment, so
+    that it makes no other method; `fixed`: whether a plan of experiments sets it itself; `later`: whether it came when
+    there were runs of its agents, whose identity so stays what it was while it is at its default.
     """
     return field(default=default, metadata={"help": help, "about": about, **metadata})
 
@@ -66,7 +84,9 @@ class Config:
     default that was typed is the default.
     """
 
-    env: str = option("ddxplus", "the task", "stream", choices=tuple(ENV_DICT), shown="no", fixed=True)
+    env: str = option(
+        "ddxplus", "the task", "stream", choices=tuple(ENV_DICT), places="FILE.py:CLASS", shown="no", fixed=True
+    )
     seed: int = option(
         0,
         "seed of everything random; -1 makes five runs, seeds 0 to 4",
@@ -92,9 +112,21 @@ class Config:
         metavar="FIELD=COLUMN,...",
     )
 
-    agent: str = option("cbr", "the agent", "method", choices=tuple(AGENTS), shown="no", fixed=True)
+    agent: str = option("cbr", "the agent", "method", choices=tuple(AGENTS), places="FILE.yaml", shown="no", fixed=True)
     bandit: str | None = option(
-        None, "the policy that ranks recalled cases", "method", choices=tuple(POLICIES), shown="no"
+        None,
+        "the policy that ranks recalled cases",
+        "method",
+        choices=tuple(POLICIES),
+        places="FILE.py:CLASS",
+        shown="no",
+    )
+    bandit_settings: str | None = option(
+        None,
+        "the settings of a policy of your own; each is an option of its own name, too",
+        "method",
+        metavar="'NAME=VALUE ...'",
+        shown="words",
     )
     comk: int | None = option(None, "k, the number of cases put into the prompt", "method", at_least=1)
     recall_size: int = option(32, "R, the number of nearest cases that the policy ranks", "method", at_least=1)
@@ -295,6 +327,14 @@ class Config:
         metavar="PATH",
         tasks=("ds1000",),
     )
+    task_settings: str | None = option(
+        None,
+        "the settings that a task of your own declares; each is an option of its own name, too",
+        "task",
+        metavar="'NAME=VALUE ...'",
+        shown="words",
+        tasks=(),
+    )
 
     server: str = option("127.0.0.1", "vllm: host name or URL of the server", "server")
     port: int = option(8000, "vllm: port of the server", "server", at_least=1, at_most=65535)
@@ -351,10 +391,11 @@ class Config:
         self._set("env", ENV_ALIASES.get(self.env, self.env))
         for spec in dataclasses.fields(self):
             _check(spec, getattr(self, spec.name))
+        self._find_places()
         if self.as_streambench:
             self._set("shuffle", True)
             self._set("case_paragraphs", self.case_paragraphs or self.env == "hotpotqa")
-        if AGENTS[self.agent].who != "one":
+        if self.agent_row.who != "one":
             self._gather_llms()
         else:
             self._settle_llm()
@@ -362,22 +403,66 @@ class Config:
             self._check_reinforce()
         if self.env in TWO_WIKI:
             self._check_two_wiki()
-        if self.env in JUDGED:
+        if self.is_judged:
             self._check_judge()
-        if AGENTS[self.agent].retrieve == "fixed" and self.examples is None:
+        if self.agent_row.retrieve == "fixed" and self.examples is None:
             raise UsageError(f"--agent {self.agent} needs --examples FILE, rows for training that the stream has not")
-        if self.feedback == "hidden" and AGENTS[self.agent].render not in ("cases", "feedback", "good_and_bad"):
+        if self.feedback == "hidden" and self.agent_row.render not in ("cases", "feedback", "good_and_bad"):
             raise UsageError(f"--feedback hidden: --agent {self.agent} shows its cases in no other way than its own")
         if self.feedback == "all":
             self._set("feedback", None)
         if self.forget != FIELDS["forget"].default and self.bank_limit is None:
             raise UsageError(f"--forget {self.forget} needs --bank_limit N: without a limit no case is forgotten")
-        for name, value in self._row_defaults().items():
-            if getattr(self, name) is None:
+        for name, value in self.row_defaults().items():
+            if name in FIELDS and getattr(self, name) is None:
                 self._set(name, value)
+        self._settle_settings()
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
+
+    def _find_places(self) -> None:
+        """Write places outside the checkout so that they hold in every folder; raises UserError where none is there."""
+        for name in ("env", "agent", "bandit"):
+            if outside.is_outside(getattr(self, name)):
+                self._set(name, outside.resolve(getattr(self, name)))
+        if outside.is_outside(self.env):
+            find_env(self.env)
+        if self.bandit is not None:
+            find_policy(self.bandit)
+        unknown = sorted({*self.agent_row.options, *self.agent_row.defaults} - FIELDS.keys())
+        if unknown:
+            raise UsageError(f"--agent {self.agent}: {unknown_choice('option', unknown[0], FIELDS)}")
+
+    def _settle_settings(self) -> None:
+        """Keep of a task's and a policy's own settings those that are off their default, in one form."""
+        if self.task_settings is not None:
+            declared = settings.of_class(find_env(self.env).Settings)
+            self._set("task_settings", settings.write(read_settings(self.env, self.task_settings), declared))
+        if self.bandit_settings is not None and self._ranks:
+            self._set("bandit_settings", settings.write(self.policy_settings, declared_by_policy(self.bandit)))
+
+    @property
+    def _ranks(self) -> bool:
+        """Whether a policy ranks cases."""
+        return any("bandit" in row.options for row in self.rows)
+
+    @property
+    def policy_settings(self) -> dict[str, Any]:
+        """The values of the settings that a policy outside the checkout has of its own."""
+        whose = f"the policy {outside.label(str(self.bandit))}"
+        return settings.read(self.bandit_settings, declared_by_policy(self.bandit), whose)
+
+    @property
+    def agent_row(self) -> AgentRow:
+        return find_agent(self.agent)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the task asks a judge where one is named; a task of one's own says so by its class."""
+        if self.env in JUDGED:
+            return True
+        return any(getattr(self, name) for name in JUDGES) and find_env(self.env).judged
 
     def _settle_llm(self) -> None:
         """Fill in how the LLM is served, and the name of the one that needs none."""
@@ -396,7 +481,7 @@ class Config:
         """Let `llm` name the LLMs of --llms with what can change their answers: of several there is no one."""
         if self.llms is None:
             raise UsageError(f"--agent {self.agent} needs --llms NAME,NAME,..., the LLMs that answer")
-        own = AGENTS[self.agent].who
+        own = self.agent_row.who
         if self.who == "policy" != own:
             raise UsageError(f"--who policy: --agent {self.agent} has no policy, --agent mam-cbr has one")
         if self.who == own:
@@ -412,7 +497,7 @@ class Config:
     @property
     def members(self) -> list[Config]:
         """The command line of each LLM of --llms, where several answer; else none."""
-        if self.llms is None or AGENTS[self.agent].who == "one":
+        if self.llms is None or self.agent_row.who == "one":
             return []
         made = []
         for name, own in read_members(self.llms):
@@ -455,36 +540,50 @@ class Config:
     @property
     def rows(self) -> list[Row]:
         """The rows of the registry that are in force."""
-        client = CLIENTS[str(self.serving_mode)] if AGENTS[self.agent].who == "one" else ROSTER
+        client = CLIENTS[str(self.serving_mode)] if self.agent_row.who == "one" else ROSTER
         return [*method_rows(self.agent, self.bandit, self.env), client]
 
-    def _row_defaults(self) -> dict[str, Any]:
+    def row_defaults(self) -> dict[str, Any]:
+        """What the rows in force take for options that are left open."""
         return defaults_of(self.rows, self.env)
 
     def identity(self) -> dict[str, Any]:
         """The settings that can change this run's steps, by field name."""
         chosen = {"agent", "llm", "serving_mode"}.union(*(row.options for row in self.rows))
+        chosen |= {"task_settings"} if self.task_settings else set()
+        chosen |= {"bandit_settings"} if self.bandit_settings and "bandit" in chosen else set()
         own = [spec for spec in dataclasses.fields(self) if spec.name in chosen or self._is_of_stream(spec)]
-        values = {spec.name: getattr(self, spec.name) for spec in own}
+        values = {spec.name: self._called(spec.name) for spec in own}
         return {
             name: value
             for name, value in values.items()
             if not FIELDS[name].metadata.get("later") or value != FIELDS[name].default
         }
 
+    def _called(self, name: str) -> Any:
+        """The value of a field, a place outside the checkout by its label: files may be elsewhere tomorrow."""
+        value = getattr(self, name)
+        return outside.label(value) if name in ("env", "agent", "bandit") and value is not None else value
+
     def _is_of_stream(self, spec: dataclasses.Field[Any]) -> bool:
         about = spec.metadata["about"]
-        return about == "stream" or (about == "task" and self.env in spec.metadata["tasks"])
+        return about == "stream" or (about == "task" and self._is_of_task(spec))
+
+    def _is_of_task(self, spec: dataclasses.Field[Any]) -> bool:
+        """Whether this task reads an option that only some do."""
+        return self.env in spec.metadata["tasks"] or (spec.name in JUDGES and self.is_judged)
 
     def without_effect(self, typed: Iterable[str]) -> list[str]:
         """One line for each of the `typed` options (field names) that changes nothing in this run."""
-        judge = list(CLIENTS.values()) if self.judge_llm and self.env in JUDGED else []
+        judge = list(CLIENTS.values()) if self.judge_llm and self.is_judged else []
         used = self.identity().keys() | {name for row in self.rows for name in row.options}
         used |= {name for row in [*self.rows, *judge] for name in row.reads}
         notes = []
         for spec in dataclasses.fields(self):
-            is_of_task = self.env in spec.metadata.get("tasks", (self.env,))
+            is_of_task = "tasks" not in spec.metadata or self._is_of_task(spec)
             if spec.name not in typed or spec.name in used:
+                continue
+            if spec.metadata.get("shown") == "words" and getattr(self, spec.name) is None:  # its settings' defaults
                 continue
             if is_of_task and (spec.metadata["about"] == "run" or spec.name.startswith("judge_")):
                 continue
@@ -498,38 +597,45 @@ class Config:
     def _reason(self, spec: dataclasses.Field[Any]) -> str:
         about = spec.metadata["about"]
         if "tasks" in spec.metadata:
-            return f"on the task {self.env}"
+            return f"on the task {outside.label(self.env)}"
         if about in ("llm", "server"):
             return f"with --serving_mode {self.serving_mode}"
-        ranks = any("bandit" in row.options for row in self.rows)
-        if ranks and any(spec.name in row.options for row in POLICIES.values()):
-            return f"with --bandit {self.bandit}"
-        return f"with --agent {self.agent}"
+        if self._ranks and any(spec.name in row.options for row in POLICIES.values()):
+            return f"with --bandit {outside.label(str(self.bandit))}"
+        return f"with --agent {outside.label(self.agent)}"
 
     # -- the run's name ----------------------------------------------------------------------------------------------
 
     def run_name(self) -> str:
         """The run's folder below --output_dir: env / agent-and-bandit / llm / seed, settings off their default too."""
         identity = self.identity()
-        agent = f"{self.agent}-{self.bandit}" if "bandit" in identity else self.agent
-        parts = {"env": [self.env], "agent": [agent], "llm": [_path_safe(self.llm)]}
+        agent = "-".join(str(identity[name]) for name in ("agent", "bandit") if name in identity)
+        parts = {"env": [identity["env"]], "agent": [agent], "llm": [_path_safe(self.llm)]}
         for name, text in self.off_default(identity).items():
             parts[ABOUT[FIELDS[name].metadata["about"]][1]].append(text)
         return "/".join([*(_shorten(",".join(part)) for part in parts.values()), f"seed{self.seed}"])
 
     def off_default(self, names: Iterable[str]) -> dict[str, str]:
         """Those of the fields `names` that are off their default and show in names, each as a name shows it."""
-        defaults = {spec.name: spec.default for spec in dataclasses.fields(self)} | self._row_defaults()
+        defaults = {spec.name: spec.default for spec in dataclasses.fields(self)} | self.row_defaults()
         found = {}
         for spec in dataclasses.fields(self):
             value, shown = getattr(self, spec.name), spec.metadata.get("shown", "flag")
             if spec.name in names and shown != "no" and value != defaults[spec.name]:
                 text = Path(value).name if shown == "path" else _path_safe(value)
-                found[spec.name] = flag(spec) if value is True else f"{flag(spec)}={text}"
+                words = flag(spec) if value is True else f"{flag(spec)}={text}"
+                found[spec.name] = ",".join(map(_path_safe, shlex.split(value))) if shown == "words" else words
         return found
 
 
 FIELDS = {spec.name: spec for spec in dataclasses.fields(Config)}
+
+
+def declared_by_policy(bandit: str | None) -> dict[str, settings.Setting]:
+    """What the constructor of a policy outside the checkout takes that is no option of main.py, by name."""
+    if bandit is None or not outside.is_outside(bandit):
+        return {}
+    return settings.of_constructor(find_policy(bandit).load(), {*FIELDS, *OF_EVERY_POLICY, "encoder"})
 
 
 def read_members(text: str) -> list[tuple[str, dict[str, Any]]]:
@@ -543,7 +649,7 @@ def read_members(text: str) -> list[tuple[str, dict[str, Any]]]:
             if not equals or option not in OF_A_MEMBER:
                 raise UsageError(f"--llms {name} {word}: write OPTION=VALUE with one of {', '.join(OF_A_MEMBER)}")
             try:
-                options[option] = _kind(get_type_hints(Config)[option])(value)
+                options[option] = kind_of(get_type_hints(Config)[option])(value)
             except ValueError:
                 raise UsageError(f"--llms {name} {word}: {value!r} is no value of --{option}") from None
         if not name or "=" in name:
@@ -601,6 +707,8 @@ def _check(spec: dataclasses.Field[Any], value: Any) -> None:
     if value is None:
         return
     if "choices" in limits and value not in limits["choices"]:
+        if "places" in limits and outside.is_outside(str(value)):
+            return
         raise unknown_choice(name, value, limits["choices"])
     if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"{name} must be a finite number, not {value}")
@@ -618,18 +726,20 @@ def _add_argument(parser: argparse._ActionsContainer, spec: dataclasses.Field[An
     help = metadata["help"].replace("%", "%%")
     if "choices" in metadata:
         help += f" {{{', '.join(metadata['choices'])}}}"
+    if "places" in metadata:
+        help += f", or {metadata['places']} of your own"
     if hint is bool:
         parser.add_argument(*names, dest=spec.name, action="store_true", default=argparse.SUPPRESS, help=help)
         return
     default = _described_default(spec)
     if default:
         help += f" (default: {default})"
-    kind = _kind(hint)
+    kind = kind_of(hint)
     metavar = metadata.get("metavar", kind.__name__.upper())
     parser.add_argument(*names, dest=spec.name, type=kind, default=argparse.SUPPRESS, help=help, metavar=metavar)
 
 
-def _kind(hint: Any) -> type:
+def kind_of(hint: Any) -> type:
     """int, float or str: what a value of an option with this type hint is read as."""
     return next(kind for kind in (int, float, str) if kind is hint or kind in getattr(hint, "__args__", ()))
 
@@ -660,8 +770,10 @@ class _Help(argparse.HelpFormatter):
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are UsageErrors, with the nearest option where a name is unknown."""
 
-    def __init__(self, prog: str, description: str) -> None:
-        super().__init__(prog=prog, description=description, allow_abbrev=False, formatter_class=_Help)
+    def __init__(self, prog: str, description: str, add_help: bool = True) -> None:
+        super().__init__(
+            prog=prog, description=description, add_help=add_help, allow_abbrev=False, formatter_class=_Help
+        )
 
     def error(self, message: str) -> NoReturn:
         unknown = message.partition("unrecognized arguments: ")[2].split()

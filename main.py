@@ -13,11 +13,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config import Config, typed_options
+from command_line import read_command_line
+from config import Config
 from env import Env, describe_data, describe_examples, find_env, make_env, resolve_data, task_code, templates_of
 from env.blocks import label_blocks
 from errors import DataError, LLMError, RefusedError, exit_code
-from registry import AGENTS
 from runs import screen
 from runs.folder import RunLog
 from runs.journal import JOURNAL, Journal
@@ -99,20 +99,25 @@ def evaluate(step: Step, env: Env) -> None:
     step.answer, step.reward, step.turns = as_plain(found), int(bit), env.turns
 
 
-def run_seed(config: Config, load_encoder: LoadEncoder) -> dict[str, Any]:
+def run_seed(config: Config, load_encoder: LoadEncoder | None = None, tracker: Tracker | None = None) -> dict[str, Any]:
     """Carry out, continue or look up the run of `config`; returns its summary.
 
-    What the names alone can tell to be wrong is told before a row is read, and what the rows can tell before a model
-    is loaded.
+    Args:
+        load_encoder: gives the recall encoder, for runs that share one (`make_load_encoder`); else it is loaded anew.
+        tracker: receives each step's record; by default what --track says.
+
+    Raises UserError where the command line would end with a line on standard error. What the names alone can tell to be
+    wrong is told before a row is read, and what the rows can tell before a model is loaded.
     """
-    from agent import check_fits
+    from agent import check_fits, describe_method
     from llm import make_llm
     from runs.track import make_tracker
 
     check_fits(config, find_env(config.env))
     for row in config.rows:
         row.check()
-    tracker = make_tracker(config)
+    load_encoder = load_encoder or make_load_encoder(config)
+    tracker = tracker or make_tracker(config)
     config = replace(config, data=resolve_data(config.env, config.data))
     env = make_env(
         config.env,
@@ -125,16 +130,14 @@ def run_seed(config: Config, load_encoder: LoadEncoder) -> dict[str, Any]:
     data = describe_data(env)
     folder = Path(config.output_dir) / config.run_name()
     identity = config.identity() | {"data_sha256": data["sha256"], "task_code": task_code(env)}
-    identity |= env.conditions()
-    identity |= describe_examples(config)
-    identity |= describe_start(config)
+    identity |= env.conditions() | describe_examples(config) | describe_method(config) | describe_start(config)
     log = RunLog(folder, identity, config.overwrite, config.checkpoint_seconds, screen.say)
     try:
         if log.summary is None:
             play(config, env, log, tracker, data, load_encoder)
         else:
             screen.say_finished(log)
-        if AGENTS[config.agent].perfect:
+        if config.agent_row.perfect:
             screen.say_faults(env, log)
         screen.print_summary(config, data, log)
         assert log.summary is not None
@@ -207,8 +210,8 @@ def make_load_encoder(config: Config) -> LoadEncoder:
 
 def run_all(argv: list[str]) -> int:
     """Do what the command line says; returns the exit code. Raises UserError."""
-    typed = typed_options(argv)
-    config = Config(**typed)
+    typed, options = read_command_line(argv)
+    config = Config(**options)
     for note in config.without_effect(typed):
         screen.say(f"note: {note}")
     load_encoder = make_load_encoder(config)
@@ -216,7 +219,7 @@ def run_all(argv: list[str]) -> int:
     summaries = [run_seed(replace(config, seed=seed), load_encoder) for seed in seeds]
     if len(summaries) > 1:
         screen.print_seeds(summaries)
-    fails = AGENTS[config.agent].perfect and any(summary["success_rate"] != 1 for summary in summaries)
+    fails = config.agent_row.perfect and any(summary["success_rate"] != 1 for summary in summaries)
     return int(fails)
 
 
@@ -225,6 +228,11 @@ def main(argv: list[str]) -> int:
     return exit_code(lambda: run_all(argv), "the same command continues the run", debug="--debug" in argv)
 
 
-if __name__ == "__main__":
+def console() -> None:
+    """The command that pyproject.toml installs, and `python main.py`."""
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that cannot show the bars still gets the figures
     sys.exit(main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    console()

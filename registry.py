@@ -6,12 +6,17 @@ of help. To add one, write the class and its row.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import importlib.util
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, get_origin, get_type_hints
 
-from errors import UserError
+import outside
+from errors import UsageError, UserError, unknown_choice
 
 
 @dataclass(frozen=True)
@@ -50,14 +55,11 @@ class Row:
         return {**self.defaults, **self.on_task.get(env, {})}
 
     def load(self) -> Any:
-        """The class itself. Raises UserError where a package that it needs is not installed."""
-        module, _, name = self.where.partition(":")
+        """The class itself. Raises UserError where there is none, or a package that it needs is not installed."""
         try:
-            return getattr(importlib.import_module(module), name)
+            return outside.load(self.where)
         except ModuleNotFoundError as error:
-            if error.name is None or module == error.name or module.startswith(f"{error.name}."):
-                raise  # a row that points nowhere
-            raise self._missing(error.name.partition(".")[0]) from error
+            raise self._missing(str(error.name).partition(".")[0]) from error
 
     def _missing(self, package: str) -> UserError:
         return UserError(f"the package {package} is missing: `pip install -r {self.requirements}`")
@@ -89,7 +91,8 @@ class AgentRow(Row):
 
     def rules(self) -> list[Row]:
         """Its rows of the tables of rules."""
-        return [RETRIEVALS[self.retrieve], RENDERINGS[self.render], ANSWERS[self.answer], RETAINS[self.retain]]
+        chosen = {"retrieve": self.retrieve, "render": self.render, "answer": self.answer, "retain": self.retain}
+        return [find_rule(RULES[kind], name) for kind, name in chosen.items()]
 
 
 _BANK = ("bank_from", "retain", "bank_limit", "forget")
@@ -154,6 +157,8 @@ RETAINS: dict[str, Row] = {
     "episodes": Row("agents.retaining:keep_episode"),
     "lessons": Row("agents.retaining:keep_lessons", ("judge",), {"judge": "feedback"}),
 }
+
+RULES = {"retrieve": RETRIEVALS, "render": RENDERINGS, "answer": ANSWERS, "retain": RETAINS}
 
 _SIXTEEN: dict[str, Any] = {
     "defaults": {"comk": 16},
@@ -308,6 +313,7 @@ _TRAINED = (*_RIDGE, "batch_size", "learning_rate", "weight_decay")
 _NU = {"exploration": 0.1}
 _STEP_SIZE = {**_NU, "learning_rate": 2e-5}
 
+OF_EVERY_POLICY = ("seed", "comk", "recall_size")  # what its constructor may take beside the options of its row
 # A policy's constructor takes `encoder` where it needs features, and any fields of Config by name.
 POLICIES: dict[str, Row] = {
     "NeuralLinLogUCB": Row("bandit:NeuralLinLogUCB", _TRAINED, _STEP_SIZE, "the paper's: trained features, logistic"),
@@ -358,12 +364,107 @@ CLIENTS: dict[str, Row] = {
 ROSTER = Row("llm:Roster", _SAMPLING, help="several LLMs", reads=("llms", "server", "port", "generate_batch", *_ASKED))
 
 
+# -- looking up, also what lies outside the tables --------------------------------------------------------------------
+
+
+def find_rule(table: Mapping[str, Row], name: str) -> Row:
+    """A row of a table of rules, or that of a class or function outside: with the options of the rule it extends."""
+    if name in table:
+        return table[name]
+    options, defaults = _inherited(_load(name), table)
+    return Row(name, options, defaults)
+
+
+def find_agent(name: str) -> AgentRow:
+    """The row of an agent: one of AGENTS, or one that a file outside has. Raises UserError."""
+    return AGENTS[name] if name in AGENTS else _outside_agent(outside.resolve(name))
+
+
+def find_policy(name: str) -> Row:
+    """The row of a policy: one of POLICIES, or that of a class outside. Raises UserError."""
+    return POLICIES[name] if name in POLICIES else _outside_policy(outside.resolve(name))
+
+
+@functools.cache
+def _outside_policy(place: str) -> Row:
+    """What the constructor says: its keywords are the options, their defaults its own or those of what it extends."""
+    made = _load(place)
+    if not all(callable(getattr(made, name, None)) for name in ("score", "update", "state_dict", "load_state_dict")):
+        raise UsageError(f"--bandit {place} is no policy: extend Policy, FeaturePolicy or another class of bandit.py")
+    parameters = inspect.signature(made).parameters
+    _, inherited = _inherited(made, POLICIES)
+    options = tuple(name for name in parameters if name not in (*OF_EVERY_POLICY, "encoder"))
+    given = {p.name: p.default for p in parameters.values() if p.default is not p.empty}
+    defaults = {name: value for name, value in (inherited | given).items() if name in options}
+    return Row(place, options, defaults, (inspect.getdoc(made) or "").partition("\n")[0])
+
+
+def _inherited(made: Any, table: Mapping[str, Row]) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The options and defaults of the nearest class in `table` that `made` extends."""
+    rows = {row.where: row for row in table.values()}
+    for base in getattr(made, "__mro__", ()):
+        row = rows.get(f"{base.__module__}:{base.__qualname__}")
+        if row is not None:
+            return row.options, dict(row.defaults)
+    return (), {}
+
+
+@functools.cache
+def _outside_agent(place: str) -> AgentRow:
+    path, _ = outside.split(place)
+    row = _read_agent(Path(path)) if path.endswith((".yaml", ".yml")) else _load(place)
+    if not isinstance(row, AgentRow):
+        raise UsageError(f'{place} is no row: name an AgentRow(where="file.py:Class"), or a file.yaml with its rules')
+    if outside.label(place) in AGENTS:
+        raise UsageError(f"{place}: there is an agent {outside.label(place)} already; give the file another name")
+    beside = Path(path).parent if path.endswith(outside.SUFFIXES) else None
+    own = {name: getattr(row, name) for name in ("where", *RULES)}
+    resolved: dict[str, Any] = {k: outside.resolve(v, beside) for k, v in own.items() if outside.is_outside(v)}
+    row = dataclasses.replace(row, **resolved)
+    for kind, table in RULES.items():
+        name = getattr(row, kind)
+        if name not in table and not outside.is_outside(name):
+            raise UsageError(f"{path}: {unknown_choice(kind, str(name), table)}, or a place such as file.py:Class")
+        find_rule(table, name)
+    return row
+
+
+def _read_agent(path: Path) -> AgentRow:
+    """The row that a YAML file has: the attributes of AgentRow. Raises UserError."""
+    import yaml
+
+    try:
+        row = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        raise UsageError(f"--agent {path}: cannot be read ({reason})") from None
+    known = {spec.name: get_type_hints(AgentRow)[spec.name] for spec in dataclasses.fields(AgentRow)}
+    if not isinstance(row, dict):
+        raise UsageError(f"--agent {path}: expected lines NAME: VALUE, with names among {', '.join(known)}")
+    for name, value in row.items():
+        if name not in known:
+            raise UsageError(f"{path}: {unknown_choice('name', str(name), known)}")
+        kind = get_origin(known[name]) or known[name]
+        if not isinstance(value, list if kind is tuple else kind):
+            wanted = {tuple: "a list", Mapping: "a mapping"}.get(kind, kind.__name__)
+            raise UsageError(f"{path}: {name} has to be {wanted}, not {value!r}")
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
+    return AgentRow(**values)
+
+
+def _load(place: str) -> Any:
+    try:
+        return outside.load(place)
+    except ModuleNotFoundError as error:
+        raise outside.missing_package(place, error) from error
+
+
 def method_rows(agent: str, bandit: str | None, env: str) -> list[Row]:
     """The rows that make a method, most particular first: the agent's, its rules', its policy's where it has one."""
-    row = AGENTS[agent]
+    row = find_agent(agent)
     rows = [row, *row.rules()]
     if any("bandit" in each.options for each in rows):
-        rows.append(POLICIES[bandit or defaults_of(rows, env)["bandit"]])
+        rows.append(find_policy(bandit or defaults_of(rows, env)["bandit"]))
     return rows
 
 

@@ -20,7 +20,7 @@ from agents.nearest import in_order
 from agents.rendering import View, of_cases
 from env.base import Env
 from env.families.game import LISTED
-from memory.index import ExactIndex
+from memory.index import VectorIndex
 from step import Case, Step
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Episodes:
 
     def __init__(self, encoder: Embedder) -> None:
         self.cases: list[Case] = []
-        self.index = ExactIndex(encoder.dim)
+        self.index = VectorIndex(encoder.dim)
         self._encoder = encoder
         self._starts: list[int] = []  # of each case's rows
 
@@ -126,7 +126,7 @@ class Episodes:
         self.cases, self._starts = [], []
         for case in cases:
             self._append(case)
-        self.index = ExactIndex(vectors.shape[1])
+        self.index = VectorIndex(vectors.shape[1])
         self.index.add(vectors)
 
     def near(self, goal: str, plan: str, text: str, side: str) -> list[Window]:

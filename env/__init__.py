@@ -5,10 +5,13 @@ Add yours with one line in ENV_DICT: its name -> its class, or a "module:Class" 
 
 from __future__ import annotations
 
-import importlib
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import outside
+import settings
 from errors import DataError, UsageError, unknown_choice
 
 from .base import Env
@@ -26,6 +29,7 @@ __all__ = [
     "describe_examples",
     "find_env",
     "make_env",
+    "read_settings",
     "resolve_data",
     "task_code",
     "templates_of",
@@ -58,15 +62,43 @@ ENV_ALIASES = {"twowiki": "2wiki"}
 
 
 def find_env(name: str) -> type[Env]:
-    """The class of the task `name`, imported now. Raises UsageError where there is no such task."""
+    """The class of the task `name`, or at the place path/to/file.py:Class, imported now.
+
+    Raises UsageError where there is no such task, UserError where its file cannot be loaded.
+    """
     name = ENV_ALIASES.get(name, name)
-    if name not in ENV_DICT:
+    here = name in ENV_DICT
+    env_class = ENV_DICT[name] if here else outside.resolve(name)
+    if not here and not outside.is_outside(name):
         raise unknown_choice("--env", name, ENV_DICT)
-    env_class = ENV_DICT[name]
     if isinstance(env_class, str):
-        module, _, attribute = env_class.partition(":")
-        env_class = getattr(importlib.import_module(module), attribute)
+        try:
+            env_class = outside.load(env_class)
+        except ModuleNotFoundError as error:
+            if here:
+                raise
+            raise outside.missing_package(name, error) from error
+    if not (isinstance(env_class, type) and issubclass(env_class, Env)):
+        raise UsageError(f"--env {name} is no task: extend Env, LabelEnv or another task of env/")
     return env_class
+
+
+def name_of(name: str) -> str:
+    """What the task calls itself, and its rows and labels: its class's `name`, the name in ENV_DICT, or its file's."""
+    own = find_env(name).name
+    if own or not outside.is_outside(name):
+        return own or name
+    place, _ = outside.split(name)
+    return Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
+
+
+def home_of(name: str) -> Path | None:
+    """The folder of a task outside env/, where its rows and labels are; None for those in it, and what extends one."""
+    env_class = find_env(name)
+    named = next((base for base in env_class.__mro__ if vars(base).get("name")), env_class)
+    if not outside.is_outside(name) or named.__module__.startswith(f"{__name__}."):
+        return None
+    return Path(str(sys.modules[named.__module__].__file__)).resolve().parent
 
 
 def resolve_data(name: str, choice: str) -> str:
@@ -74,9 +106,16 @@ def resolve_data(name: str, choice: str) -> str:
 
     So runs on the sample and runs on real rows that came later never share a folder.
     """
-    env_class = find_env(name)
-    stream = env_class.stream or env_class.name or name
-    return "sample" if choice == "auto" and sample_stands_in(stream) else choice
+    if choice != "auto" or home_of(name) is not None:
+        return choice
+    stream = find_env(name).stream or name_of(name)
+    return "sample" if sample_stands_in(stream) else choice
+
+
+def read_settings(name: str, text: str | None) -> dict[str, Any]:
+    """The values of the task's own settings, as `text` says or at their default. Raises UsageError."""
+    declared = settings.of_class(find_env(name).Settings)
+    return settings.read(text, declared, f"the task {outside.label(name)}")
 
 
 def make_env(
@@ -97,9 +136,14 @@ def make_env(
     Raises:
         UsageError: no such task. DataError: its rows are missing or malformed.
     """
-    env = find_env(name)()
+    env_class, home = find_env(name), home_of(name)
+    if home is not None:
+        env_class.name, env_class.home = name_of(name), home  # known already when it is constructed
+    env = env_class()
     env.name = env.name or name
     env.data = data
+    if env_class.Settings is not None:
+        env.settings = env_class.Settings(**read_settings(name, config.task_settings if config else None))
     if config is not None:
         env.columns = parse_columns(config.columns)
         env.prepare(config, make_llm or _no_llm)
@@ -107,6 +151,7 @@ def make_env(
         raise UsageError(f"the task {name} makes its rows itself: --data and --columns have no effect, drop them")
     if not env.dataset:
         env.init_env()
+    env.check_prompts()
     if not len(env):
         raise DataError(f"the task {name} has no rows: its init_env() has to put them into self.dataset")
     if env.data_file is None:
@@ -130,4 +175,4 @@ def describe_examples(config: Config) -> dict[str, str]:
     """The sha256 of the rows of --examples, where the run shows them; else nothing."""
     if config.examples is None or "examples" not in config.identity():
         return {}
-    return {"examples_sha256": locate(config.env, config.examples).sha256}
+    return {"examples_sha256": locate(name_of(config.env), config.examples, home_of(config.env)).sha256}

@@ -10,8 +10,11 @@ that `evaluate` scores; the loop and the agents do not change.
 
 from __future__ import annotations
 
+import functools
 import random
+import string
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +23,7 @@ from errors import DataError
 from .data import DataFile, locate
 from .labels import LabelSet
 from .parsing import last_boxed
-from .prompts.layout import ALL_RIGHT, AVOID, FEEDBACK, FOLLOW, NOTES, WITH_FEEDBACK
+from .prompts.layout import ALL_RIGHT, AVOID, FEEDBACK, FOLLOW, NOTES, WITH_FEEDBACK, build_prompts
 
 if TYPE_CHECKING:
     from config import Config
@@ -45,6 +48,9 @@ class Env:
             run's start then tells, and not a check of the data.
         rows_sha256: of the rows before they were put in order, for a task that loads its rows itself.
         packages: the packages that decide what the task says and scores; a run records their versions.
+        Settings: options of the task's own, a dataclass whose fields are made by `settings.setting`.
+        settings: their values in this run, from before the rows are loaded.
+        home: the folder of a task outside the checkout: its rows and labels lie there.
     """
 
     name: str = ""
@@ -58,8 +64,12 @@ class Env:
     rows_sha256: str = ""
     packages: tuple[str, ...] = ()
     labels_may_fail: bool = False
+    Settings: type | None = None
+    home: Path | None = None
+    judged: bool = False  # whether it asks the LLM of --judge_llm
 
     def __init__(self) -> None:
+        self.settings: Any = self.Settings() if self.Settings else None
         self.index = 0
         self.dataset: list[dict[str, Any]] = []
         self.turns: list[dict[str, Any]] | None = None
@@ -92,7 +102,7 @@ class Env:
 
     def init_env(self) -> None:
         """Load the rows into `self.dataset`, all or nothing. Raises DataError naming file and line."""
-        self.data_file = locate(self.stream or self.name, self.data)
+        self.data_file = locate(self.stream or self.name, self.data, self.home)
         rows = []
         for number, row in self.data_file.rows(self.fields, self.columns):
             problem = self.check_row(row)
@@ -182,12 +192,12 @@ class Env:
         text = self.format_answer(answer)
         if type(self).format_answer is not Env.format_answer or self.evaluate(text)[1]:
             return text
-        return self._template("CASE_PROMPT").format(task="", answer=text)
+        return self._fill("CASE_PROMPT", task="", answer=text)
 
     # -- prompts ---------------------------------------------------------------------------------------------------
 
     def get_zero_shot_prompt(self, problem: str) -> str:
-        return self._template("ZERO_SHOT_PROMPT").format(task=problem, **self.prompt_context())
+        return self._fill("ZERO_SHOT_PROMPT", task=problem, **self.prompt_context())
 
     def get_case_based_prompt(self, problem: str, cases: list[Case]) -> str:
         return self._with_cases(self._template("CBR_PROMPT"), problem, [self._render_case(case) for case in cases])
@@ -225,7 +235,7 @@ class Env:
             answer = case["output"].strip()
         else:
             answer = "(no answer in the required form)" if case["answer"] is None else self.case_answer(case["answer"])
-        return self._template("CASE_PROMPT").format(task=case["task"], answer=answer)
+        return self._fill("CASE_PROMPT", task=case["task"], answer=answer)
 
     def case_answer(self, answer: Any) -> str:
         """What stands for {answer} in CASE_PROMPT: the answer as the prompt asks for it."""
@@ -234,11 +244,41 @@ class Env:
     def _with_cases(self, template: str, problem: str, rendered: list[str]) -> str:
         return template.format(case_prompt="\n\n".join(rendered), task=problem, **self.prompt_context())
 
+    def _fill(self, name: str, **values: str) -> str:
+        return self._template(name).format(**values)
+
+    def check_prompts(self) -> None:
+        """Raise DataError for a template that the methods of this class could not fill in, before anyone is asked."""
+        kind, own_context = type(self), type(self).prompt_context is not Env.prompt_context
+        used = {
+            "ZERO_SHOT_PROMPT": (kind.get_zero_shot_prompt is Env.get_zero_shot_prompt, {"task"}),
+            "CASE_PROMPT": (kind.get_case_based_prompt is Env.get_case_based_prompt, {"task", "answer"}),
+            "CBR_PROMPT": (kind.get_case_based_prompt is Env.get_case_based_prompt, {"task", "case_prompt"}),
+        }
+        for name, (here, takes) in used.items():
+            template = getattr(self, name, None) or getattr(self, name.lower(), None)
+            if here and isinstance(template, str):
+                problem = _misread(template, None if own_context and name != "CASE_PROMPT" else takes)
+                if problem:
+                    places = ", ".join(f"{{{place}}}" for place in sorted(takes))
+                    advice = f"it takes {places}, and a brace that is text is written twice, {{{{ or }}}}"
+                    raise DataError(f"{name} of the task {self.name}: {problem}; {advice}")
+
     def _template(self, name: str) -> str:
         template = getattr(self, name, None) or getattr(self, name.lower(), None)
         if template is None:
             raise DataError(f"{type(self).__name__} has no {name}: set self.{name} in its __init__")
         return template
+
+
+def _misread(template: str, takes: set[str] | None) -> str | None:
+    """What is wrong with a template's braces, or None; `takes` are the names that it may have between them."""
+    try:
+        names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+    except ValueError as error:
+        return f"a stray brace ({error})"
+    wrong = [name for name in names if takes is not None and name not in takes]
+    return f"{{{wrong[0]}}} is no place to fill in" if wrong else None
 
 
 def _as_note(lesson: dict[str, str]) -> str:
@@ -247,11 +287,24 @@ def _as_note(lesson: dict[str, str]) -> str:
 
 
 class LabelEnv(Env):
-    """A task whose answer is one of the labels in env/labels/<name>.txt, written as \\boxed{label}."""
+    """A task whose answer is one of the labels in env/labels/<name>.txt, written as \\boxed{label}.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.labels = LabelSet(self.name)
+    Outside the checkout the labels are in <name>.txt beside the task. With an `instruction`, what to do in a sentence
+    or two, the prompts are made of it and the labels.
+    """
+
+    instruction: str = ""
+
+    @functools.cached_property
+    def labels(self) -> LabelSet:
+        return LabelSet(self.name, self.home)
+
+    def init_env(self) -> None:
+        if self.instruction:
+            form = "Reason briefly, then end with the answer, spelled exactly as in the list: \\boxed{answer}"
+            made = build_prompts(self.instruction, form, self.labels.names)
+            self.ZERO_SHOT_PROMPT, self.CASE_PROMPT, self.CBR_PROMPT = made
+        super().init_env()
 
     def check_row(self, row: dict[str, Any]) -> str | None:
         return None if row["label"] in self.labels.names else self.labels.unknown(row["label"])

@@ -91,18 +91,18 @@ def describe_rows(record: Mapping[str, Any]) -> str:
     return f"your own rows {record.get('path') or 'of the task itself'} {version}"
 
 
-def locate(task: str, choice: str = "auto") -> DataFile:
+def locate(task: str, choice: str = "auto", home: Path | None = None) -> DataFile:
     """Resolve `--data` for `task`: auto, official, sample, a folder with <task>.jsonl, a file or hf:OWNER/NAME[:SPLIT].
 
-    Raises DataError, in one line that says what to do, where there is nothing that can be read.
+    `home` is the folder of a task outside the checkout, whose rows lie beside it. Raises DataError, in one line that
+    says what to do, where there is nothing that can be read.
     """
-    installed = DATA_ROOT / task / f"{task}.jsonl"
-    sample = DATA_ROOT / task / "sample" / f"{task}.jsonl"
+    folder = home or DATA_ROOT / task
+    installed = folder / f"{task}.jsonl"
+    sample = folder / "sample" / f"{task}.jsonl"
     if choice.startswith(HUB):
         data = open_hub(choice)
-        return DataFile(
-            data.file, "user", hash_table(data.table), DATA_ROOT / task, data.name, data.revision, data.table
-        )
+        return DataFile(data.file, "user", hash_table(data.table), folder, data.name, data.revision, data.table)
     named = choice not in ("auto", "official", "sample")
     try:
         if named:
@@ -111,7 +111,7 @@ def locate(task: str, choice: str = "auto") -> DataFile:
         else:
             path = sample if choice == "sample" or (choice == "auto" and not installed.exists()) else installed
         if not path.exists():
-            raise DataError(f"--data {choice}: {path} does not exist" if named else _nothing_there(task, path))
+            raise DataError(f"--data {choice}: {path} does not exist" if named else _nothing_there(task, path, home))
         if not path.is_file():
             raise DataError(f"{path} is not a file of rows")
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -131,10 +131,10 @@ def is_benchmark(task: str) -> bool:
     return (DATA_ROOT / task / "sample").is_dir()
 
 
-def _nothing_there(task: str, path: Path) -> str:
-    if is_benchmark(task):
+def _nothing_there(task: str, path: Path, home: Path | None) -> str:
+    if home is None and is_benchmark(task):
         return f"{path} does not exist: run `python scripts/prepare_data.py {task}`, or choose --data sample"
-    rows = DATA_ROOT / task / f"{task}.jsonl"
+    rows = (home or DATA_ROOT / task) / f"{task}.jsonl"
     return f"{task} has no rows yet: write them to {rows}, one JSON object a line, or name a file with --data FILE"
 
 

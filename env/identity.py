@@ -11,11 +11,12 @@ import hashlib
 import importlib.util
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import outside
 from step import as_plain
 
 from .base import Env
@@ -35,9 +36,18 @@ def templates_of(env: Env) -> dict[str, str]:
 
 def task_code(env: Env) -> dict[str, str]:
     """Hashes by name: the modules of the task's class with those that they import, its prompt templates, its labels."""
+    hashes = code_of(part.__module__ for part in type(env).__mro__ if issubclass(part, Env) and part is not Env)
+    hashes["prompts"] = sha256(json.dumps(templates_of(env), sort_keys=True))[:16]
+    labels = getattr(env, "labels", None)
+    if isinstance(labels, LabelSet):
+        hashes["labels"] = sha256(json.dumps(labels.names))[:16]
+    return hashes
+
+
+def code_of(modules: Iterable[str]) -> dict[str, str]:
+    """Hashes by path of the `modules` and of those beside them, or of their package, that they import."""
     hashes: dict[str, str] = {}
-    todo = [part.__module__ for part in type(env).__mro__ if issubclass(part, Env)]
-    seen = {Env.__module__}
+    todo, seen = list(modules), {Env.__module__}
     while todo:
         name = todo.pop()
         module = sys.modules[name]
@@ -47,12 +57,7 @@ def task_code(env: Env) -> dict[str, str]:
         path, code_hash, imported = _read(module)
         hashes[path] = code_hash
         todo += imported
-    hashes = dict(sorted(hashes.items()))
-    hashes["prompts"] = sha256(json.dumps(templates_of(env), sort_keys=True))[:16]
-    labels = getattr(env, "labels", None)
-    if isinstance(labels, LabelSet):
-        hashes["labels"] = sha256(json.dumps(labels.names))[:16]
-    return hashes
+    return dict(sorted(hashes.items()))
 
 
 @functools.cache
@@ -66,6 +71,19 @@ def _read(module: ModuleType) -> tuple[str, str, tuple[str, ...]]:
     shown = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
     imported = {name for name in _imports(ast.parse(source), module.__package__) if _is_the_tasks(name, module)}
     return shown, hashlib.sha256(source).hexdigest()[:16], tuple(sorted(imported))
+
+
+@functools.cache
+def hash_file(path: Path) -> str:
+    """The hash of a file that is no module (the rules of an agent), as it was when this process first asked."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def is_of_checkout(place: str) -> bool:
+    """Whether a place package.module:Class is the project's own: the commit in config.yaml says which it was."""
+    path, _ = outside.split(place)
+    file = getattr(sys.modules[outside.module_of(place)], "__file__", None)
+    return not path.endswith(".py") and Path(str(file)).resolve().is_relative_to(ROOT)
 
 
 def _imports(tree: ast.Module, package: str | None) -> Iterator[str]:

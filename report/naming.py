@@ -80,4 +80,6 @@ def spelled(option: str) -> str:
 def _word(option: str, value: Any) -> str:
     if value is True:
         return spelled(option)
+    if option in FIELDS and FIELDS[option].metadata.get("shown") == "words":  # tolerance=0.1, say
+        return str(value)
     return f"{spelled(option)}={f'{value:g}' if isinstance(value, float) else value}"

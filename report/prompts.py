@@ -24,7 +24,8 @@ from config import Config
 from env import Env, describe_data, make_env, templates_of
 from errors import DataError, UserError
 from llm import hash_prompt
-from registry import AGENTS
+from outside import is_outside
+from registry import AGENTS, find_agent
 from runs.reader import RunFolder, read_requests
 from step import Case, Step, as_plain
 
@@ -102,9 +103,9 @@ def rebuild(config: dict[str, Any], records: Iterable[dict[str, Any]]) -> list[R
     """
     options = config.get("options", {})
     name = options.get("agent")
-    if not isinstance(name, str) or name not in AGENTS:
+    if not isinstance(name, str) or not (name in AGENTS or is_outside(name)):
         raise UserError(f"this version has no agent {name}")
-    if AGENTS[name].answer == "truth":
+    if find_agent(name).answer == "truth":
         raise UserError("no prompt was sent: this agent answers with the label")
     env = open_env(options, config["data"])
     try:
@@ -141,7 +142,7 @@ def open_env(options: dict[str, Any], data: dict[str, Any]) -> Env:
 def _walk(env: Env, config: Config, records: Iterable[dict[str, Any]], templates: Any) -> list[Rebuilt]:
     render, retain = rendering_of(config), retaining_of(config)
     cases: dict[int, Case] = {}
-    examples = Examples(config, env) if AGENTS[config.agent].retrieve == "fixed" else None
+    examples = Examples(config, env) if config.agent_row.retrieve == "fixed" else None
     rebuilt = []
     for record in records:
         env.index = record["step"] - 1

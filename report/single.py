@@ -94,7 +94,7 @@ def worst_confusions(run: Run, records: list[dict[str, Any]]) -> list[tuple[str,
     The truth is read from the task's rows, which must be those of the run.
     """
     try:
-        kind = find_env(run.env)
+        kind = find_env(str(run.options.get("env", run.env)))
         if not kind.single_turn or kind.fields.get("label") not in (str, int):
             return f"the answers of {run.env} are not labels"
         env = open_env(run.options, run.data)

@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 from env.data import describe_rows
 from errors import UsageError, UserError
 from step import Record, Step
+from version import VERSION
 
 from .checkpoint import Checkpoint, remove
 from .journal import JOURNAL
@@ -54,7 +55,7 @@ class RunLog:
         tell: takes a line for the person at the terminal.
     Attributes:
         steps_logged, scored, successes: how many steps there are, are scored, are right.
-        changed_code: what of the task is no longer as it was when this finished run was made.
+        changed_code: what of the task and the method is no longer as it was when this finished run was made.
     Raises:
         UsageError: the folder holds another run. UserError: it is in use or damaged.
     """
@@ -132,7 +133,7 @@ class RunLog:
     def _check_identity(self, recorded: dict[str, Any]) -> None:
         """Compare this run with the one in the folder. Raises UsageError where they are two."""
         then, now = dict(recorded["identity"]), dict(self.identity)
-        code_then, code_now = then.pop("task_code", {}), now.pop("task_code", {})
+        code_then, code_now = _pop_code(then), _pop_code(now)
         data = recorded.get("data")
         changes = [
             f"{name}: {_in_words(name, then.get(name), data)} then, {_in_words(name, now.get(name))} now"
@@ -144,11 +145,13 @@ class RunLog:
             raise UsageError(f"{self.folder} holds another run ({'; '.join(changes)}): {advice}")
         changed = [name for name in {**code_then, **code_now} if code_then.get(name) != code_now.get(name)]
         if changed and self.summary is None:
+            names = ", ".join(name for _, name in changed)
+            what = "task" if any(part == "task_code" for part, _ in changed) else "method"
             raise UsageError(
-                f"{self.folder}: the task has changed since this run was begun ({', '.join(changed)}): going on would "
-                f"mix two tasks in one run; undo the change, or {START_OVER}"
+                f"{self.folder}: the {what} has changed since this run was begun ({names}): going on would mix two "
+                f"{what}s in one run; undo the change, or {START_OVER}"
             )
-        self.changed_code = changed
+        self.changed_code = [name for _, name in changed]
 
     def _count_steps(self) -> None:
         """Check the log, cut a torn last line off, to be done again, and count.
@@ -234,7 +237,13 @@ class RunLog:
         """
         began = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self._details = details
-        self._start = {"time": began, "code": code_version(), "versions": versions(packages), **start}
+        self._start = {
+            "time": began,
+            "version": VERSION,
+            "code": code_version(),
+            "versions": versions(packages),
+            **start,
+        }
 
     def _write_config(self) -> None:
         path = self.folder / "config.yaml"
@@ -388,6 +397,12 @@ def code_version() -> dict[str, Any] | None:
         return {"commit": git("rev-parse", "HEAD").strip(), "dirty": bool(git("status", "--porcelain", "-uno").strip())}
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def _pop_code(identity: dict[str, Any]) -> dict[tuple[str, str], str]:
+    """Take the hashes of the task's and the method's code out of an identity: (whose, file) -> hash."""
+    parts = ("task_code", "method_code")
+    return {(part, file): code for part in parts for file, code in identity.pop(part, {}).items()}
 
 
 def _in_words(name: str, value: Any, data: Any = None) -> str:

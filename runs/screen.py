@@ -36,7 +36,8 @@ def say(text: str) -> None:
 
 def announce(config: Config, data: dict[str, Any], log: RunLog) -> None:
     """Say loudly which data and which LLM, and what is continued."""
-    say(f"data: {ORIGINS[data['origin']].format(task=config.env)} ({data['rows']} steps)")
+    origin = ORIGINS[data["origin"]].format(task=config.identity()["env"])
+    say(f"data: {origin} ({data['rows']} steps)")
     if config.llm == EMBEDDED_READER:
         say("llm:  the embedded reader, which is NOT a language model: its figures are not the paper's")
     else:

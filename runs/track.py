@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from config import Config
 from errors import UsageError
 from step import Record
+
+from .reader import summarize
 
 if TYPE_CHECKING:
     from .folder import RunLog
@@ -52,7 +55,7 @@ class TensorBoard(Tracker):
 
 
 class WandB(Tracker):
-    """A Weights & Biases run, which a continued run goes on with.
+    """A Weights & Biases run, which a continued run goes on with: curves, and at its end a summary and all steps.
 
     WANDB_PROJECT, WANDB_MODE and the other variables of the package are honoured.
     """
@@ -64,15 +67,34 @@ class WandB(Tracker):
     @contextmanager
     def begin(self, log: RunLog) -> Iterator[None]:
         name = self.config.run_name()
-        settings = {"dir": str(log.folder), "name": name, "group": self.config.env, "config": log.identity}
+        settings = {"dir": str(log.folder), "name": name, "group": log.identity["env"], "config": log.identity}
         self._run = self._package.init(id=_run_id(log), resume="allow", **settings)
         try:
             yield
+            self._conclude(log)
         finally:
             self._run.finish()
 
+    def _conclude(self, log: RunLog) -> None:
+        """Send a finished run's summary and a table of all its steps, also those of earlier starts."""
+        records = list(log.records())
+        rows = [[_cell(record.get(name, record["usage"].get(name))) for name in COLUMNS] for record in records]
+        self._run.summary.update(summarize(records))
+        self._run.log({"steps": self._package.Table(columns=list(COLUMNS), data=rows)}, step=len(records))
+
     def log(self, record: Record) -> None:
         self._run.log(scalars(record), step=record["step"])
+
+
+COLUMNS = (  # of W&B's table of steps
+    *("step", "task", "output", "answer", "reward", "success_rate", "regret", "llm", "finish_reason"),
+    *("prompt_tokens", "completion_tokens", "llm_seconds", "skipped"),
+)
+
+
+def _cell(value: object) -> Any:
+    """A value as a table holds it: lists and dicts as JSON, for a column has one type."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
 def _run_id(log: RunLog) -> str:

@@ -16,9 +16,12 @@ from conftest import ROOT
 
 # Low to high. Those of one line are one layer.
 LAYERS = """
-errors registry
+errors version
+outside settings
+registry
 step env
 config
+command_line
 llm memory runs
 clients bandit agent agents
 main

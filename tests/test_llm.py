@@ -23,7 +23,7 @@ from clients.scripted import ScriptedClient
 from clients.server import Server, read_completion
 from config import Config
 from env.tools.judge import JudgeClient, judge
-from errors import LLMError, RefusedError, UserError
+from errors import LLMError, RefusedError, UsageError, UserError
 from helpers.fake_server import DEEP, FakeServer, choose_option, completion, redirect, serving, trickle
 from helpers.runs import argv, lfd_stream, run_folder, steps
 from llm import LLM, AnswerCache, Reply, hash_prompt, make_llm
@@ -457,15 +457,17 @@ def test_every_client_is_found_and_its_options_are_configs() -> None:
         assert set(row.options) | set(row.defaults) <= names and row.help
 
 
-def test_a_missing_package_is_named_and_a_row_that_points_nowhere_is_a_bug(
+def test_a_missing_package_and_a_row_that_points_nowhere_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "needs_much.py").write_text("import no_such_package.inside\nclass Much: pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UserError, match="no_such_package is missing: `pip install -r requirements-local.txt`"):
         Row("needs_much:Much", requirements="requirements-local.txt").load()
-    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+    with pytest.raises(UsageError, match="there is no module no_such_module"):
         Row("no_such_module:Much").load()
+    with pytest.raises(UsageError, match="agent has no Latestt. Did you mean Latest?"):
+        Row("agent:Latestt").load()
     assert Row("config:Config").load() is Config
 
 

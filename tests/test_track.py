@@ -24,8 +24,18 @@ def note(*entry):
         file.write(json.dumps(entry) + "\\n")
 
 
+class Table:
+    def __init__(self, columns, data):
+        assert all(len(row) == len(columns) for row in data)
+        note("table", columns, data)
+
+
 class Run:
+    summary = type("Summary", (), {"update": lambda self, values: note("summary", values)})()
+
     def log(self, numbers, step):
+        if "steps" in numbers:
+            return note("log table", step)
         note("log", step, numbers)
 
     def finish(self):
@@ -64,6 +74,10 @@ def test_a_continued_run_is_one_wandb_run(server: FakeServer, tmp_path: Path) ->
     assert first["config"]["agent"] == "icrl" and first["name"]
     assert [step for step, _ in book(tmp_path, "log")] == [1, 2, 3, 4, 5, 6]  # none is sent twice
     assert len(book(tmp_path, "finish")) == 2
+    ((columns, rows),) = book(tmp_path, "table")  # of a finished run alone
+    (summary,), ((last,),) = book(tmp_path, "summary")[0], book(tmp_path, "log table")
+    assert summary["steps"] == len(rows) == last == 6 and columns[:2] == ["step", "task"]
+    assert summary["success_rate"] == sum(row[columns.index("reward")] for row in rows) / 6
     assert main.main([*command, "--overwrite"]) == 0
     assert book(tmp_path, "init")[2][0]["id"] != first["id"]
 

@@ -6,19 +6,24 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from errors import UsageError
+
 from ..base import Env
 from ..tools.judge import judge, make_judge
 
 if TYPE_CHECKING:
     from config import Config
-    from llm import LLM
+    from llm import LLM, Session
 
 
 class JudgedEnv(Env):
-    """A task that asks a judge for verdicts where the command line names one.
+    """A task that asks a judge where the command line names one; a task of one's own that extends it takes --judge_llm.
 
-    A verdict and what it cost are logged as one of the step's turns, apart from the usage of the agent's LLM.
+    What the judge said and what it cost are logged as one of the step's turns, apart from the usage of the agent's
+    LLM; who judges is part of a run's identity.
     """
+
+    judged = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,6 +39,13 @@ class JudgedEnv(Env):
             return None
         return make_judge(self._config, self._make_llm)
 
+    @functools.cached_property
+    def adviser(self) -> LLM:
+        """The judge's LLM as it is, for questions other than whether an answer equals a label. Raises UsageError."""
+        if self._config is None:
+            raise UsageError("this task has its answers judged by an LLM: --judge_llm NAME says which")
+        return make_judge(self._config, self._make_llm, verdicts=False)
+
     @property
     def judge_name(self) -> str:
         return str(self._config.judge_llm)
@@ -42,12 +54,18 @@ class JudgedEnv(Env):
         """The judge's verdict on `answer`, logged. Raises LLMError where there is none."""
         ask = self.judge.session()
         right = judge(ask, question, labels, answer)
-        spent = ask.spent
-        verdict = {
-            "judge": self.judge_name,
-            "verdict": "right" if right else "wrong",
-            "usage": {"prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens},
-            "llm_seconds": round(spent.seconds, 6),
-        }
-        self.turns = [*(self.turns or []), verdict]
+        self._note(ask, verdict="right" if right else "wrong")
         return right
+
+    def ask_judge(self, prompt: str) -> str:
+        """What the judge replies to a prompt of the task's own (a rubric), logged. Raises LLMError, UsageError."""
+        ask = self.adviser.session()
+        reply = ask(prompt)
+        self._note(ask, said=reply)
+        return reply
+
+    def _note(self, ask: Session, **said: str) -> None:
+        spent = ask.spent
+        usage = {"prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens}
+        turn = {"judge": self.judge_name, **said, "usage": usage, "llm_seconds": round(spent.seconds, 6)}
+        self.turns = [*(self.turns or []), turn]

@@ -5,11 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from errors import DataError
 
-def load_labels(task: str) -> list[str]:
-    """The label names of `task`, in the order of its file."""
-    path = Path(__file__).with_name(f"{task}.txt")
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def load_labels(task: str, folder: Path | None = None) -> list[str]:
+    """The label names of `task`, in the order of its file, here or in `folder`.
+
+    Raises DataError where there is no such file, or it names none or one twice.
+    """
+    path = (folder or Path(__file__).parent) / f"{task}.txt"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        advice = f"write them to {_shown(path)}, one a line"
+        raise DataError(f"the task {task} has no labels yet: {advice}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{_shown(path)}: not UTF-8 ({error.reason})") from None
+    names = [line.strip() for line in text.splitlines() if line.strip()]
+    twice = [name for number, name in enumerate(names) if fold(name) in map(fold, names[:number])]
+    if twice or not names:
+        raise DataError(f"{_shown(path)} {f'has {twice[0]!r} twice' if twice else 'names no label'}")
+    return names
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
 
 
 def fold(text: str) -> str:
@@ -20,9 +42,9 @@ def fold(text: str) -> str:
 class LabelSet:
     """The labels of a task, found whatever the case and spacing they are written in."""
 
-    def __init__(self, task: str) -> None:
-        self.task = task
-        self.names = load_labels(task)
+    def __init__(self, task: str, folder: Path | None = None) -> None:
+        self.names = load_labels(task, folder)
+        self._place = f"env/labels/{task}.txt" if folder is None else str(folder / f"{task}.txt")
         self._by_fold = {fold(name): name for name in self.names}
 
     def find(self, text: Any) -> str | None:
@@ -31,4 +53,4 @@ class LabelSet:
 
     def unknown(self, label: Any) -> str:
         """What to say of a row whose `label` is none of these."""
-        return f"unknown label {label!r}; the labels are in env/labels/{self.task}.txt"
+        return f"unknown label {label!r}; the labels are in {self._place}"

@@ -85,8 +85,8 @@ def read_verdict(text: str) -> bool | None:
     return found.pop() == "right" if len(found) == 1 else None
 
 
-def make_judge(config: Config, make_llm: Callable[[Config], LLM]) -> LLM:
-    """The judge of `config`, at temperature 0.
+def make_judge(config: Config, make_llm: Callable[[Config], LLM], verdicts: bool = True) -> LLM:
+    """The judge of `config`, at temperature 0; its replies hold a verdict, unless it is asked for other things.
 
     Raises UsageError where none is named, LLMError where its server does not answer or lacks the model.
     """
@@ -103,7 +103,7 @@ def make_judge(config: Config, make_llm: Callable[[Config], LLM]) -> LLM:
         temperature=0.0,
     )
     made: LLM = _as_judge(make_llm, settings)
-    return made.wrapped(JudgeClient)
+    return made.wrapped(JudgeClient) if verdicts else made
 
 
 def _as_judge(work: Callable[..., Any], *arguments: Any) -> Any:

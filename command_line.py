@@ -1,0 +1,146 @@
+"""Reading main.py's command line: what was typed, what a --config file has beside it, and the settings that a named
+task or policy declares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import outside
+import settings
+from config import EMBEDDED, EMBEDDED_READER, FIELDS, Config, Parser, add_options, declared_by_policy, flag, kind_of
+from env import find_env
+from errors import UsageError
+
+OF_THE_METHOD = ("agent", "bandit", "llm", "llms", "serving_mode", "env")  # each brings defaults of its own
+NOT_REPEATED = ("overwrite", "debug")  # what a run was told to do once
+
+
+def read_command_line(argv: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(the options that a command line names, those with what its --config file has beside them), by field.
+
+    Raises UserError; prints and exits for --help, which lists the settings of the task and policy that are named, too.
+    """
+    first = Parser("main.py", "", add_help=False)
+    for name in ("config", "env", "bandit", "agent", "llm", "serving_mode", "llms"):
+        first.add_argument(f"--{name}")
+    named = {name: value for name, value in vars(first.parse_known_args(argv)[0]).items() if value is not None}
+    kept = read_options_file(Path(named.pop("config")), named) if "config" in named else {}
+    parser = Parser("main.py", "Deployment-time learning: run an agent on a task's stream and log every step.")
+    add_options(parser)
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="take the options of this YAML file, which may be the config.yaml of a run; those typed go before its",
+    )
+    own = _add_settings(parser, kept | named)
+    typed = vars(parser.parse_args(argv))
+    typed.pop("config", None)
+    for field_name, declared in own.items():
+        words = {name: typed.pop(f"{field_name}.{name}") for name in declared if f"{field_name}.{name}" in typed}
+        if words:
+            text = typed.get(field_name, kept.get(field_name)) or ""
+            typed[field_name] = shlex.join([*shlex.split(text), *(f"{name}={value}" for name, value in words.items())])
+    return typed, kept | typed
+
+
+def _add_settings(parser: argparse.ArgumentParser, named: dict[str, Any]) -> dict[str, dict[str, settings.Setting]]:
+    """Let `parser` take what the named task and policy declare; returns it by the field that keeps it."""
+    own: dict[str, dict[str, settings.Setting]] = {}
+    if "env" in named:
+        own["task_settings"] = settings.of_class(find_env(named["env"]).Settings)
+    own["bandit_settings"] = declared_by_policy(named.get("bandit"))
+    for field_name, declared in own.items():
+        whose = outside.label(named["env" if field_name == "task_settings" else "bandit"]) if declared else ""
+        group = parser.add_argument_group(f"settings of {whose}")
+        for name, one in declared.items():
+            if f"--{name}" in parser._option_string_actions:
+                raise UsageError(f"{whose} declares --{name}, which is an option of main.py: give it another name")
+            help = f"{one.help} (default: {one.default})".replace("%", "%%")
+            metavar = one.kind.__name__.upper()
+            more: dict[str, Any] = {"nargs": "?", "const": "true"} if one.kind is bool else {}
+            group.add_argument(
+                f"--{name}",
+                dest=f"{field_name}.{name}",
+                default=argparse.SUPPRESS,
+                help=help,
+                metavar=metavar,
+                type=one.read,
+                **more,
+            )
+    return own
+
+
+def read_options_file(path: Path, typed: Mapping[str, Any]) -> dict[str, Any]:
+    """The options in a YAML file, by field: lines OPTION: VALUE, or the `options` of a run's config.yaml.
+
+    Where an option `typed` brings defaults of its own, what a run had filled in for the one before is left open again.
+    Raises UsageError that names every line which cannot be read.
+    """
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        raise UsageError(f"--config {path}: cannot be read ({reason})") from None
+    of_run = isinstance(found, dict) and isinstance(found.get("identity"), dict)
+    options = found.get("options") if of_run else found
+    if not isinstance(options, dict):
+        what = "this run's options are missing" if of_run else "expected lines OPTION: VALUE"
+        raise UsageError(f"--config {path}: {what}")
+    fields = {flag(spec): name for name, spec in FIELDS.items()} | {name: name for name in FIELDS}
+    values, wrong = {}, []
+    for name, value in options.items():
+        try:
+            field_name = fields[str(name)]
+            values[field_name] = _from_file(field_name, value)
+        except KeyError:
+            near = difflib.get_close_matches(str(name), fields, n=1)
+            wrong.append(f"there is no option {name}" + (f" (did you mean {near[0]}?)" if near else ""))
+        except ValueError:
+            wrong.append(f"{name} cannot be {value!r}")
+    if wrong:
+        advice = "; take it out of a copy of the file" if of_run else ""
+        raise UsageError(f"--config {path}: {', '.join(wrong)}{advice}")
+    return _reopened({n: v for n, v in values.items() if n not in NOT_REPEATED}, typed) if of_run else values
+
+
+def _from_file(name: str, value: Any) -> Any:
+    """The value of a field as its type wants it: YAML reads 2e-5 as a text. Raises ValueError."""
+    hint = get_type_hints(Config)[name]
+    kinds = getattr(hint, "__args__", (hint,))
+    if value is None and type(None) in kinds:
+        return None
+    if bool in kinds or isinstance(value, bool | list | dict) or value is None:
+        if bool in kinds and isinstance(value, bool):
+            return value
+        raise ValueError
+    kind = kind_of(hint)
+    if kind is int and isinstance(value, float):
+        raise ValueError
+    return kind(value)
+
+
+def _reopened(options: dict[str, Any], typed: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's options without what was filled in for the agent, policy, LLM or task that another is typed for."""
+    changed = {name for name in OF_THE_METHOD if name in typed and typed[name] != options.get(name)}
+    if not changed:
+        return options
+    filled = Config(**options).row_defaults()
+    left = {name: value for name, value in options.items() if name not in filled or filled[name] != value}
+    if changed & {"llm", "llms", "serving_mode", "agent"}:
+        for name in ("llm", "serving_mode"):
+            if left.get(name) in (EMBEDDED, EMBEDDED_READER) or options.get("llms"):
+                left.pop(name, None)
+    if "env" in changed:
+        left.pop("task_settings", None)
+    if "bandit" in changed:
+        left.pop("bandit_settings", None)
+    return left

@@ -1,0 +1,3 @@
+"""The project's version: pyproject.toml reads it, and every run records it."""
+
+VERSION = "0.9.0"
