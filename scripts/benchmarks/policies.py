@@ -57,11 +57,9 @@ class TimedTracker(Tracker):
         self.encode_seconds: list[float] = []
 
     def log(self, record: dict) -> None:
-        from memory.encoders import encode_sentences
-
         if record["step"] > self._start and record["step"] % ENCODE_EVERY == 0:
             begin = time.perf_counter()
-            encode_sentences(self._encoder.model, [record["task"]])
+            self._encoder.sentences.encode([record["task"]])
             self.encode_seconds.append(time.perf_counter() - begin)
 
 
