@@ -55,7 +55,8 @@ class Sentences:
 
     def encode(self, texts: list[str]) -> Tensor:
         """Unit embeddings of `texts` in evaluation mode, without gradients, [n, dim] on the model's device."""
-        self.model.eval()
+        if self.model.training:
+            self.model.eval()
         if self._body is None:
             return self._encode_padded(texts)
         tokens = self._tokens.texts(texts)

@@ -456,6 +456,7 @@ def test_every_choice_is_tried_somewhere() -> None:
         "who": set(CHOOSERS),  # test_resume, test_choosing
         "control": {"empty", "random"},  # test_methods, test_resume
         "discover_strategy": {"random", "ucb", "explore", "exploit"},  # test_resume: combinations
+        "refresh": {"sync", "overlap"},  # test_bounded_cost
         "serving_mode": {"embedded", "openai", "vllm", "hf"},  # test_resume, test_outage and test_local_llm
         "retrieval_method": {"bm25", "dense"},  # test_retrieval
         "judge_serving_mode": {"openai", "vllm"},  # test_twowiki
