@@ -95,13 +95,14 @@ def steps_of(settings: dict[str, Any]) -> Iterator[tuple[float, float, list[int]
     llm = LLM(ScriptedClient(lambda prompt: truth(env) if chance.random() < 0.6 else "no idea"))
     encoder = TextEncoder(config.embedding_model_path, torch.device("cpu"))
     agent = make_agent(config, env, llm, lambda: encoder)
-    ranker = getattr(agent.retrieval.policy.encoder, "_model", encoder.model)
+    retrieval: Any = agent.retrieval
+    ranker = getattr(retrieval.policy.encoder, "_model", encoder.model)
     if not settings.get("dropout", True):
         without_dropout(encoder.model, ranker)
     if settings.get("naive"):
         from scripts.benchmarks.naive import NaivePolicy
 
-        agent.retrieval.policy = NaivePolicy(config, encoder.model, agent.retrieval.policy.encoder)
+        retrieval.policy = NaivePolicy(config, encoder.model, retrieval.policy.encoder)
     env.reset()
     for number in range(1, len(env) + 1):
         env.index = number - 1

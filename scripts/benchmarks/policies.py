@@ -137,7 +137,8 @@ def save_tiny_modernbert(folder: Path) -> str:
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        config = ModernBertConfig(**TINY_MODERNBERT, num_labels=1, classifier_pooling="mean")
+        sizes: dict[str, Any] = {**TINY_MODERNBERT, "num_labels": 1, "classifier_pooling": "mean"}
+        config = ModernBertConfig(**sizes)
         save(ModernBertForSequenceClassification(config), folder)
     return str(folder)
 
