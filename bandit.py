@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -42,6 +43,8 @@ class Encoder(Protocol):
     def train_step(self, chunks: list[tuple[list[Pair], Tensor]], loss: str) -> float: ...
 
     def state_dict(self) -> dict[str, Any]: ...
+
+    def twin(self) -> Encoder: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
@@ -164,7 +167,11 @@ class FeaturePolicy(Policy):
 
     def features(self, pairs: list[Pair]) -> Tensor:
         """phi of each pair, float64 [n, d] on the policy's device. Raises UserError where they are no numbers."""
-        phi = self.encoder.encode(pairs).to(self.device).double()
+        return self.features_of(self.encoder, pairs)
+
+    def features_of(self, encoder: Encoder, pairs: list[Pair]) -> Tensor:
+        """The same by another encoder."""
+        phi = encoder.encode(pairs).to(self.device).double()
         if not torch.isfinite(phi).all():
             raise not_finite("the features of its encoder")
         return phi
@@ -208,14 +215,18 @@ class Confidence:
         self.inverse = torch.eye(dim, dtype=torch.float64, device=device) / regularization
 
     def add(self, phi: Tensor) -> None:
-        """Take in the rows of phi [n, d], one Sherman-Morrison update each."""
-        for row in phi:
-            direction = self.inverse @ row
-            self.inverse = self.inverse - torch.outer(direction, direction) / (1.0 + row @ direction)
+        """Take in the rows of phi [n, d] by one update of rank n (Woodbury's; Sherman and Morrison's for one row)."""
+        directions = self.inverse @ phi.T
+        small = phi @ directions
+        small.diagonal().add_(1.0)
+        self.inverse.addmm_(directions, torch.linalg.solve(small, directions.T), alpha=-1.0)
 
-    def rebuild(self, phi: Tensor) -> None:
-        """Start again from the rows of phi [n, d] alone. Raises UserError where rounding leaves A no inverse."""
-        gram = phi.T @ phi
+    def rebuild(self, phi: Tensor, weights: Tensor | None = None) -> None:
+        """Start again from the rows of phi [n, d] alone, each counted `weights` [n] times.
+
+        Raises UserError where rounding leaves A no inverse.
+        """
+        gram = phi.T @ (phi if weights is None else weights[:, None] * phi)
         gram.diagonal().add_(self.regularization)
         lower, failed = torch.linalg.cholesky_ex(gram)
         if failed:
@@ -265,13 +276,33 @@ class LinLogUCB(FeaturePolicy):
         return torch.from_numpy(model.coef_[0]).to(self.w)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"w": self.w, "inverse": self.confidence.inverse, "phi": self._phi, "rewards": self._rewards}
+        return {"w": self.w, "inverse": self.confidence.inverse.clone(), "phi": self._phi, "rewards": self._rewards}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.w = state["w"].to(self.device)
-        self.confidence.inverse = state["inverse"].to(self.device)
+        self.confidence.inverse = state["inverse"].to(self.device, copy=True)
         self._phi = state["phi"].to(self.device)
         self._rewards = list(state["rewards"])
+
+
+@dataclass(frozen=True)
+class Relearned:
+    """What a training step leads to.
+
+    Attributes:
+        encoder: with the new weights.
+        loss: the mean before the step.
+        seen: how many pairs of the history it knows.
+        phi, rewards: features [n, d] and weighted rewards [n] of the pairs that were encoded again.
+        confidence: A of these.
+    """
+
+    encoder: Encoder
+    loss: float
+    seen: int
+    phi: Tensor
+    rewards: Tensor
+    confidence: Confidence
 
 
 class NeuralLinear(FeaturePolicy):
@@ -279,6 +310,14 @@ class NeuralLinear(FeaturePolicy):
 
     Between two training steps only w and A^-1 move. A training step changes what phi means, so every pair of the
     history is encoded again and the linear part is rebuilt from it.
+
+    Two options depart from that, and make a long stream cheap:
+
+    - `history_limit` M > 0: after a training step only M pairs are encoded again, the latest M // 2 and a uniform
+      sample of the rest, each of which stands for as many as make its expectation of A (and b) the exact one.
+    - `refresh` "overlap": training and encoding go on in a thread of their own, while the LLM answers, on a twin of the
+      encoder. Its weights take effect when the next training step is due, `batch_size` * k pairs later, never sooner,
+      so that a run depends on no clock; what was learned in between is learned again under them.
     """
 
     loss: str
@@ -292,16 +331,24 @@ class NeuralLinear(FeaturePolicy):
         learning_rate: float,
         batch_size: int,
         comk: int,
+        seed: int = 0,
+        history_limit: int = 0,
+        refresh: str = "sync",
     ) -> None:
         super().__init__(encoder)
         self.exploration = exploration
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.buffer_size = batch_size * comk
+        self.history_limit = history_limit
+        self.seed = seed
         self.confidence = Confidence(encoder.dim, regularization, self.device)
         self.w = self.head_weight()
         self.history: list[tuple[Pair, int]] = []
-        self.buffered = 0  # the newest pairs of the history that no training step has seen
+        self._new: list[int] = []  # the pairs of each update that no training step has seen
+        self._overlaps = refresh == "overlap"
+        self._training: Future[Relearned] | None = None
+        self._trains_on = (0, 0)  # of that: pairs of the history, how many of them are new
 
     @abstractmethod
     def learn(self, phi: Tensor, rewards: Tensor) -> None:
@@ -309,58 +356,114 @@ class NeuralLinear(FeaturePolicy):
 
     @abstractmethod
     def rebuild(self, phi: Tensor, rewards: Tensor) -> None:
-        """Set w after a training step; phi [N, d] is the whole history, which A^-1 already holds."""
+        """Set w after a training step; phi [n, d] and rewards [n] are the history's, which A^-1 already holds."""
+
+    @property
+    def buffered(self) -> int:
+        """The newest pairs of the history that no training step has seen."""
+        return sum(self._new)
+
+    @property
+    def uses_confidence(self) -> bool:
+        """Whether anything depends on A: if not, no history is encoded again."""
+        return True
 
     def update(self, query: str, cases: Sequence[Case], reward: int, phi: Phi | None = None) -> Metrics:
-        if self.remember(query, cases, reward):
-            return {"train/loss": self.train()}
-        rows = self.chosen_features(query, cases, phi)
-        self.confidence.add(rows)
-        self.learn(rows, self._tensor([reward] * len(cases)))
-        return {}
-
-    def remember(self, query: str, cases: Sequence[Case], reward: int) -> bool:
-        """Take the pairs into the history; whether enough are new for a training step."""
         self.history += [(pair, reward) for pair in self.pairs(query, cases)]
-        self.buffered += len(cases)
-        return self.buffered >= self.buffer_size
+        self._new.append(len(cases))
+        new = self.buffered
+        due = new >= self.buffer_size
+        if due and not self._overlaps:
+            return self._adopt(self.relearn(self.encoder, self.history, new))
+        metrics: Metrics = {}
+        if due and self._training is not None:
+            metrics = self._adopt(self._training.result())
+        else:
+            self.learn_online(query, cases, reward, phi)
+        if due:
+            self._launch(len(self.history), new)
+        return metrics
 
-    def train(self) -> float:
-        """Train the encoder on what is new; returns the loss."""
-        buffer = self.history[-self.buffered :]
-        chunks = [_unzip(buffer[start : start + self.batch_size]) for start in range(0, len(buffer), self.batch_size)]
-        loss = self.encoder.train_step([(pairs, self._tensor(rewards)) for pairs, rewards in chunks], self.loss)
+    def learn_online(self, query: str, cases: Sequence[Case], reward: int, phi: Phi | None) -> None:
+        """Take in one step under the weights of the moment."""
+        self._take_in(self.chosen_features(query, cases, phi), self._tensor([reward] * len(cases)))
+
+    def _take_in(self, rows: Tensor, rewards: Tensor) -> None:
+        if self.uses_confidence:
+            self.confidence.add(rows)
+        self.learn(rows, rewards)
+
+    # -- training ----------------------------------------------------------------------------------------------------
+
+    def relearn(self, encoder: Encoder, history: list[tuple[Pair, int]], new: int) -> Relearned:
+        """Train `encoder` on the last `new` pairs of `history` and encode it again; changes nothing else."""
+        buffer, size = history[-new:], self.batch_size
+        chunks = [_unzip(buffer[start : start + size]) for start in range(0, new, size)]
+        loss = encoder.train_step([(pairs, self._tensor(rewards)) for pairs, rewards in chunks], self.loss)
         if not math.isfinite(loss):
             raise not_finite("its losses")
-        self.relearn()
-        self.buffered = 0
-        return loss
+        confidence = Confidence(encoder.dim, self.confidence.regularization, self.device)
+        kept, weights = self._sample(len(history), encoder.version) if self.uses_confidence else ([], [])
+        pairs, rewards = _unzip([history[i] for i in kept])
+        phi, weight = torch.empty((0, encoder.dim), dtype=torch.float64, device=self.device), self._tensor(weights)
+        if pairs:
+            phi = self.features_of(encoder, pairs)
+            confidence.rebuild(phi, weight)
+        return Relearned(encoder, loss, len(history), phi, self._tensor(rewards) * weight, confidence)
 
-    def relearn(self) -> None:
-        """Rebuild the linear part on the encoder's new features."""
-        pairs, rewards = _unzip(self.history)
-        phi = self.features(pairs)
-        self.confidence.rebuild(phi)
-        self.rebuild(phi, self._tensor(rewards))
+    def _sample(self, size: int, version: int) -> tuple[Sequence[int], list[float]]:
+        """Which pairs of a history of `size` are encoded again, and how many each stands for."""
+        limit = self.history_limit
+        if not limit or size <= limit:
+            return range(size), [1.0] * size
+        latest, drawn = limit // 2, limit - limit // 2
+        older = size - latest
+        chosen = np.random.default_rng((self.seed, version)).choice(older, drawn, replace=False)
+        return [*sorted(chosen.tolist()), *range(older, size)], [older / drawn] * drawn + [1.0] * latest
+
+    def _adopt(self, learned: Relearned) -> Metrics:
+        """Go on with the new weights: the linear part is theirs, and what came in since is learned under them."""
+        self.encoder, self.confidence = learned.encoder, learned.confidence
+        self.rebuild(learned.phi, learned.rewards)
+        pairs, rewards = _unzip(self.history[learned.seen :])
+        if pairs:
+            sizes = self._new
+            steps = zip(self.features(pairs).split(sizes), self._tensor(rewards).split(sizes))
+            for rows, step_rewards in steps:
+                self._take_in(rows, step_rewards)
+        self._new = []
+        return {"train/loss": learned.loss}
+
+    def _launch(self, seen: int, new: int) -> None:
+        """Begin to train a twin of the encoder on the first `seen` pairs of the history, in a thread of its own."""
+        executor = ThreadPoolExecutor(1, "training")
+        self._trains_on, self._new = (seen, new), []
+        self._training = executor.submit(self.relearn, self.encoder.twin(), self.history[:seen], new)
+        executor.shutdown(wait=False)
 
     def _tensor(self, rewards: Any) -> Tensor:
         return torch.tensor(rewards, dtype=torch.float64, device=self.device)
 
+    # -- state -------------------------------------------------------------------------------------------------------
+
     def state_dict(self) -> dict[str, Any]:
         return {
             "w": self.w,
-            "inverse": self.confidence.inverse,
+            "inverse": self.confidence.inverse.clone(),
             "history": [(query, task, reward) for (query, task), reward in self.history],
-            "buffered": self.buffered,
+            "new": list(self._new),
+            "training": list(self._trains_on) if self._training is not None else None,
             "encoder": self.encoder.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.w = state["w"].to(self.device)
-        self.confidence.inverse = state["inverse"].to(self.device)
+        self.confidence.inverse = state["inverse"].to(self.device, copy=True)
         self.history = [((query, task), reward) for query, task, reward in state["history"]]
-        self.buffered = state["buffered"]
         self.encoder.load_state_dict(state["encoder"])
+        if state["training"] is not None:
+            self._launch(*state["training"])
+        self._new = list(state["new"])
 
 
 def _unzip(history: list[tuple[Pair, int]]) -> tuple[list[Pair], list[int]]:
@@ -375,8 +478,13 @@ class NeuralLinLogUCB(NeuralLinear):
 
     loss = "bce"
 
+    @property
+    def uses_confidence(self) -> bool:
+        return self.exploration > 0
+
     def score_features(self, phi: Tensor) -> Scores:
-        return Scores(torch.sigmoid(phi @ self.w), self.exploration * self.confidence.width(phi))
+        exploit = torch.sigmoid(phi @ self.w)
+        return Scores(exploit, self.exploration * self.confidence.width(phi) if self.exploration else 0 * exploit)
 
     def learn(self, phi: Tensor, rewards: Tensor) -> None:
         gradient = phi.T @ (torch.sigmoid(phi @ self.w) - rewards) / len(phi)
@@ -403,8 +511,12 @@ class NeuralLinUCB(NeuralLinear):
         batch_size: int,
         comk: int,
         seed: int,
+        history_limit: int = 0,
+        refresh: str = "sync",
     ) -> None:
-        super().__init__(encoder, regularization, exploration, learning_rate, batch_size, comk)
+        super().__init__(
+            encoder, regularization, exploration, learning_rate, batch_size, comk, seed, history_limit, refresh
+        )
         generator = torch.Generator().manual_seed(seed)
         self.w = (2 * torch.rand(self.encoder.dim, generator=generator, dtype=torch.float64) - 1).to(self.device)
         self.b = torch.zeros_like(self.w)

@@ -231,6 +231,21 @@ class Config:
         None, "of the policy's encoder and head, or of reinforce's LoRA", "tuning", at_least=0, tuned=True
     )
     weight_decay: float = option(1e-5, "of the policy's encoder and head, or reinforce's LoRA", "tuning", at_least=0)
+    history_limit: int = option(
+        0,
+        "after a training step encode at most M pairs of the history again, the latest and a weighted sample; 0: all",
+        "tuning",
+        at_least=0,
+        metavar="M",
+        later=True,
+    )
+    refresh: str = option(
+        "sync",
+        "when the policy trains: at once, or while the LLM goes on answering, in force B feedbacks later",
+        "tuning",
+        choices=("sync", "overlap"),
+        later=True,
+    )
     kl_coef: float = option(
         0.1, "reinforce: beta, the weight of staying close to the model as it came", "tuning", at_least=0, tuned=True
     )
@@ -384,6 +399,13 @@ class Config:
         choices=("small", "all", "none"),
     )
     device: str = option("auto", "where encoders and policies run", "run", choices=DEVICES)
+    threads: int = option(
+        0,
+        "CPU threads of encoders and policies; 0: OMP_NUM_THREADS, else one for the embedded encoder, all for others",
+        "run",
+        at_least=0,
+        metavar="N",
+    )
     track: str = option("none", "also send metrics to a tracker", "run", choices=TRACKERS)
     debug: bool = option(False, "show tracebacks", "run")
 

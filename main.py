@@ -201,8 +201,10 @@ def make_load_encoder(config: Config) -> LoadEncoder:
 
     @functools.cache
     def load_encoder() -> TextEncoder:
-        from memory.encoders import TextEncoder, resolve_device
+        from memory.encoders import TextEncoder, resolve_device, set_threads
 
+        local = [str(config.llm)] if config.serving_mode == "hf" else []
+        set_threads(config.threads, [config.embedding_model_path, config.reranker_model_path, *local])
         return TextEncoder(config.embedding_model_path, resolve_device(config.device))
 
     return load_encoder

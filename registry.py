@@ -309,7 +309,7 @@ AGENTS: dict[str, AgentRow] = {
 }
 
 _RIDGE = ("regularization", "exploration")
-_TRAINED = (*_RIDGE, "batch_size", "learning_rate", "weight_decay")
+_TRAINED = (*_RIDGE, "batch_size", "learning_rate", "weight_decay", "history_limit", "refresh")
 _NU = {"exploration": 0.1}
 _STEP_SIZE = {**_NU, "learning_rate": 2e-5}
 

@@ -36,16 +36,13 @@ class MementoQ(NeuralLinear):
         q = torch.sigmoid(phi @ self.w)
         return Scores(q, self.exploration * self.confidence.width(phi) if self.exploration else torch.zeros_like(q))
 
-    def update(self, query: str, cases: Sequence[Case], reward: int, phi: Phi | None = None) -> Metrics:
-        if self.exploration:
-            return super().update(query, cases, reward, phi)
-        return {"train/loss": self.train()} if self.remember(query, cases, reward) else {}
+    @property
+    def uses_confidence(self) -> bool:
+        return self.exploration > 0
 
-    def relearn(self) -> None:
-        if self.exploration:
-            super().relearn()
-        else:
-            self.w = self.head_weight()
+    def learn_online(self, query: str, cases: Sequence[Case], reward: int, phi: Phi | None) -> None:
+        if self.uses_confidence:  # else nothing moves, and nothing need be encoded
+            super().learn_online(query, cases, reward, phi)
 
     def learn(self, phi: Tensor, rewards: Tensor) -> None:
         """Between two training steps Q stays as it is."""

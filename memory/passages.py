@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .encoders import encode_sentences, load_sentence_model, resolve_device
+from .encoders import load_sentence_model, resolve_device
+from .sentences import Sentences
 
 
 class PassageEncoder:
@@ -14,8 +15,9 @@ class PassageEncoder:
 
     def __init__(self, model: str, device: str = "auto") -> None:
         self.name = model
-        self._model = load_sentence_model(model, resolve_device(device))
-        self.dim = int(self._model.get_embedding_dimension() or 0)
+        loaded = load_sentence_model(model, resolve_device(device))
+        self._sentences = Sentences(loaded)
+        self.dim = int(loaded.get_embedding_dimension() or 0)
         self._prefixes = ("query: ", "passage: ") if "e5" in Path(model).name.lower() else ("", "")
 
     def queries(self, texts: list[str]) -> np.ndarray:
@@ -27,4 +29,4 @@ class PassageEncoder:
         return self._encode(self._prefixes[1], texts)
 
     def _encode(self, prefix: str, texts: list[str]) -> np.ndarray:
-        return encode_sentences(self._model, [prefix + text for text in texts]).float().cpu().numpy()
+        return self._sentences.encode([prefix + text for text in texts]).float().cpu().numpy()

@@ -1,6 +1,9 @@
 """Measure what runs cost, each command by a Markdown table.
 
 python scripts/benchmark.py                           # as `policies`: a step outside the LLM, for each policy
+python scripts/benchmark.py policies --against naive  # beside a first draft of the same, or an older checkout
+python scripts/benchmark.py growth                    # a step early and late in a long stream
+python scripts/benchmark.py loop                      # time to the first step, training behind the LLM, two at once
 python scripts/benchmark.py envs                      # the multi-turn tasks: turns a second, their share of a step
 python scripts/benchmark.py retrieval                 # 2wiki's indexes: recall, time to build and to ask
 python scripts/benchmark.py solutions                 # ScienceWorld's own solutions against the tasks' turn limits
@@ -17,13 +20,13 @@ import sys
 import _path  # noqa: F401
 
 from errors import exit_code
-from scripts.benchmarks import bank, envs, gpu, policies, retrieval, solutions
+from scripts.benchmarks import bank, envs, gpu, growth, loop, policies, retrieval, solutions
 
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True, metavar="{policies,envs,retrieval,solutions,bank,gpu}")
-    for module in (policies, envs, retrieval, solutions, bank, gpu):
+    commands = parser.add_subparsers(required=True, metavar="{policies,growth,loop,envs,...}")
+    for module in (policies, growth, loop, envs, retrieval, solutions, bank, gpu):
         name = module.__name__.rpartition(".")[2]
         command = commands.add_parser(
             name, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

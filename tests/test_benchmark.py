@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scripts import benchmark
-from scripts.benchmarks import policies
+from scripts.benchmarks import growth, loop, policies, versus
 from scripts.benchmarks.solutions import Solution, row
 
 
@@ -19,10 +20,71 @@ def table(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[list[str]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_policies(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_policies(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(policies, "measure_help", lambda: (0.2, 0.1))  # starts Python ten times
     (_, cells) = table(capsys, "policies", "--policies", "Random", "--data", "sample", "--steps", "20")
     assert cells[0] == "Random" and all(float(cell) > 0 for cell in cells[1:])
+
+
+def test_a_naive_policy_chooses_the_same(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two processes; 40 steps are one training step."""
+    monkeypatch.chdir(tmp_path)
+    more = ("--against", "naive", "--rankers", "tiny-modernbert", "--data", "sample", "--steps", "40")
+    (head, cells) = table(capsys, "policies", *more)
+    figures = dict(zip(head, cells))
+    assert figures["ranker"] == "tiny-modernbert" and figures["same arms"] == "40 of 40"
+    assert float(figures["CPU ratio"]) > 0 and 1 <= float(figures["over its passes"])
+    (kept,) = json.loads((tmp_path / "results/benchmarks/policies-against-naive.json").read_text())["figures"]
+    assert kept["pairs_trained_a_step"] * 24 == 32, "the steps after the 16th"
+
+
+def test_agreement_of_choices() -> None:
+    assert versus.agreement([[1], [2], [3]], [[1], [2], [3]]) == (3, None)
+    assert versus.agreement([[1], [2], [3]], [[1], [4], [3]]) == (2, 2)
+
+
+def test_growth(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Played:
+        """Stands for a process: a step costs a text for each step before it, or at most 100."""
+
+        def __init__(self, checkout: Path, options: dict[str, Any], steps: int, passes: bool) -> None:
+            self._done, self._limit = 0, options["history_limit"]
+
+        def play(self, count: int) -> dict[str, Any]:
+            texts = sum(min(number, self._limit or number) for number in range(self._done, self._done + count))
+            self._done += count
+            return {"cpu": texts / 1000, "texts": texts, "cases": []}
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(growth, "Contestant", Played)
+    (_, every, limited) = table(capsys, "growth", "--steps", "1600", "--limits", "0", "100")
+    assert every[0] == "all" and float(every[3]) == pytest.approx(1520 / 400, rel=0.05)
+    assert limited == ["100", "100.0", "100.0", "1.00", "100.0", "100.0"]
+
+
+def test_loop(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(loop, "measure_start", lambda *more: {"--help": 0.2, "cbr, embedded": 4.0})
+    monkeypatch.setattr(loop, "measure_side_by_side", lambda *more: {"one after the other": 8.0, "at once": 6.0})
+    seconds = {"zero-shot": [10.0, 0.5], "sync": [16.0, 0.6], "overlap": [10.4, 0.6]}
+    monkeypatch.setattr(loop, "measure_overlap", lambda *more: seconds)
+    ratios = {cells[0]: cells[2] for cells in table(capsys, "loop") if len(cells) > 2}
+    assert ratios["sync"] == "1.60" and ratios["overlap"] == "1.04" and ratios["at once"] == "0.75"
+    assert json.loads((tmp_path / "results/benchmarks/loop.json").read_text())["figures"]["overlap"] == seconds
+
+
+def test_runs_of_the_loop_are_played_and_timed(tmp_path: Path) -> None:
+    with loop.slow_server(0.01) as port:
+        runs = loop.Runs(tmp_path, "sample", 3)
+        first, whole, rate = runs.timed("--agent", "icrl-plus", *loop.server(port))
+    assert 0 < first <= whole and 0 <= rate <= 1
+    assert loop.choose("<options>\n- a\n- b\n</options> \\boxed{b} \\boxed{place}") == "\\boxed{b}"
 
 
 def test_envs(capsys: pytest.CaptureFixture[str]) -> None:

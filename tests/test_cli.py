@@ -52,6 +52,8 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "batch_size": ("16", 16),
     "learning_rate": ("5e-6", 5e-6),
     "weight_decay": ("0", 0.0),
+    "history_limit": ("1024", 1024),
+    "refresh": ("overlap", "overlap"),
     "kl_coef": ("0.2", 0.2),
     "bank_from": ("bank.sqlite", "bank.sqlite"),
     "policy_from": ("results/a/seed0", "results/a/seed0"),
@@ -90,6 +92,7 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "overwrite": ("", True),
     "checkpoint_seconds": ("0", 0.0),
     "final": ("all", "all"),
+    "threads": ("2", 2),
     "device": ("cpu", "cpu"),
     "track": ("tensorboard", "tensorboard"),
     "debug": ("", True),
@@ -454,6 +457,7 @@ def test_every_choice_is_tried_somewhere() -> None:
         "who": set(CHOOSERS),  # test_resume, test_choosing
         "control": {"empty", "random"},  # test_methods, test_resume
         "discover_strategy": {"random", "ucb", "explore", "exploit"},  # test_resume: combinations
+        "refresh": {"sync", "overlap"},  # test_bounded_cost
         "serving_mode": {"embedded", "openai", "vllm", "hf"},  # test_resume, test_outage and test_local_llm
         "retrieval_method": {"bm25", "dense"},  # test_retrieval
         "judge_serving_mode": {"openai", "vllm"},  # test_twowiki

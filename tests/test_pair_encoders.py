@@ -13,9 +13,9 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoToke
 
 from errors import UserError
 from helpers.tiny_models import POSITIONS, WORDS, random_text, save_model
-from memory import pair_encoders
 from memory.encoders import TextEncoder
 from memory.pair_encoders import BiEncoder, CrossEncoder, Pair, PairEncoder
+from memory.sentences import Sentences
 
 CPU = torch.device("cpu")
 KINDS = ["ModernBert", "Bert", "Roberta", "XLMRoberta", "DebertaV2", "MPNet", "Electra"]
@@ -249,14 +249,13 @@ def recall_encoder(tmp_path: Path) -> TextEncoder:
 def encoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Every text that a model encodes, in order."""
     texts: list[str] = []
-    real = pair_encoders.encode_sentences
+    real = Sentences.encode
 
-    def counted(model: object, batch: list[str]) -> torch.Tensor:
+    def counted(sentences: Sentences, batch: list[str]) -> torch.Tensor:
         texts.extend(batch)
-        return real(model, batch)
+        return real(sentences, batch)
 
-    monkeypatch.setattr("memory.pair_encoders.encode_sentences", counted)
-    monkeypatch.setattr("memory.encoders.encode_sentences", counted)
+    monkeypatch.setattr(Sentences, "encode", counted)
     return texts
 
 

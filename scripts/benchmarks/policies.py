@@ -2,10 +2,16 @@
 
     python scripts/benchmark.py policies                        # all of them, 1,000 steps each
     python scripts/benchmark.py policies --policies Pretrained NeuralLinLogUCB --data PATH
+    python scripts/benchmark.py policies --against naive        # NeuralLinLogUCB beside a first draft of itself
+    python scripts/benchmark.py policies --against ~/older      # beside another checkout of the project
 
 For each policy a stream of banking77 queries is played with an LLM that answers at once and is right in 6 of 10 steps.
 Over the second half of the stream the mean time per step is divided by the mean time to encode one query with the
 same encoder, measured in the same minutes, between the steps. Ratios travel between machines; seconds do not.
+
+With --against two processes take turns of a few steps each, and CPU seconds are compared beside seconds. `passes` is
+the share of a step's CPU time that the encoder's passes take, queries, recalled cases, history and training: 1 / share
+is how far the step is from what the algorithm itself needs.
 """
 
 from __future__ import annotations
@@ -18,33 +24,24 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import main as command_line  # the repository's main.py
 from agent import make_agent
 from clients.scripted import ScriptedClient
 from config import Config
-from env import Env, make_env
 from llm import LLM
 from registry import POLICIES
 from runs.folder import RunLog
 from runs.track import Tracker
+from scripts.benchmarks import versus
+from scripts.benchmarks.figures import keep
+from scripts.benchmarks.player import Contestant, stream
 
 if TYPE_CHECKING:
     from memory.encoders import TextEncoder
 
 ENCODE_EVERY = 5  # steps between two timings of a single query encoding
-
-
-def make_stream(data: str, steps: int) -> Env:
-    """`steps` distinct banking77 queries: those of the data, then the same again with a note that makes them new."""
-    env = make_env("banking77", data, shuffle_seed=0)
-    rows = env.dataset
-    env.dataset = [
-        row if i < len(rows) else row | {"task": f"{row['task']} (asked again, no. {i // len(rows)})"}
-        for i, row in ((i, rows[i % len(rows)]) for i in range(steps))
-    ]
-    return env
 
 
 class TimedTracker(Tracker):
@@ -57,11 +54,9 @@ class TimedTracker(Tracker):
         self.encode_seconds: list[float] = []
 
     def log(self, record: dict) -> None:
-        from memory.encoders import encode_sentences
-
         if record["step"] > self._start and record["step"] % ENCODE_EVERY == 0:
             begin = time.perf_counter()
-            encode_sentences(self._encoder.model, [record["task"]])
+            self._encoder.sentences.encode([record["task"]])
             self.encode_seconds.append(time.perf_counter() - begin)
 
 
@@ -69,7 +64,7 @@ def measure(policy: str, data: str, steps: int, folder: Path) -> tuple[float, fl
     """Mean seconds of a step outside the LLM and of one query encoding, over the second half of the stream."""
     config = Config(env="banking77", agent="cbr", bandit=policy, output_dir=str(folder))
     text_encoder = command_line.make_load_encoder(config)
-    env = make_stream(data, steps)
+    env = stream({"data": data}, steps)
     chance = random.Random(0)
 
     def answer(prompt: str) -> str:
@@ -99,17 +94,88 @@ def measure_help() -> tuple[float, float]:
     return median_seconds(command_line.__file__, "--help"), median_seconds("-c", "pass")
 
 
+# -- beside another ----------------------------------------------------------------------------------------------------
+
+RANKERS = ("embedded", "tiny-modernbert")
+
+
+def compare(against: str, ranker: str, data: str, first: int, steps: int) -> dict[str, Any]:
+    """Play NeuralLinLogUCB beside `against`, "naive" or a checkout; figures of the steps after `first`."""
+    options = {"agent": "cbr", "bandit": "NeuralLinLogUCB", "data": data}
+    with tempfile.TemporaryDirectory() as folder:
+        if ranker != "embedded":
+            options["reranker_model_path"] = save_tiny_modernbert(Path(folder))
+        naive = against == "naive"
+        shared = {"options": options, "steps": steps, "dropout": False}
+        ours = Contestant(versus.ROOT, **shared, passes=True)
+        theirs = Contestant(versus.ROOT if naive else Path(against).resolve(), **shared, naive=naive)
+        costs = versus.play({"this": ours, "that": theirs}, first, steps)
+    this, that = costs["this"], costs["that"]
+    same, differs = versus.agreement(this.cases, that.cases)
+    return {
+        "against": against,
+        "ranker": ranker,
+        "steps": [first, steps],
+        "cpu_ms": [this.ms(), that.ms()],
+        "cpu_ratio": that.ms() / this.ms(),
+        "wall_ms": [this.ms("wall"), that.ms("wall")],
+        "wall_ratio": that.ms("wall") / this.ms("wall"),
+        "same_arms": same,
+        "first_difference": differs,
+        "over_passes": this.ms() / this.ms("passes_cpu"),
+        "texts_a_step": this.sums["texts"] / this.steps,
+        "pairs_trained_a_step": this.sums["trained"] / this.steps,
+    }
+
+
+def save_tiny_modernbert(folder: Path) -> str:
+    """A cross-encoder of random weights and the embedded encoder's tokenizer."""
+    import torch
+    from transformers import ModernBertConfig, ModernBertForSequenceClassification
+
+    from scripts.benchmarks.gpu import TINY_MODERNBERT, save
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        sizes: dict[str, Any] = {**TINY_MODERNBERT, "num_labels": 1, "classifier_pooling": "mean"}
+        config = ModernBertConfig(**sizes)
+        save(ModernBertForSequenceClassification(config), folder)
+    return str(folder)
+
+
+def report_comparison(arguments: argparse.Namespace) -> None:
+    print("| ranker | CPU ms a step | against | CPU ratio | wall ratio | same arms | over its passes | texts a step |")
+    print("|---|---|---|---|---|---|---|---|")
+    figures = []
+    for ranker in arguments.rankers:
+        found = compare(arguments.against, ranker, arguments.data, arguments.steps // 2, arguments.steps)
+        figures.append(found)
+        (ours, theirs), same = found["cpu_ms"], f"{found['same_arms']} of {arguments.steps}"
+        ratios = f"{found['cpu_ratio']:.1f} | {found['wall_ratio']:.1f} | {same} | {found['over_passes']:.2f}"
+        print(f"| {ranker} | {ours:.1f} | {theirs:.1f} | {ratios} | {found['texts_a_step']:.1f} |", flush=True)
+    name = "naive" if arguments.against == "naive" else "checkout"
+    print(f"\n{keep(f'policies-against-{name}', figures)}")
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--policies", nargs="+", default=list(POLICIES), choices=list(POLICIES))
     parser.add_argument("--data", default="auto", help="banking77 rows, as main.py --data (default: auto)")
     parser.add_argument("--steps", type=int, default=1000, help="length of the stream (default: %(default)s)")
+    parser.add_argument("--against", metavar="naive|FOLDER", help="beside a naive implementation or another checkout")
+    parser.add_argument("--rankers", nargs="+", default=list(RANKERS), choices=RANKERS, help="of --against")
 
 
 def report(arguments: argparse.Namespace) -> None:
+    if arguments.against:
+        report_comparison(arguments)
+        return
     help_seconds, python_seconds = measure_help()
     print(f"main.py --help: {help_seconds:.2f} s (python alone {python_seconds:.2f} s)\n")
     print("| policy | ms a step outside the LLM | ms to encode one query | ratio |\n|---|---|---|---|")
+    figures = []
     with tempfile.TemporaryDirectory() as folder:
         for policy in arguments.policies:
             step, encode = measure(policy, arguments.data, arguments.steps, Path(folder))
             print(f"| {policy} | {1000 * step:.1f} | {1000 * encode:.1f} | {step / encode:.1f} |", flush=True)
+            figures.append({"policy": policy, "step_ms": 1000 * step, "encode_ms": 1000 * encode})
+    print(f"\n{keep('policies', figures)}")

@@ -58,6 +58,9 @@ class PlantedEncoder:
         optimizer = copy.deepcopy(self._optimizer.state_dict())
         return {"version": self.version, "head": self.head_weight(), "optimizer": optimizer}
 
+    def twin(self) -> PlantedEncoder:
+        return copy.deepcopy(self)
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.version = state["version"]
         with torch.no_grad():
