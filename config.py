@@ -133,6 +133,12 @@ class Config:
         "method",
         choices=("empty", "random"),
     )
+    null_arm: str = option(
+        "off",
+        "EvidenceLogUCB: whether showing nothing is a choice too, so that cases which hurt are left out",
+        "method",
+        choices=("off", "on"),
+    )
     embedding_model_path: str = option(
         EMBEDDED,
         "recall encoder: Hugging Face id, folder or embedded",
@@ -193,6 +199,12 @@ class Config:
     regularization: float = option(0.1, "lambda, the ridge term of A", "tuning", flag="lambda", alias="lamdba", above=0)
     exploration: float | None = option(
         None, "nu, the weight of the exploration bonus", "tuning", flag="nu", at_least=0, tuned=True
+    )
+    prior_strength: float = option(
+        5.0, "EvidenceLogUCB: how many observations its first weights are worth", "tuning", above=0
+    )
+    evidence_width: float = option(
+        0.07, "EvidenceLogUCB: how much less of cosine makes a past query count for 1/e", "tuning", above=0
     )
     batch_size: int = option(32, "B, the number of feedbacks between two training steps", "tuning", at_least=1)
     learning_rate: float | None = option(

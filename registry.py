@@ -306,6 +306,7 @@ AGENTS: dict[str, AgentRow] = {
 _RIDGE = ("regularization", "exploration")
 _TRAINED = (*_RIDGE, "batch_size", "learning_rate", "weight_decay")
 _NU = {"exploration": 0.1}
+_EVIDENCE = ("exploration", "prior_strength", "evidence_width", "null_arm")
 _STEP_SIZE = {**_NU, "learning_rate": 2e-5}
 
 # A policy's constructor takes `encoder` where it needs features, and any fields of Config by name.
@@ -321,6 +322,12 @@ POLICIES: dict[str, Row] = {
         "Memento's: the chance of success, learned, without exploration",
     ),
     "Utility": Row("agents.case_values:Utility", help="Traj-Bootstrap's: how often a case was shown to success"),
+    "EvidenceLogUCB": Row(
+        "agents.evidence:EvidenceLogUCB",
+        _EVIDENCE,
+        {"exploration": 0.3},
+        "logistic on few features: how a case's answer fared among the near past queries",
+    ),
     "Pretrained": Row("bandit:Pretrained", help="the pretrained ranker as it came (NP-CBR)"),
     "Random": Row("bandit:Random", help="any recalled case"),
 }

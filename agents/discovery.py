@@ -71,6 +71,8 @@ class DiscoverAgent(Agent):
             self._asked_failing += 1 - own
             with step.measure("env"):
                 step.answer, step.reward = as_plain(self.env.get_ground_truth()), 1
+        with step.measure("agent"):
+            self.retrieval.observe(step)  # of a step that asked, what was learned is the truth
         step.metrics |= {OWN_REWARD: own} | self._counts()
 
     def _counts(self) -> Metrics:

@@ -45,6 +45,9 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "keep": ("everything", "everything"),
     "judge": ("self", "self"),
     "control": ("empty", "empty"),
+    "null_arm": ("on", "on"),
+    "prior_strength": ("2", 2.0),
+    "evidence_width": ("0.1", 0.1),
     "embedding_model_path": ("models/e", "models/e"),
     "reranker_model_path": ("models/r", "models/r"),
     "lambda": ("1e-3", 1e-3),
@@ -451,6 +454,7 @@ def test_every_choice_is_tried_somewhere() -> None:
         "keep": {"successes", "everything"},  # test_methods
         "judge": {"feedback", "self"},  # test_lessons
         "who": set(CHOOSERS),  # test_resume, test_choosing
+        "null_arm": {"off", "on"},  # test_resume: combinations
         "control": {"empty", "random"},  # test_methods, test_resume
         "discover_strategy": {"random", "ucb", "explore", "exploit"},  # test_resume: combinations
         "serving_mode": {"embedded", "openai", "vllm", "hf"},  # test_resume, test_outage and test_local_llm

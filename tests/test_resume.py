@@ -151,8 +151,11 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def combinations() -> list[dict[str, str]]:
-    """Every agent, those that rank with every policy or their own, every strategy of asking, and a control."""
-    made: list[dict[str, str]] = [{"agent": "cbr", "bandit": "Pretrained", "control": "random"}]
+    """Every agent, those that rank with every policy or their own, all strategies, a control, the null arm."""
+    made: list[dict[str, str]] = [
+        {"agent": "cbr", "bandit": "Pretrained", "control": "random"},
+        {"agent": "cbr", "bandit": "EvidenceLogUCB", "null_arm": "on"},
+    ]
     for agent, row in AGENTS.items():
         if agent in ELSEWHERE:
             continue
