@@ -26,6 +26,11 @@ from .runs import group, read_run_folder, read_runs, select
 STEPS = ("one", "all", "none")
 STEPS_HELP = "what the page lets you open: one seed of each setting (default), all runs, or none, for a small page"
 
+DIAGNOSE_HELP = (
+    "where the failures of tasks with labels arose; best: also what the best of the recalled cases would have reached, "
+    "for runs of the embedded reader"
+)
+
 
 def main(argv: list[str]) -> int:
     arguments = parse_arguments(argv)
@@ -37,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
     prices = dict(read_prices(text) for text in arguments.prices)
     figure = find_figure(arguments.figure) if arguments.figure else None
     if arguments.diagnose:
-        diagnose(arguments.results)
+        diagnose(arguments.results, arguments.diagnose == "best")
         return
     one = read_run_folder(arguments.results) if arguments.results.is_dir() else None
     if one is not None and figure is not None:
@@ -50,7 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
         report(arguments.results, figure, prices, arguments.steps, arguments.out or arguments.results / "report")
 
 
-def diagnose(root: Path) -> None:
+def diagnose(root: Path, best: bool) -> None:
     """Print where the runs in and below `root` lost their failures. Raises UserError where that can be said of none."""
     from memory.encoders import TextEncoder, resolve_device
 
@@ -60,7 +65,7 @@ def diagnose(root: Path) -> None:
     def load(model: str, device: str) -> TextEncoder:
         return TextEncoder(model, resolve_device(device))
 
-    print(table(read_runs(root), lambda config: load(config.embedding_model_path, config.device)))
+    print(table(read_runs(root), lambda config: load(config.embedding_model_path, config.device), best))
 
 
 def report(root: Path, figure: Figure | None, prices: Prices, steps: str, out: Path) -> None:

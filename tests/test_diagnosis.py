@@ -19,7 +19,7 @@ from errors import UserError
 from helpers.planted import DIM, PlantedTexts
 from helpers.runs import steps
 from llm import LLM
-from report.diagnosis import losses, outcome_of_steps, table
+from report.diagnosis import losses, outcome_of_steps, reader_of, table
 from report.folders import Run, read_run_folder
 from runs.folder import RunLog
 from runs.track import Tracker
@@ -71,13 +71,31 @@ def test_each_failure_is_laid_where_the_chain_broke(tmp_path: Path) -> None:
     config, texts = plant(tmp_path)
     run = play(config, texts, tmp_path / "run")
     assert [step["reward"] for step in steps(tmp_path / "run")] == [int(right) for _, _, right, _ in PLAN]
-    assert outcome_of_steps(run, texts) == [found for *_, found in PLAN]
+    assert [outcome and outcome.name for outcome in outcome_of_steps(run, texts)] == [found for *_, found in PLAN]
     found = losses(run, texts)
     assert found.whole == {"success": 0.5, "bank": 0.125, "recall": 0.125, "ranking": 0.125, "reader": 0.125}
     assert found.last_quarter == {"success": 0, "bank": 0, "recall": 0.5, "ranking": 0.5, "reader": 0}
     printed = table([run], lambda options: texts).splitlines()
     assert printed[0] == "| task | method | seeds | success | bank | recall | ranking | reader |"
     assert printed[2].endswith("| 1 | 50.0 (0.0) | 12.5 (0.0) | 12.5 (50.0) | 12.5 (50.0) | 12.5 (0.0) |")
+
+
+def test_the_best_of_the_recalled_cases_is_found_by_asking_again(tmp_path: Path) -> None:
+    config, texts = plant(tmp_path)
+    run = play(config, texts, tmp_path / "run")
+    env = make_env(config.env, config.data)
+
+    def copies(prompt: str) -> str:
+        return prompt.partition("<answer>")[2].partition("</answer>")[0].strip()
+
+    found = losses(run, texts, copies)
+    assert found.whole["best of R"] == 0.5 + 2 / 8, "the steps whose loss was in the reader and in the ranking"
+    assert found.last_quarter["best of R"] == 0.5
+    assert losses(run, texts, lambda prompt: env.format_answer("neither")).whole["best of R"] == 0.5
+    assert "best of R" not in losses(run, texts).whole
+    assert table([run], lambda options: texts, best=True).splitlines()[0].endswith("| reader | best of R |")
+    with pytest.raises(UserError, match="embedded reader alone"):
+        reader_of(replace(run, source=replace(run.source, config=run.config | {"options": {"comk": 2}})), texts)
 
 
 def test_what_has_no_right_case_is_refused_in_a_line(tmp_path: Path) -> None:
