@@ -456,7 +456,7 @@ def test_every_choice_is_tried_somewhere() -> None:
         "who": set(CHOOSERS),  # test_resume, test_choosing
         "null_arm": {"off", "on"},  # test_resume: combinations
         "control": {"empty", "random"},  # test_methods, test_resume
-        "discover_strategy": {"random", "ucb", "explore", "exploit"},  # test_resume: combinations
+        "discover_strategy": {"random", "ucb", "explore", "exploit", "failing"},  # test_resume: combinations
         "serving_mode": {"embedded", "openai", "vllm", "hf"},  # test_resume, test_outage and test_local_llm
         "retrieval_method": {"bm25", "dense"},  # test_retrieval
         "judge_serving_mode": {"openai", "vllm"},  # test_twowiki

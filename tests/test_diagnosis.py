@@ -19,6 +19,8 @@ from errors import UserError
 from helpers.planted import DIM, PlantedTexts
 from helpers.runs import steps
 from llm import LLM
+from memory import encoders
+from report import cli
 from report.diagnosis import losses, outcome_of_steps, reader_of, table
 from report.folders import Run, read_run_folder
 from runs.folder import RunLog
@@ -96,6 +98,18 @@ def test_the_best_of_the_recalled_cases_is_found_by_asking_again(tmp_path: Path)
     assert table([run], lambda options: texts, best=True).splitlines()[0].endswith("| reader | best of R |")
     with pytest.raises(UserError, match="embedded reader alone"):
         reader_of(replace(run, source=replace(run.source, config=run.config | {"options": {"comk": 2}})), texts)
+
+
+def test_the_command_prints_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, texts = plant(tmp_path)
+    play(config, texts, tmp_path / "results" / "run")
+    monkeypatch.setattr(encoders, "TextEncoder", lambda *options: texts)
+    for words, columns in (((), 8), (("best",), 9)):
+        assert cli.main([str(tmp_path / "results"), "--diagnose", *words]) == 0
+        (head, _, row) = capsys.readouterr().out.splitlines()
+        assert head.count(" | ") == row.count(" | ") == columns - 1 and "| 50.0 (0.0) | 12.5 (0.0) |" in row
 
 
 def test_what_has_no_right_case_is_refused_in_a_line(tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ from scipy.optimize import minimize
 
 import main
 from agent import make_agent
+from agents.discovery import ASKED, FailingPlaces
 from agents.evidence import PRIOR, EvidenceLogUCB, LaplaceLogistic
 from bandit import SHOWS_NOTHING, Scores
 from clients.scripted import ScriptedClient
 from config import Config
 from env import make_env
+from env.labels import load_labels
 from helpers.planted import DIM, PlantedTexts
 from helpers.runs import lfd_stream, steps
 from llm import LLM
@@ -232,3 +234,40 @@ def test_where_every_case_hurts_nothing_is_shown_and_logged(k: int, tmp_path: Pa
         assert len(bare) > 50 if null_arm == "on" else not bare
         assert all(step["cases"] == [] for step in bare)
     assert rates["off"] < 0.1 and rates["on"] > 0.5
+
+
+# -- asking where much has failed --------------------------------------------------------------------------------------
+
+
+def test_failed_queries_near_by_add_up_and_asking_takes_them_off() -> None:
+    here, there = np.eye(DIM)[0], np.eye(DIM)[1]
+    places = FailingPlaces(PlantedTexts({"new": here, "old": here, "other": here, "far": there}))  # type: ignore[arg-type]
+    assert places.mass("new") == 0
+    for task, reward in (("old", 0), ("other", 1), ("far", 0), ("old", 0)):
+        places.add(Step(1, task, reward=reward))
+    assert places.mass("new") == pytest.approx(2, abs=1e-4)
+    assert places.mass("far") == pytest.approx(1, abs=1e-4)
+
+
+def test_failing_asks_in_the_place_that_fails(tmp_path: Path) -> None:
+    rows = [{"task": f"line {i}", "label": load_labels("lfd")[0]} for i in range(120)]
+    path = tmp_path / "stream.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    rng = np.random.default_rng(0)
+    texts = PlantedTexts({f"line {i}": np.eye(DIM)[i % 4] + 0.05 * rng.standard_normal(DIM) for i in range(120)})
+    config = Config(
+        env="lfd", data=str(path), agent="cbrdiscover", bandit="Random", discover_strategy="failing", budget_ratio=0.2
+    )
+    env = make_env("lfd", str(path))
+
+    def answer(prompt: str) -> str:  # only what lies in the last of the four places fails
+        return "no idea" if env.index % 4 == 3 else env.format_answer(env.get_ground_truth())
+
+    agent = make_agent(config, env, LLM(ScriptedClient(answer)), lambda: texts)  # type: ignore[arg-type, return-value]
+    log = RunLog(tmp_path / "run", config.identity(), overwrite=False, checkpoint_seconds=600)
+    log.begin({}, {})
+    main.run(env, agent, log, Tracker(config))
+    log.close()
+    asked = [step["step"] - 1 for step in steps(tmp_path / "run") if step["metrics"][ASKED]]
+    assert len(asked) >= 10 and min(asked) >= 16
+    assert np.mean([index % 4 == 3 for index in asked]) > 0.7
