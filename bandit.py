@@ -22,10 +22,9 @@ import torch
 from torch import Tensor
 
 from errors import UserError
-from step import Case, Metrics, Step
+from step import SHOWS_NOTHING, Case, Metrics, Step
 
 Pair = tuple[str, str]
-SCORE_OF_NOTHING, SHOWS_NOTHING = "UCB/score_nothing", "UCB/shows_nothing"  # metrics where showing nothing is an arm
 
 
 class Encoder(Protocol):
@@ -96,7 +95,7 @@ class Scores:
                 for statistic in ("max", "min", "mean") if len(part) else ():
                     result[f"UCB/{term}_{scope}{statistic}"] = getattr(part, statistic)().item()
         if self.nothing is not None:
-            result |= {SCORE_OF_NOTHING: self.nothing, SHOWS_NOTHING: int(not chosen)}
+            result |= {"UCB/score_nothing": self.nothing, SHOWS_NOTHING: int(not chosen)}
         return result
 
 

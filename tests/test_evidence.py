@@ -16,7 +16,7 @@ import main
 from agent import make_agent
 from agents.discovery import ASKED, FailingPlaces
 from agents.evidence import PRIOR, EvidenceLogUCB, LaplaceLogistic
-from bandit import SHOWS_NOTHING, Scores
+from bandit import Scores
 from clients.scripted import ScriptedClient
 from config import Config
 from env import make_env
@@ -25,9 +25,10 @@ from helpers.planted import DIM, PlantedTexts
 from helpers.runs import lfd_stream, steps
 from llm import LLM
 from memory.past import PastAnswers
+from report.single import nothing_shown
 from runs.folder import RunLog
 from runs.track import Tracker
-from step import Case, Step
+from step import SHOWS_NOTHING, Case, Step
 
 WIDTH, STRENGTH, NU = 0.3, 2.0, 0.7
 
@@ -233,6 +234,8 @@ def test_where_every_case_hurts_nothing_is_shown_and_logged(k: int, tmp_path: Pa
         bare = [step for step in logged if step["metrics"].get(SHOWS_NOTHING)]
         assert len(bare) > 50 if null_arm == "on" else not bare
         assert all(step["cases"] == [] for step in bare)
+        said = f"{len(bare)} of 80 steps showed no case by choice" if bare else ""
+        assert nothing_shown(logged) == said
     assert rates["off"] < 0.1 and rates["on"] > 0.5
 
 
