@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
     names, worlds = list(table.rows()), list(WORLDS)
     parser.add_argument("--policies", nargs="+", default=names, choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--worlds", nargs="+", default=worlds, choices=worlds, metavar="NAME", help=", ".join(worlds))
-    parser.add_argument("--steps", type=int, default=400, help="length of a stream (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=300, help="length of a stream (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=10, help="streams of each world (default: %(default)s)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the regrets there, as JSON")
     options = parser.parse_args(argv)
