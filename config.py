@@ -383,6 +383,8 @@ class Config:
             raise UsageError(f"--agent {self.agent} needs --examples FILE, rows for training that the stream has not")
         if self.feedback == "hidden" and AGENTS[self.agent].render not in ("cases", "feedback", "good_and_bad"):
             raise UsageError(f"--feedback hidden: --agent {self.agent} shows its cases in no other way than its own")
+        if self.null_arm == "on" and AGENTS[self.agent].retrieve == "pairs":
+            raise UsageError(f"--null_arm on: --agent {self.agent} chooses a case with its LLM, and shows one always")
         if self.feedback == "all":
             self._set("feedback", None)
         if self.forget != FIELDS["forget"].default and self.bank_limit is None:

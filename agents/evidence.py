@@ -185,7 +185,7 @@ class EvidenceLogUCB(Policy):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.past.load_state_dict(state)
         self.model.rows, self.model.rewards, self.model.weights, self.model.w, self.model.covariance = (
-            np.array(state[name]) for name in ("rows", "outcomes", "weights", "w", "covariance")
+            torch.as_tensor(state[name]).numpy().copy() for name in ("rows", "outcomes", "weights", "w", "covariance")
         )
         self._records = json.loads(state["records"])
 

@@ -310,6 +310,7 @@ def test_what_an_option_has_no_effect_with_is_named(tmp_path: Path, capsys: pyte
 
 @pytest.mark.parametrize("arguments, code, expected", [
     (f"--env ehr --agent ground-truth {HF}", 2, "it does not apply to the task ehr"),
+    ("--agent mam-cbr --llms a,b --null_arm on", 2, "and shows one always"),
     (f"--env 2wiki --agent cbrdiscover {HF}", 2, "it does not apply to the task 2wiki"),
     (f"--env ehr --agent reinforce {HF}", 2, "--agent reinforce needs the answer as one text"),
     (f"--env lfd --agent reinforce {HF}", 1, "the package peft is missing"),
