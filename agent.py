@@ -84,6 +84,9 @@ class NoRetrieval:
         """Learn from the reward that showing `step.cases` brought."""
         self.bank.note(step.cases, reward)
 
+    def observe(self, step: Step) -> None:
+        """Take in how a step ended, whatever was shown."""
+
     def save(self, checkpoint: Checkpoint) -> None:
         self.bank.save(checkpoint)
 
@@ -117,7 +120,7 @@ class Ranked(NoRetrieval):
         self._recall_size = max(parts.config.recall_size, self.k)
 
     def retrieve(self, step: Step) -> None:
-        if len(self.bank) <= self.k:
+        if len(self.bank) <= (0 if self.policy.may_show_nothing else self.k):
             step.show(list(self.bank.cases))
             return
         recalled = self.bank.recall(step.task, self._recall_size)
@@ -128,8 +131,11 @@ class Ranked(NoRetrieval):
 
     def update(self, step: Step, reward: int) -> None:
         super().update(step, reward)
-        if step.cases:
+        if step.cases or step.arms is not None:
             step.metrics |= self.policy.update(step.task, step.cases, reward, step.arms)
+
+    def observe(self, step: Step) -> None:
+        self.policy.observe(step)
 
     def save(self, checkpoint: Checkpoint) -> None:
         super().save(checkpoint)
@@ -263,6 +269,7 @@ class Agent:
         with step.measure("agent"):
             self.retrieval.update(step, step.reward or 0)
             self.choosing.update(step, step.reward or 0)
+            self.retrieval.observe(step)
 
     def retain(self, step: Step) -> None:
         with step.measure("env"):  # a game finds its solution in the simulator
@@ -332,10 +339,10 @@ def describe_method(config: Config) -> dict[str, dict[str, str]]:
     return {"method_code": hashes} if hashes else {}
 
 
-def make_policy(config: Config, text_encoder: TextEncoder) -> Policy:
-    """The policy of `config`, with its ranking encoder where it takes one.
+def make_policy(config: Config, text_encoder: TextEncoder, pair_encoder: Callable[[], Any] | None = None) -> Policy:
+    """The policy of `config`; `pair_encoder` makes its ranking encoder where that is to be another than `config`'s.
 
-    Raises UserError for a class whose keywords are neither `encoder` nor options that its row names.
+    Raises UserError for a class whose keywords are neither encoders nor options that its row names.
     """
     row = find_policy(str(config.bandit))
     policy_class = row.load()
@@ -344,7 +351,9 @@ def make_policy(config: Config, text_encoder: TextEncoder) -> Policy:
         if name == "encoder":
             from memory.pair_encoders import make_pair_encoder
 
-            arguments[name] = make_pair_encoder(config, text_encoder)
+            arguments[name] = pair_encoder() if pair_encoder else make_pair_encoder(config, text_encoder)
+        elif name == "text_encoder":
+            arguments[name] = text_encoder
         elif name in config.policy_settings:
             arguments[name] = config.policy_settings[name]
         elif name in FIELDS and name in (*row.options, *OF_EVERY_POLICY):
@@ -352,6 +361,6 @@ def make_policy(config: Config, text_encoder: TextEncoder) -> Policy:
         elif name in FIELDS:
             raise UserError(f"{row.where} takes {name}, which its row in registry.py does not name under `options`")
         else:
-            raise UserError(f"{row.where} takes {name}, which is neither `encoder` nor an option of config.py")
+            raise UserError(f"{row.where} takes {name}, which is neither an encoder nor an option of config.py")
     policy: Policy = policy_class(**arguments)
     return policy

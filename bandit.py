@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from errors import UserError
-from step import Case, Metrics
+from step import SHOWS_NOTHING, Case, Metrics, Step
 
 Pair = tuple[str, str]
 
@@ -59,36 +59,46 @@ class Phi:
 
 @dataclass(frozen=True)
 class Scores:
-    """The two terms of each arm's score, [n] each, arms in recall order; and the features that made them, if any."""
+    """The two terms of each arm's score, [n] each, arms in recall order; and the features that made them, if any.
+
+    `nothing` is the score of showing no case, where that is an arm of its own; its features are the last row of `phi`.
+    """
 
     exploit: Tensor
     explore: Tensor
     phi: Phi | None = None
+    nothing: float | None = None
 
     @property
     def total(self) -> Tensor:
         return self.exploit + self.explore
 
     def top(self, k: int) -> list[int]:
-        """The k best arms, best first; ties go to the better recall rank.
+        """The k best arms, best first; ties go to the better recall rank. Where showing nothing is an arm, only those
+        above it: so they may be fewer, and none.
 
         Raises UserError where a score is not a finite number: such a policy ranks nothing.
         """
         if not torch.isfinite(self.total).all():
             raise not_finite("its scores")
-        return torch.sort(self.total, descending=True, stable=True).indices[:k].tolist()
+        best = torch.sort(self.total, descending=True, stable=True).indices[:k].tolist()
+        return [arm for arm in best if self.nothing is None or self.total[arm].item() > self.nothing]
 
     def chosen(self, arms: list[int]) -> Phi | None:
-        """The features of these arms, for the policy's update."""
-        return None if self.phi is None else Phi(self.phi.rows[arms], self.phi.version)
+        """The features of these arms, or of showing nothing where they are none, for the policy's update."""
+        if self.phi is None:
+            return None
+        return Phi(self.phi.rows[arms if arms or self.nothing is None else [-1]], self.phi.version)
 
     def metrics(self, chosen: list[int]) -> Metrics:
-        """max, min and mean of both terms and their sum, over all arms and over the chosen ones."""
+        """max, min and mean of both terms and their sum, over all arms and over the chosen ones, if any."""
         result = {}
         for term, values in (("exploit", self.exploit), ("explore", self.explore), ("score", self.total)):
             for scope, part in (("", values), ("chosen_", values[chosen])):
-                for statistic in ("max", "min", "mean"):
+                for statistic in ("max", "min", "mean") if len(part) else ():
                     result[f"UCB/{term}_{scope}{statistic}"] = getattr(part, statistic)().item()
+        if self.nothing is not None:
+            result |= {"UCB/score_nothing": self.nothing, SHOWS_NOTHING: int(not chosen)}
         return result
 
 
@@ -103,15 +113,19 @@ class Policy(ABC):
 
     Between `score` and `update` it remembers nothing of a step: the features of the chosen arms travel with the step,
     so several steps can be under way at once and feedback may come late. The keywords of a policy's constructor are
-    options of config.py, beside `encoder`, which a policy takes that wants features.
+    options of config.py, beside `encoder`, which a policy takes that wants features, and `text_encoder`, by which the
+    cases are recalled.
 
     Attributes:
         grows: the entries of `state_dict`, lists or tensors [n, ...], that only ever get longer.
         encoder: what its features come from, if any.
+        may_show_nothing: whether showing no case is an arm; then it is asked from the first case on, not only where
+            there are more than k.
     """
 
     grows: Collection[str] = ()
     encoder: Encoder | None = None
+    may_show_nothing = False
 
     @abstractmethod
     def score(self, query: str, cases: Sequence[Case]) -> Scores:
@@ -123,6 +137,9 @@ class Policy(ABC):
         `phi` is what `score` gave for these cases (`Scores.chosen`), None where they were not scored.
         """
         return {}
+
+    def observe(self, step: Step) -> None:
+        """Take in how a step ended, whatever it showed and once all is known of it: its answer and its reward."""
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values from which `load_state_dict` restores the policy bit for bit.

@@ -28,6 +28,7 @@ from registry import (
     AGENTS,
     CHOOSERS,
     CLIENTS,
+    ENCODERS,
     OF_EVERY_POLICY,
     POLICIES,
     ROSTER,
@@ -165,6 +166,12 @@ class Config:
         "method",
         choices=("empty", "random"),
     )
+    null_arm: str = option(
+        "off",
+        "EvidenceLogUCB: whether showing nothing is a choice too, so that cases which hurt are left out",
+        "method",
+        choices=("off", "on"),
+    )
     embedding_model_path: str = option(
         EMBEDDED,
         "recall encoder: Hugging Face id, folder or embedded",
@@ -216,7 +223,10 @@ class Config:
         later=True,
     )
     discover_strategy: str = option(
-        "ucb", "cbrdiscover: when to ask for the truth", "method", choices=("random", "ucb", "explore", "exploit")
+        "ucb",
+        "cbrdiscover: when to ask for the truth",
+        "method",
+        choices=("random", "ucb", "explore", "exploit", "failing"),
     )
     budget_ratio: float = option(0.1, "cbrdiscover: the share of steps that may ask", "method", at_least=0, at_most=1)
     queue_size: int = option(32, "cbrdiscover: length of the window of past scores", "method", at_least=1)
@@ -225,6 +235,12 @@ class Config:
     regularization: float = option(0.1, "lambda, the ridge term of A", "tuning", flag="lambda", alias="lamdba", above=0)
     exploration: float | None = option(
         None, "nu, the weight of the exploration bonus", "tuning", flag="nu", at_least=0, tuned=True
+    )
+    prior_strength: float = option(
+        5.0, "EvidenceLogUCB: how many observations its first weights are worth", "tuning", above=0
+    )
+    evidence_width: float = option(
+        0.07, "EvidenceLogUCB: how much less of cosine makes a past query count for 1/e", "tuning", above=0
     )
     batch_size: int = option(32, "B, the number of feedbacks between two training steps", "tuning", at_least=1)
     learning_rate: float | None = option(
@@ -431,6 +447,8 @@ class Config:
             raise UsageError(f"--agent {self.agent} needs --examples FILE, rows for training that the stream has not")
         if self.feedback == "hidden" and self.agent_row.render not in ("cases", "feedback", "good_and_bad"):
             raise UsageError(f"--feedback hidden: --agent {self.agent} shows its cases in no other way than its own")
+        if self.null_arm == "on" and AGENTS[self.agent].retrieve == "pairs":
+            raise UsageError(f"--null_arm on: --agent {self.agent} chooses a case with its LLM, and shows one always")
         if self.feedback == "all":
             self._set("feedback", None)
         if self.forget != FIELDS["forget"].default and self.bank_limit is None:
@@ -657,7 +675,7 @@ def declared_by_policy(bandit: str | None) -> dict[str, settings.Setting]:
     """What the constructor of a policy outside the checkout takes that is no option of main.py, by name."""
     if bandit is None or not outside.is_outside(bandit):
         return {}
-    return settings.of_constructor(find_policy(bandit).load(), {*FIELDS, *OF_EVERY_POLICY, "encoder"})
+    return settings.of_constructor(find_policy(bandit).load(), {*FIELDS, *OF_EVERY_POLICY, *ENCODERS})
 
 
 def read_members(text: str) -> list[tuple[str, dict[str, Any]]]:

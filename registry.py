@@ -311,9 +311,11 @@ AGENTS: dict[str, AgentRow] = {
 _RIDGE = ("regularization", "exploration")
 _TRAINED = (*_RIDGE, "batch_size", "learning_rate", "weight_decay", "history_limit", "refresh")
 _NU = {"exploration": 0.1}
+_EVIDENCE = ("exploration", "prior_strength", "evidence_width", "null_arm")
 _STEP_SIZE = {**_NU, "learning_rate": 2e-5}
 
 OF_EVERY_POLICY = ("seed", "comk", "recall_size")  # what its constructor may take beside the options of its row
+ENCODERS = ("encoder", "text_encoder")  # and what is made for it, which is no option
 # A policy's constructor takes `encoder` where it needs features, and any fields of Config by name.
 POLICIES: dict[str, Row] = {
     "NeuralLinLogUCB": Row("bandit:NeuralLinLogUCB", _TRAINED, _STEP_SIZE, "the paper's: trained features, logistic"),
@@ -327,6 +329,12 @@ POLICIES: dict[str, Row] = {
         "Memento's: the chance of success, learned, without exploration",
     ),
     "Utility": Row("agents.case_values:Utility", help="Traj-Bootstrap's: how often a case was shown to success"),
+    "EvidenceLogUCB": Row(
+        "agents.evidence:EvidenceLogUCB",
+        _EVIDENCE,
+        {"exploration": 0.3},
+        "logistic on few features: how a case's answer fared among the near past queries",
+    ),
     "Pretrained": Row("bandit:Pretrained", help="the pretrained ranker as it came (NP-CBR)"),
     "Random": Row("bandit:Random", help="any recalled case"),
 }
@@ -393,7 +401,7 @@ def _outside_policy(place: str) -> Row:
         raise UsageError(f"--bandit {place} is no policy: extend Policy, FeaturePolicy or another class of bandit.py")
     parameters = inspect.signature(made).parameters
     _, inherited = _inherited(made, POLICIES)
-    options = tuple(name for name in parameters if name not in (*OF_EVERY_POLICY, "encoder"))
+    options = tuple(name for name in parameters if name not in (*OF_EVERY_POLICY, *ENCODERS))
     given = {p.name: p.default for p in parameters.values() if p.default is not p.empty}
     defaults = {name: value for name, value in (inherited | given).items() if name in options}
     return Row(place, options, defaults, (inspect.getdoc(made) or "").partition("\n")[0])

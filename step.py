@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Metrics = dict[str, float]
 Lesson = dict[str, str]  # title, when, do
 Record = dict[str, Any]  # a line of steps.jsonl
+SHOWS_NOTHING = "UCB/shows_nothing"  # metric of policies that may show no case: whether they chose so
 
 
 @dataclass(frozen=True)

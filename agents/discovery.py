@@ -1,4 +1,5 @@
-"""`--agent cbrdiscover`: cbr that may ask for the ground truth of a share of the steps, where its policy is least sure.
+"""`--agent cbrdiscover`: cbr that may ask for the ground truth of a share of the steps: where its policy is least sure,
+or where queries like this one have failed most.
 
 A step that asked counts as a success and retains the ground truth; the policy still learns from whether the LLM's own
 answer was right.
@@ -12,12 +13,37 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agent import Agent, Parts
+from memory.past import PastAnswers
 from step import Metrics, Step, as_plain
 
 if TYPE_CHECKING:
+    from memory.encoders import TextEncoder
     from runs.checkpoint import Checkpoint
 
 ASKED, OWN_REWARD = "discover/asked", "discover/own_reward"  # metrics of a step
+FAILED_NEAR = "discover/failed_near"
+FAILING = "failing"  # the strategy that asks where much has failed
+
+
+class FailingPlaces:
+    """How much failed near a query: the sum of exp((cosine - 1) / WIDTH) over the past queries near it that failed.
+
+    It is large where queries are dense and fail, and there a truth is worth most: it serves those still to come. A step
+    that asked counts as no failure, for its truth is in the bank.
+    """
+
+    WIDTH, NEIGHBOURS = 0.07, 128
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        self._encoder = encoder
+        self.past = PastAnswers(encoder.dim)
+
+    def mass(self, query: str) -> float:
+        near = self.past.near(self._encoder.encode([query])[0], self.NEIGHBOURS)
+        return float(near.weights(self.WIDTH, 1.0) @ (1.0 - near.rewards))
+
+    def add(self, step: Step) -> None:
+        self.past.add(self._encoder.encode([step.task])[0], None, step.reward or 0, bool(step.cases))
 
 
 class DiscoverAgent(Agent):
@@ -30,6 +56,7 @@ class DiscoverAgent(Agent):
         self._skip_steps = config.skip_steps
         self._budget = int(config.budget_ratio * steps)
         self._rate = min(1.0, self._budget / (steps - config.skip_steps)) if steps > config.skip_steps else 0.0
+        self._failing = FailingPlaces(parts.text_encoder()) if self._strategy == FAILING else None
         self._window: deque[float] = deque(maxlen=config.queue_size)
         self._seed = config.seed
         self._seen = 0  # values seen by the window's strategies
@@ -48,9 +75,14 @@ class DiscoverAgent(Agent):
         return index >= self._skip_steps and bool(draw < self._rate)
 
     def _below_window(self, step: Step) -> bool:
-        """Whether the largest value of the strategy's term is low, compared with the recent steps' ones."""
-        term = "score" if self._strategy == "ucb" else self._strategy
-        value = step.metrics.get(f"UCB/{term}_max")
+        """Whether the strategy's value is low, compared with the recent steps' ones."""
+        value: float | None
+        if self._failing is not None:
+            step.metrics[FAILED_NEAR] = self._failing.mass(step.task)
+            value = -step.metrics[FAILED_NEAR]
+        else:
+            term = "score" if self._strategy == "ucb" else self._strategy
+            value = step.metrics.get(f"UCB/{term}_max")
         if value is None:  # no candidates were ranked
             return False
         ready = self._seen >= self._skip_steps and len(self._window) > 0
@@ -71,6 +103,10 @@ class DiscoverAgent(Agent):
             self._asked_failing += 1 - own
             with step.measure("env"):
                 step.answer, step.reward = as_plain(self.env.get_ground_truth()), 1
+        with step.measure("agent"):
+            self.retrieval.observe(step)  # of a step that asked, what was learned is the truth
+            if self._failing is not None:
+                self._failing.add(step)
         step.metrics |= {OWN_REWARD: own} | self._counts()
 
     def _counts(self) -> Metrics:
@@ -81,9 +117,13 @@ class DiscoverAgent(Agent):
         super().save(checkpoint)
         state = {"window": list(self._window), "seen": self._seen, "asked": self._asked, "failing": self._asked_failing}
         checkpoint.put("discovery", state)
+        if self._failing is not None:
+            checkpoint.put("failing", self._failing.past.state_dict(), PastAnswers.GROWS)
 
     def load(self, checkpoint: Checkpoint) -> None:
         super().load(checkpoint)
         state = checkpoint.get("discovery")
         self._window.extend(state["window"])
         self._seen, self._asked, self._asked_failing = state["seen"], state["asked"], state["failing"]
+        if self._failing is not None:
+            self._failing.past.load_state_dict(checkpoint.get("failing"))

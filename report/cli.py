@@ -4,6 +4,7 @@
     python scripts/report.py results/ --figure 3            # the tasks and methods of the paper's figure 3
     python scripts/report.py results/ --prices qwen3-32b=0.1,0.3
     python scripts/report.py results/ddxplus/cbr-NeuralLinLogUCB/qwen3-8b/seed0
+    python scripts/report.py results/ --diagnose            # where failures arose: bank, recall, ranking or reader
 
 Prices are of a million prompt and completion tokens. Exit code: 0, 1 where there is nothing to report, 2 for usage,
 130 for Ctrl-C.
@@ -12,6 +13,7 @@ Prices are of a million prompt and completion tokens. Exit code: 0, 1 where ther
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 from pathlib import Path
 
@@ -24,6 +26,11 @@ from .runs import group, read_run_folder, read_runs, select
 STEPS = ("one", "all", "none")
 STEPS_HELP = "what the page lets you open: one seed of each setting (default), all runs, or none, for a small page"
 
+DIAGNOSE_HELP = (
+    "where the failures of tasks with labels arose; best: also what the best of the recalled cases would have reached, "
+    "for runs of the embedded reader"
+)
+
 
 def main(argv: list[str]) -> int:
     arguments = parse_arguments(argv)
@@ -34,6 +41,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Do what the command line asks for. Raises UserError."""
     prices = dict(read_prices(text) for text in arguments.prices)
     figure = find_figure(arguments.figure) if arguments.figure else None
+    if arguments.diagnose:
+        diagnose(arguments.results, arguments.diagnose == "best")
+        return
     one = read_run_folder(arguments.results) if arguments.results.is_dir() else None
     if one is not None and figure is not None:
         raise UsageError(f"--figure is for a folder of runs; {arguments.results} is one run")
@@ -43,6 +53,19 @@ def run(arguments: argparse.Namespace) -> None:
         print_run(one, prices)
     else:
         report(arguments.results, figure, prices, arguments.steps, arguments.out or arguments.results / "report")
+
+
+def diagnose(root: Path, best: bool) -> None:
+    """Print where the runs in and below `root` lost their failures. Raises UserError where that can be said of none."""
+    from memory.encoders import TextEncoder, resolve_device
+
+    from .diagnosis import table
+
+    @functools.cache
+    def load(model: str, device: str) -> TextEncoder:
+        return TextEncoder(model, resolve_device(device))
+
+    print(table(read_runs(root), lambda config: load(config.embedding_model_path, config.device), best))
 
 
 def report(root: Path, figure: Figure | None, prices: Prices, steps: str, out: Path) -> None:
@@ -87,6 +110,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("report.py", None, description, details, formatter_class=formatter)
     parser.add_argument("results", type=Path, metavar="RESULTS", help="a folder of runs, or one run's folder")
     parser.add_argument("--figure", metavar="N", help="only this figure of the paper: 3, 4a, 4b, 5, 6 or supplement")
+    parser.add_argument("--diagnose", nargs="?", const="parts", choices=("parts", "best"), help=DIAGNOSE_HELP)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: RESULTS/report")
     parser.add_argument("--prices", nargs="+", default=[], metavar="NAME=PROMPT,COMPLETION", help="of an LLM's tokens")
     parser.add_argument("--steps", choices=STEPS, default="one", help=STEPS_HELP)

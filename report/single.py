@@ -12,6 +12,7 @@ from rich.text import Text
 from env import find_env
 from errors import UserError, printable
 from runs import screen as terminal
+from step import SHOWS_NOTHING
 
 from .experiments import Prices
 from .folders import Run
@@ -26,7 +27,8 @@ def print_run(run: Run, prices: Prices) -> None:
     records = run.records
     bank_size = (run.source.summary or {}).get("bank_size")
     lines = terminal.summary_lines(run.folder, run.identity, run.data, records, bank_size)
-    terminal.print_lines([*lines, ("method", run.method), ("cost", _cost(run, prices) if records else "")])
+    cost = _cost(run, prices) if records else ""
+    terminal.print_lines([*lines, ("method", run.method), ("null arm", nothing_shown(records)), ("cost", cost)])
     if not records:
         return
     console = Console(highlight=False)
@@ -48,6 +50,12 @@ def _cost(run: Run, prices: Prices) -> str:
     per_prompt, per_completion = prices[run.llm]
     total = run.figures["prompt_tokens"] * per_prompt + run.figures["completion_tokens"] * per_completion
     return f"{total / 1e6:,.4f}"
+
+
+def nothing_shown(records: list[dict[str, Any]]) -> str:
+    """How often a policy that may show no case chose so; "" for others."""
+    chosen = [record["metrics"][SHOWS_NOTHING] for record in records if SHOWS_NOTHING in record["metrics"]]
+    return f"{sum(chosen)} of {len(records)} steps showed no case by choice" if chosen else ""
 
 
 # -- cases -------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import torch
 from scipy.optimize import minimize
 
 from agents.case_values import MementoQ, Utility, plan_of
+from agents.evidence import EvidenceLogUCB
 from bandit import (
     Confidence,
     LinLogUCB,
@@ -24,8 +25,8 @@ from bandit import (
     Random,
     Scores,
 )
-from helpers.planted import DIM, PlantedEncoder, cases, planted_phi, planted_reward
-from step import Case
+from helpers.planted import DIM, PlantedEncoder, PlantedTexts, cases, planted_phi, planted_reward
+from step import Case, Step
 
 LAMBDA, NU = 0.1, 0.4
 RIDGE = {"regularization": LAMBDA, "exploration": NU}
@@ -46,6 +47,10 @@ def neural_log() -> NeuralLogUCB:
     return policy
 
 
+def evidence(null_arm: str) -> EvidenceLogUCB:
+    return EvidenceLogUCB(PlantedTexts(), NU, prior_strength=1.0, evidence_width=0.3, null_arm=null_arm)
+
+
 MAKERS: dict[str, Callable[[], Policy]] = {
     "NeuralLinLogUCB": lambda: neural(NeuralLinLogUCB),
     "LinLogUCB": lambda: LinLogUCB(PlantedEncoder(), **RIDGE),
@@ -54,6 +59,8 @@ MAKERS: dict[str, Callable[[], Policy]] = {
     "MementoQ": memento_q,
     "MementoQ, exploring": lambda: memento_q(NU),
     "Utility": Utility,
+    "EvidenceLogUCB": lambda: evidence("off"),
+    "EvidenceLogUCB, null arm": lambda: evidence("on"),
     "Pretrained": lambda: Pretrained(PlantedEncoder()),
     "Random": lambda: Random(seed=5),
 }
@@ -71,8 +78,10 @@ def play(policy: Policy, steps: range, k: int = 1) -> list[tuple[list[int], int]
         query, tasks = arms(step)
         scores = policy.score(query, cases(tasks))
         chosen = scores.top(k)
-        reward = max(planted_reward(query, tasks[i]) for i in chosen)
-        policy.update(query, cases([tasks[i] for i in chosen]), reward, scores.chosen(chosen))
+        reward = max((planted_reward(query, tasks[i]) for i in chosen), default=step % 2)
+        shown = cases([tasks[i] for i in chosen])
+        policy.update(query, shown, reward, scores.chosen(chosen))
+        policy.observe(Step(step + 1, query, shown, answer=step % 3, reward=reward))
         played.append((chosen, reward))
     return played
 

@@ -45,6 +45,9 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "keep": ("everything", "everything"),
     "judge": ("self", "self"),
     "control": ("empty", "empty"),
+    "null_arm": ("on", "on"),
+    "prior_strength": ("2", 2.0),
+    "evidence_width": ("0.1", 0.1),
     "embedding_model_path": ("models/e", "models/e"),
     "reranker_model_path": ("models/r", "models/r"),
     "lambda": ("1e-3", 1e-3),
@@ -311,6 +314,7 @@ def test_what_an_option_has_no_effect_with_is_named(tmp_path: Path, capsys: pyte
 
 @pytest.mark.parametrize("arguments, code, expected", [
     (f"--env ehr --agent ground-truth {HF}", 2, "it does not apply to the task ehr"),
+    ("--agent mam-cbr --llms a,b --null_arm on", 2, "and shows one always"),
     (f"--env 2wiki --agent cbrdiscover {HF}", 2, "it does not apply to the task 2wiki"),
     (f"--env ehr --agent reinforce {HF}", 2, "--agent reinforce needs the answer as one text"),
     (f"--env lfd --agent reinforce {HF}", 1, "the package peft is missing"),
@@ -455,8 +459,9 @@ def test_every_choice_is_tried_somewhere() -> None:
         "keep": {"successes", "everything"},  # test_methods
         "judge": {"feedback", "self"},  # test_lessons
         "who": set(CHOOSERS),  # test_resume, test_choosing
+        "null_arm": {"off", "on"},  # test_resume: combinations
         "control": {"empty", "random"},  # test_methods, test_resume
-        "discover_strategy": {"random", "ucb", "explore", "exploit"},  # test_resume: combinations
+        "discover_strategy": {"random", "ucb", "explore", "exploit", "failing"},  # test_resume: combinations
         "refresh": {"sync", "overlap"},  # test_bounded_cost
         "serving_mode": {"embedded", "openai", "vllm", "hf"},  # test_resume, test_outage and test_local_llm
         "retrieval_method": {"bm25", "dense"},  # test_retrieval

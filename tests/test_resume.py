@@ -41,7 +41,7 @@ ELSEWHERE = {  # killed there
     "reinforce",  # test_reinforce.py: it needs a local model
     "traj-bootstrap-turns",  # test_turns.py and test_multi_turn_resume.py: it needs a dialogue
 }
-STRATEGIES = ("random", "ucb", "explore", "exploit")
+STRATEGIES = ("random", "ucb", "explore", "exploit", "failing")
 # One life after another: (where it ends, in which step).
 DEATHS = (
     ("asking", 3),
@@ -151,8 +151,11 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def combinations() -> list[dict[str, str]]:
-    """Every agent, those that rank with every policy or their own, every strategy of asking, and a control."""
-    made: list[dict[str, str]] = [{"agent": "cbr", "bandit": "Pretrained", "control": "random"}]
+    """Every agent, those that rank with every policy or their own, all strategies, a control, the null arm."""
+    made: list[dict[str, str]] = [
+        {"agent": "cbr", "bandit": "Pretrained", "control": "random"},
+        {"agent": "cbr", "bandit": "EvidenceLogUCB", "null_arm": "on"},
+    ]
     for agent, row in AGENTS.items():
         if agent in ELSEWHERE:
             continue

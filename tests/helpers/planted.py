@@ -68,6 +68,25 @@ class PlantedEncoder:
         self._optimizer.load_state_dict(state["optimizer"])
 
 
+class PlantedTexts:
+    """A text encoder: a text's unit vector is drawn from the text; `vectors` holds those that a test plants itself."""
+
+    dim = DIM
+
+    def __init__(self, vectors: dict[str, Any] | None = None) -> None:
+        self.vectors = vectors or {}
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        return np.stack([self._vector(text) for text in texts]).astype(np.float32)
+
+    def _vector(self, text: str) -> np.ndarray:
+        vector = np.asarray(self.vectors.get(text, planted_phi((text, ""))), float)
+        return vector / np.linalg.norm(vector)
+
+    def remember(self, texts: list[str], embeddings: np.ndarray) -> None:
+        """Nothing is forgotten."""
+
+
 def cases(tasks: list[str]) -> list[Case]:
     """A case for each task."""
     return [Case(task) for task in tasks]

@@ -1,0 +1,212 @@
+"""EvidenceLogUCB: rank cases by few features that say what is known of their answers, instead of by hundreds.
+
+One bit a step cannot teach a policy hundreds of weights, but it can teach it how far to trust a handful of features
+that mean something. Two observations make them:
+
+- The bit judges the answer that was *given*, not the case that was shown: a reader that did not follow the case says
+  nothing about it. So what is kept of a step is its query, its answer and its bit, failures too, and a case is as good
+  as its answer has been among the queries near this one.
+- The bit is confounded by the query: easy queries succeed whatever is shown. So what tells cases apart is measured
+  relative to the query's nearest case, and features of the query alone take up how easy it is (compare action-centred
+  and semiparametric contextual bandits: Greenewald et al. 2017, Krishnamurthy et al. 2018).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from bandit import Phi, Policy, Scores, not_finite
+from memory.bank import Embedder
+from memory.past import Near, PastAnswers, answer_text
+from step import Case, Metrics, Step
+
+NEIGHBOURS = 128  # past queries that speak for or against an answer
+PSEUDO = 0.5  # successes and failures that every answer is given beforehand
+COSINE_SCALE = 10.0  # a tenth of cosine counts as much as one unit of log-odds
+
+# What a row of features holds, and the weight that each is believed to have before anything was seen: first what tells
+# the query's cases apart, then what is true of the query whichever case is shown, then showing nothing.
+PRIOR = {
+    "cosine": 1.0,  # with the query, less the nearest case's
+    "evidence": 1.0,  # log-odds of the case's answer among the near past queries, less the nearest case's
+    "record": 0.0,  # log-odds of success of the steps that showed the case, less the nearest case's
+    "one": 0.5,
+    "nearness": 0.3,  # the nearest case's cosine
+    "nearest's evidence": 0.3,
+    "nothing": -0.5,  # 1 for showing nothing
+    "evidence for nothing": 0.5,  # log-odds of near steps that showed nothing, less those that showed something
+}
+COLUMN = {name: i for i, name in enumerate(PRIOR)}
+
+
+class LaplaceLogistic:
+    """Logistic regression with a Gaussian prior N(mean, I / strength) and Laplace's approximation of its posterior.
+
+    The weights are the posterior's mode, found by Newton's method from where they were; `width` is the standard
+    deviation of a row's logit under the posterior, whose precision is strength I + sum of weight p (1 - p) x x'.
+    """
+
+    TOLERANCE, MAX_STEPS = 1e-8, 50
+
+    def __init__(self, mean: np.ndarray, strength: float) -> None:
+        self.mean = mean
+        self.strength = strength
+        self.w = mean.copy()
+        self.covariance = np.eye(len(mean)) / strength
+        self.rows = np.zeros((0, len(mean)))
+        self.rewards = np.zeros(0)
+        self.weights = np.zeros(0)
+
+    def add(self, rows: np.ndarray, reward: int, weight: float) -> None:
+        """Take in rows [n, d] that share a reward, each with `weight`, and move to the new mode."""
+        self.rows = np.concatenate([self.rows, rows])
+        self.rewards = np.concatenate([self.rewards, np.full(len(rows), float(reward))])
+        self.weights = np.concatenate([self.weights, np.full(len(rows), weight)])
+        self._fit()
+
+    def _fit(self) -> None:
+        loss = self._loss(self.w)
+        for _ in range(self.MAX_STEPS):
+            p = sigmoid(self.rows @ self.w)
+            gradient = self.rows.T @ (self.weights * (p - self.rewards)) + self.strength * (self.w - self.mean)
+            curved = self.rows * (self.weights * p * (1.0 - p))[:, None]
+            precision = self.rows.T @ curved + self.strength * np.eye(len(self.w))
+            self.covariance = np.linalg.inv(precision)
+            step = self.covariance @ gradient
+            if np.abs(step).max() < self.TOLERANCE:
+                return
+            size = 1.0
+            while size > 1e-4 and self._loss(self.w - size * step) > loss:  # a full step may overshoot
+                size /= 2
+            self.w = self.w - size * step
+            loss = self._loss(self.w)
+
+    def _loss(self, w: np.ndarray) -> float:
+        logits = self.rows @ w
+        losses = np.logaddexp(0.0, logits) - self.rewards * logits
+        return float(self.weights @ losses + 0.5 * self.strength * ((w - self.mean) ** 2).sum())
+
+    def width(self, rows: np.ndarray) -> np.ndarray:
+        """The posterior's standard deviation of each row's logit, [n]."""
+        return np.sqrt(np.einsum("nd,nd->n", rows @ self.covariance, rows).clip(0.0))
+
+
+class EvidenceLogUCB(Policy):
+    """score = sigma(w . x + nu * s(x)), x of PRIOR's features, s the posterior's standard deviation of w . x.
+
+    It is the upper end of what the chance of success may be; `exploit` is sigma(w . x), `explore` what is on top. Each
+    of the k cases shown at a step gets the step's bit with weight 1/k, so a step counts once whatever k is; the answer
+    that was given gets it once. With `null_arm` on, showing nothing is an arm too: of the cases only those are shown
+    that rank above it.
+
+    It needs no ranking encoder: its vectors are those that the cases are recalled by. Where answers never repeat, the
+    evidence is zero for all and the cosine and each case's record are left.
+    """
+
+    grows = (*PastAnswers.GROWS, "rows", "outcomes", "weights")
+
+    def __init__(
+        self,
+        text_encoder: Embedder,
+        exploration: float,
+        prior_strength: float,
+        evidence_width: float,
+        null_arm: str,
+    ) -> None:
+        self._text_encoder = text_encoder
+        self.exploration = exploration
+        self.evidence_width = evidence_width
+        self.may_show_nothing = null_arm == "on"
+        self.past = PastAnswers(text_encoder.dim)
+        self.model = LaplaceLogistic(np.array(list(PRIOR.values())), prior_strength)
+        self._records: dict[str, list[int]] = {}  # case's key -> failures and successes of the steps that showed it
+
+    def score(self, query: str, cases: Sequence[Case]) -> Scores:
+        rows = self.features(query, cases)
+        logits = rows @ self.model.w
+        exploit = sigmoid(logits)
+        bound = sigmoid(logits + self.exploration * self.model.width(rows))
+        if not np.isfinite(bound).all():
+            raise not_finite("its scores")
+        phi = Phi(torch.from_numpy(rows), 0)
+        arms = slice(0, len(cases))
+        terms = torch.from_numpy(exploit[arms]), torch.from_numpy((bound - exploit)[arms])
+        return Scores(*terms, phi, float(bound[-1]) if self.may_show_nothing else None)
+
+    def features(self, query: str, cases: Sequence[Case]) -> np.ndarray:
+        """A row for each case, and with the null arm one for showing nothing; [n, d]."""
+        vector = self._text_encoder.encode([query])[0]
+        cosines = np.einsum("nd,d->n", self._text_encoder.encode([case.task for case in cases]), vector)
+        nearest, near = float(cosines[0]), self.past.near(vector, NEIGHBOURS)
+        near_weights = near.weights(self.evidence_width, nearest)
+        evidence = evidence_of([answer_text(case.answer) for case in cases], near, near_weights)
+        record = np.array([self._record(case) for case in cases])
+        rows = np.zeros((len(cases) + self.may_show_nothing, len(PRIOR)))
+        arms = slice(0, len(cases))
+        rows[arms, COLUMN["cosine"]] = COSINE_SCALE * (cosines - nearest)
+        rows[arms, COLUMN["evidence"]] = evidence - evidence[0]
+        rows[arms, COLUMN["record"]] = record - record[0]
+        rows[:, COLUMN["one"]] = 1.0
+        rows[:, COLUMN["nearness"]] = COSINE_SCALE * (nearest - 0.8)
+        rows[:, COLUMN["nearest's evidence"]] = evidence[0]
+        if self.may_show_nothing:
+            bare, shown = (_odds_among(near, near_weights * kept) for kept in (1.0 - near.shown, near.shown))
+            rows[-1, COLUMN["nothing"]] = 1.0
+            rows[-1, COLUMN["evidence for nothing"]] = bare - shown
+        return rows
+
+    def _record(self, case: Case) -> float:
+        """The log-odds of success of the steps that showed the case."""
+        failures, successes = self._records.get(case.key, (0, 0))
+        return log_odds(failures, successes, pseudo=1.0)
+
+    def update(self, query: str, cases: Sequence[Case], reward: int, phi: Phi | None = None) -> Metrics:
+        if phi is not None:  # what was shown without being ranked was not compared with anything
+            self.model.add(phi.rows.numpy(), reward, 1.0 / len(phi.rows))
+        for case in cases:
+            self._records.setdefault(case.key, [0, 0])[reward] += 1
+        return {}
+
+    def observe(self, step: Step) -> None:
+        vector = self._text_encoder.encode([step.task])[0]
+        self.past.add(vector, step.answer, step.reward or 0, shown=bool(step.cases))
+
+    def state_dict(self) -> dict[str, Any]:
+        arrays = {"rows": self.model.rows, "outcomes": self.model.rewards, "weights": self.model.weights}
+        arrays |= {"w": self.model.w, "covariance": self.model.covariance}
+        tensors = {name: torch.from_numpy(value.copy()) for name, value in arrays.items()}
+        return self.past.state_dict() | tensors | {"records": json.dumps(self._records)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.past.load_state_dict(state)
+        self.model.rows, self.model.rewards, self.model.weights, self.model.w, self.model.covariance = (
+            torch.as_tensor(state[name]).numpy().copy() for name in ("rows", "outcomes", "weights", "w", "covariance")
+        )
+        self._records = json.loads(state["records"])
+
+
+def evidence_of(answers: list[str], near: Near, weights: np.ndarray) -> np.ndarray:
+    """For each answer the log-odds that it is right here, by the near steps that gave it, [n]."""
+    sums: dict[str, list[float]] = {}
+    for answer, reward, weight in zip(near.answers, near.rewards, weights):
+        sums.setdefault(answer, [0.0, 0.0])[int(reward)] += float(weight)
+    return np.array([log_odds(*sums.get(answer, (0.0, 0.0))) for answer in answers])
+
+
+def _odds_among(near: Near, weights: np.ndarray) -> float:
+    return log_odds(float(weights @ (1.0 - near.rewards)), float(weights @ near.rewards))
+
+
+def log_odds(failures: float, successes: float, pseudo: float = PSEUDO) -> float:
+    """log((successes + pseudo) / (failures + pseudo))."""
+    return float(np.log((successes + pseudo) / (failures + pseudo)))
+
+
+def sigmoid(z: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-z)) without overflow."""
+    return 0.5 * (1.0 + np.tanh(0.5 * z))
