@@ -223,9 +223,8 @@ def costs(config: Config, log: RunLog, prices: Prices | None) -> dict[str, Any]:
     """What summary.json says of the run's cost: in money, where there are prices, and as multiples of zero-shot's."""
     figures, llm = summarize(log.records()), str(config.llm)
     baseline = baseline_of(log.folder, log.identity)
-    found = {
-        name: round(value, 4) for name, value in ratios(figures, baseline and baseline.summary, llm, prices).items()
-    }
+    compared = ratios(figures, baseline.summary if baseline else None, llm, prices)
+    found = {name: round(value, 4) for name, value in compared.items()}
     said: dict[str, Any] = {"relative_to_zero_shot": found} if found else {}
     return said | ({"cost": prices.cost(figures, llm), "currency": prices.currency} if prices else {})
 

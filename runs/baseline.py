@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,4 +57,5 @@ def ratios(
     if prices is not None:
         pairs["cost"] = (prices.cost(figures, llm, cached=True), prices.cost(baseline, llm, cached=True))
     steps = baseline["steps"] / figures["steps"]
-    return {name: ours / theirs * steps for name, (ours, theirs) in pairs.items() if ours is not None and theirs}
+    multiples = {name: ours / theirs * steps for name, (ours, theirs) in pairs.items() if ours is not None and theirs}
+    return {name: value for name, value in multiples.items() if not math.isnan(value)}

@@ -41,9 +41,9 @@ class Prices:
     def of(self, llm: str) -> tuple[float, float] | None:
         """The LLM's prices, None where there are none; one of --llms may have its own options behind its name.
 
-        The embedded reader, which is no LLM, costs nothing unless the table says so.
+        In a table that does not name it the embedded reader, which is no LLM, costs nothing.
         """
-        free = (0.0, 0.0) if llm == EMBEDDED_READER else None
+        free = (0.0, 0.0) if llm == EMBEDDED_READER and self.models else None
         return self.models.get(llm, self.models.get(llm.partition(" ")[0], free))
 
     def cost(self, figures: Mapping[str, Any], llm: str, cached: bool = False) -> float:
@@ -65,10 +65,8 @@ class Prices:
         return total
 
     def money(self, amount: float) -> str:
-        """`amount` with its currency, to as many digits as tell something."""
-        digits = 2 if amount >= 10 else 4
-        text = f"{amount:,.{digits}f}" if amount >= 0.001 or not amount else f"{amount:.2g}"
-        return f"{text} {self.currency}".strip()
+        """`amount` with its currency."""
+        return f"{amount_text(amount)} {self.currency}".strip()
 
 
 class Bill:
@@ -103,6 +101,13 @@ class Bill:
 
     def __str__(self) -> str:
         return self.prices.money(self.total) if self.prices else ""
+
+
+def amount_text(amount: float) -> str:
+    """A sum of money to as many digits as tell something."""
+    if 0 < amount < 0.001:
+        return f"{amount:.2g}"
+    return f"{amount:,.{2 if amount >= 10 else 4}f}"
 
 
 def prices_of(config: Config) -> Prices | None:

@@ -170,7 +170,7 @@ class Tally:
         """
         scored = [reward for reward in self.rewards if reward is not None]
         quarter = self.rewards[-max(1, len(self.rewards) // 4) :]
-        figures = {
+        figures: dict[str, Any] = {
             "steps": len(self.rewards),
             "skipped_steps": len(self.rewards) - len(scored),
             "success_rate": _mean(scored),

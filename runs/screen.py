@@ -225,7 +225,7 @@ def times_zero_shot(
 ) -> str:
     """What a step costs as multiples of zero-shot's, where there is such a run: "1.00 calls, 1.13 input, ..."."""
     baseline = baseline_of(folder, identity)
-    found = ratios(figures, baseline and baseline.summary, identity["llm"], prices)
+    found = ratios(figures, baseline.summary if baseline else None, identity["llm"], prices)
     return ", ".join(f"{value:.2f} {name}" for name, value in found.items())
 
 
