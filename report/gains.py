@@ -12,6 +12,7 @@ from runs.prices import Prices
 from .costs import Comparison, compare
 from .plots import colours_of, data_notes, finish, make_figure, styled
 from .runs import Setting, Stream
+from .tables import signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +23,7 @@ FILLINGS = {"": "full", "empty": "none", "random": "bottom"}  # a control has it
 LADDERS = [  # multiples that people say, fine to coarse; each has zero-shot's own
     [*(round(1 + 0.02 * step, 2) for step in range(-10, 11))],
     [*(round(1 + 0.1 * step, 1) for step in range(-5, 11))],
+    [round(a * 10.0**b, 4) for b in range(-3, 4) for a in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 7)],
     [a * 10.0**b for b in range(-4, 5) for a in (1, 2, 5)],
     [10.0**b for b in range(-4, 5)],
 ]
@@ -53,10 +55,11 @@ def gain_plot(stream: Stream, llm: str, prices: Prices) -> Figure | None:
             marker=MARKERS[plain.index(setting.plain_method) % len(MARKERS)],
             fillstyle=FILLINGS[setting.control or ""],
             markersize=7.5,
-            elinewidth=0.9,
+            elinewidth=0.8,
             capsize=2,
+            ecolor=(colours[setting], 0.55),
             linestyle="none",
-            label=f"{setting.method}  {gain.mean:+.1f}",
+            label=f"{setting.method}  {signed(gain.mean)}",
         )
     scale(axes, [1.0, *(c.times.money if money else c.tokens for c in found.values())])
     axes.set_ylabel("difference to zero-shot, points")

@@ -39,6 +39,7 @@ LINES = {"random": "--", "empty": "-."}  # of a method's controls, which have it
 HATCHES = {"random": "///", "empty": "..."}
 SPARE = ("#117733", "#882255", "#44aa99", "#999933", "#88ccee", "#661100")
 BAND_SEEDS = 3
+MOST_BANDS = 12  # of more lines the bands hide each other
 BAND_NOTE = "band: 95 % t interval, from three seeds on"
 POINTS = 250  # of a curve, enough for its width on a page
 NAME_HEIGHT = 0.22  # inches of a curve's name
@@ -73,11 +74,12 @@ def stream_curves(stream: Stream, llm: str) -> Figure | None:
         return None
     figure, (left, right) = make_figure(1, 2, 11.5, max(4.6, NAME_HEIGHT * len(settings) + 1.8))
     colours = colours_of(settings)
+    banded = len(settings) <= MOST_BANDS
     for axes, curve_of, scale in (
         (left, statistics.running_success_rate, 100),
         (right, statistics.cumulative_regret, 1),
     ):
-        ends = [_draw(axes, setting, colours[setting], curve_of, scale) for setting in settings]
+        ends = [_draw(axes, setting, colours[setting], curve_of, scale, banded) for setting in settings]
         axes.set_xlabel("step")
         axes.set_xlim(0, stream.rows)
         if axes is left:
@@ -86,7 +88,8 @@ def stream_curves(stream: Stream, llm: str) -> Figure | None:
     left.set_title("running success rate, %", loc="left")
     right.set_title("cumulative regret", loc="left")
     notes = ["line: mean over seeds"] if any(len(setting.finished) > 1 for setting in settings) else []
-    notes += [BAND_NOTE] if any(len(setting.finished) >= BAND_SEEDS for setting in settings) else []
+    notes += [BAND_NOTE] if banded and any(len(setting.finished) >= BAND_SEEDS for setting in settings) else []
+    notes += ["dashed: cases by chance; dots and dashes: the prompt alone"] if any(s.control for s in settings) else []
     notes += ["dotted: unfinished runs, in no mean"] if any(setting.unfinished for setting in settings) else []
     finish(figure, f"{stream.title}, {llm}", [*data_notes(stream.is_sample, settings), *notes])
     return figure
@@ -97,7 +100,9 @@ def _with_curve(runs: Iterable[Run]) -> tuple[Run, ...]:
     return tuple(run for run in runs if np.isfinite(run.rewards).any())
 
 
-def _draw(axes: Axes, setting: Setting, colour: str, curve_of: CurveOf, scale: float) -> tuple[float, str, str] | None:
+def _draw(
+    axes: Axes, setting: Setting, colour: str, curve_of: CurveOf, scale: float, banded: bool
+) -> tuple[float, str, str] | None:
     """Draw a setting; returns where its line ends, for its label."""
     end = None
     for run in _with_curve(setting.unfinished):
@@ -108,12 +113,12 @@ def _draw(axes: Axes, setting: Setting, colour: str, curve_of: CurveOf, scale: f
     finished = _with_curve(setting.finished)
     if finished:
         line = {"linestyle": LINES.get(setting.control or "", "-")}
-        mean = _draw_mean(axes, scale * curve_of(statistics.rewards(finished)), colour, **line)
+        mean = _draw_mean(axes, scale * curve_of(statistics.rewards(finished)), colour, banded, **line)
         end = (mean[-1], setting.method, colour)
     return end
 
 
-def _draw_mean(axes: Axes, curves: np.ndarray, colour: str, **line: Any) -> np.ndarray:
+def _draw_mean(axes: Axes, curves: np.ndarray, colour: str, banded: bool = True, **line: Any) -> np.ndarray:
     """The mean of curves [seeds, steps], with the t interval where there are seeds and steps enough to mean something.
 
     Two seeds' interval is thirteen times their standard error, and the first rates of a stream are of a few steps.
@@ -121,7 +126,7 @@ def _draw_mean(axes: Axes, curves: np.ndarray, colour: str, **line: Any) -> np.n
     mean, low, high = statistics.band(curves)
     at = _places(len(mean))
     axes.plot(at + 1, mean[at], color=colour, linewidth=1.9, **line)
-    if len(curves) >= BAND_SEEDS:
+    if banded and len(curves) >= BAND_SEEDS:
         late = at[at >= len(mean) // 20]
         axes.fill_between(late + 1, low[late], high[late], color=colour, alpha=0.13, linewidth=0)
     return mean
@@ -203,7 +208,8 @@ def bars(summary: Summary) -> Figure | None:
     if not any(np.isfinite(v.mean) for found in summary.rates.values() for v in found.values()):
         return None
     width = float(np.clip(1.6 + 0.2 * len(tasks) * (len(methods) + 2), 8.0, 12.5))
-    figure, (axes,) = make_figure(1, 1, width, 4.4)
+    beside = max(1, min(int(width / 1.9), int(width / (0.6 + 0.085 * max(map(len, methods))))))  # names in a line
+    figure, (axes,) = make_figure(1, 1, width, 4.4 + 0.22 * max(0, -(-len(methods) // beside) - 3))
     shown = {method: next(iter(summary.found[method].values())) for method in methods}
     colours = colours_of(shown.values())
     share = 0.84 / len(methods)
@@ -220,7 +226,7 @@ def bars(summary: Summary) -> Figure | None:
     axes.set_xticks(range(len(tasks)), tasks, **slanted)
     axes.set_xlim(-0.6, len(tasks) - 0.4)
     axes.set_ylim(0, 100)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=int(width / 1.9), fontsize=10, frameon=False)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=beside, fontsize=10, frameon=False)
     axes.set_ylabel("success rate, %")
     axes.grid(axis="x", visible=False)
     settings = [setting for _, setting in summary.settings]

@@ -35,6 +35,18 @@ def references() -> list[dict[str, Any]]:
     return found
 
 
+@functools.cache
+def named() -> frozenset[str]:
+    """The methods that some paper reports."""
+    figures = [
+        one
+        for reference in references()
+        for what in ("tasks", "times_input")
+        for one in reference.get(what, {}).values()
+    ]
+    return frozenset({HEADLINE}.union(*figures))
+
+
 def reference_table(streams: list[Stream]) -> Table | None:
     """Ours and the papers' figures for the tasks that they report, or None where they report none of ours.
 
@@ -42,7 +54,13 @@ def reference_table(streams: list[Stream]) -> Table | None:
     """
     rows = []
     for env in dict.fromkeys(env for reference in references() for env in reference.get("tasks", {})):
-        ours = [_ours(stream, setting) for stream in streams if stream.env == env for setting in stream.settings]
+        ours = [
+            _ours(stream, setting)
+            for stream in streams
+            if stream.env == env
+            for setting in stream.settings
+            if setting.method in named()
+        ]
         papers = [(one["source"], one["tasks"][env]) for one in references() if env in one.get("tasks", {})]
         rows += ours + [row for source, figures in papers for row in _theirs(env, figures, source)] if ours else []
     gains = [row for summary in summarize(streams) for row in _macro_gain(summary)]
@@ -71,6 +89,7 @@ def input_table(streams: list[Stream]) -> Table | None:
                 for stream in streams
                 if stream.env == env
                 for setting in stream.settings
+                if setting.method in named()
                 if (found := compare(stream, setting, Prices())) is not None
             ]
             theirs = [_row(env, f"paper: {reference['source']}", name, f"{x:g}") for name, x in figures.items()]

@@ -133,8 +133,8 @@ def test_the_plot_shows_gain_over_cost(tmp_path: Path) -> None:
     points = drawn(figure)
     assert points["zero-shot"] == (1, 0)
     assert points["self-stream-icl  +50.0"] == pytest.approx((340 / 140, 50))
-    assert points["self-refine  +0.0"] == pytest.approx((370 / 140, 0))
-    assert points["self-stream-icl empty  +0.0"] == pytest.approx((150 / 140, 0))
+    assert points["self-refine  0.0"] == pytest.approx((370 / 140, 0))
+    assert points["self-stream-icl empty  0.0"] == pytest.approx((150 / 140, 0))
     (axes,) = figure.axes
     assert axes.get_xscale() == "log" and axes.get_xlabel() == "cost of a step, × zero-shot's"
     lows, highs = zip(*(axes.get_ylim(),))
