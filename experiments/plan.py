@@ -111,7 +111,8 @@ def with_controls(experiments: dict[str, Any]) -> dict[str, Any]:
     A control shows what a method's cases are worth, so it is a method of its own, in plans and in tables.
     """
     methods: dict[str, Options] = {}
-    for name, options in experiments["methods"].items():
+    described = experiments["methods"] | {agent: {"agent": agent} for agent in _others(experiments)}
+    for name, options in described.items():
         methods[name] = options
         row = AGENTS.get(options.get("agent", ""))
         if row is not None and row.retrieve != "nothing" and "control" not in options:
@@ -123,13 +124,23 @@ def with_controls(experiments: dict[str, Any]) -> dict[str, Any]:
     return experiments | {"methods": methods, "figures": figures}
 
 
+def _others(experiments: dict[str, Any]) -> list[str]:
+    """The agents that no method is made of."""
+    used = {options.get("agent") for options in experiments["methods"].values()}
+    return [agent for agent in AGENTS if agent not in used]
+
+
 def _part_with_controls(part: dict[str, Any], methods: dict[str, Options]) -> dict[str, Any]:
-    """`controls` of a part: true, or the methods whose controls it shows."""
+    """`controls` of a part: true, or the methods whose controls it shows. `without`: the agents of the registry that
+    it does not show; those that it neither has nor names here are added, so that a new agent is compared too.
+    """
+    used = {methods[name]["agent"] for name in part["methods"] if name in methods}
+    others = [agent for agent in AGENTS if agent not in {*used, *part["without"]}] if "without" in part else []
     wanted = part.get("controls") or []
-    wanted = part["methods"] if wanted is True else wanted
+    wanted = [*part["methods"], *others] if wanted is True else [*wanted, *others]
     names = [
         name
-        for method in part["methods"]
+        for method in [*part["methods"], *others]
         for name in (method, *(f"{method} {control}" for control in CONTROLS if method in wanted))
         if name == method or name in methods
     ]
@@ -225,7 +236,7 @@ def _options(experiments: dict[str, Any], of_task: Options, llm: str, method: st
         absent = {"llm", "model_path", "judge_llm", *encoders} - typed.keys()
         options = {name: value for name, value in options.items() if name not in absent}
         options |= {"llms": EMBEDDED_READER} if options.get("llms") and "llms" not in typed else {}
-    if options.get("llms") and AGENTS[options["agent"]].who == "round robin":
+    if options.get("llms") and AGENTS[options["agent"]].who != "one":
         options |= {"llm": None}  # several have no one name
     return _tuned(experiments, options) | options
 
