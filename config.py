@@ -402,6 +402,16 @@ class Config:
         "run",
         tasks=("ehr", "ds1000"),
     )
+    prices: str | None = option(
+        None,
+        "a YAML file with the currency and each LLM's price of a million tokens, as in 'qwen3-8b: {input: 0.05, "
+        "output: 0.2}': says what the run costs",
+        "run",
+        metavar="FILE",
+    )
+    max_cost: float | None = option(
+        None, "stop a run, to be continued, once it has cost this much (needs --prices)", "run", above=0, metavar="SUM"
+    )
     output_dir: str = option("results", "where run folders go", "run", metavar="FOLDER")
     overwrite: bool = option(False, "start over where a run folder exists", "run")
     checkpoint_seconds: float = option(
@@ -447,8 +457,10 @@ class Config:
             raise UsageError(f"--agent {self.agent} needs --examples FILE, rows for training that the stream has not")
         if self.feedback == "hidden" and self.agent_row.render not in ("cases", "feedback", "good_and_bad"):
             raise UsageError(f"--feedback hidden: --agent {self.agent} shows its cases in no other way than its own")
-        if self.null_arm == "on" and AGENTS[self.agent].retrieve == "pairs":
+        if self.null_arm == "on" and self.agent_row.retrieve == "pairs":
             raise UsageError(f"--null_arm on: --agent {self.agent} chooses a case with its LLM, and shows one always")
+        if self.max_cost is not None and self.prices is None:
+            raise UsageError("--max_cost needs --prices FILE, which says what tokens cost")
         if self.feedback == "all":
             self._set("feedback", None)
         if self.forget != FIELDS["forget"].default and self.bank_limit is None:

@@ -29,6 +29,10 @@ class DataError(UserError):
     """A data file is missing or malformed; the message names the file and, where there is one, the line."""
 
 
+class CostError(UserError):
+    """The run has cost what it may (--max_cost). It stops between two steps, to be continued."""
+
+
 class LLMError(UserError):
     """The LLM did not answer: an outage, never a wrong answer. Nothing of the step is scored or learned."""
 

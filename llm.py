@@ -95,6 +95,8 @@ class Spent:
     seconds: float = 0.0
     calls: int = 0
     from_cache: int = 0
+    cached_prompt_tokens: int = 0  # of the replies from the cache
+    cached_completion_tokens: int = 0
     cut: int = 0  # replies that the token limit cut
     finish_reason: str | None = None  # of the last reply
 
@@ -109,6 +111,9 @@ class Spent:
         self.seconds += seconds
         self.calls += 1
         self.from_cache += from_cache
+        if from_cache:
+            self.cached_prompt_tokens += reply.prompt_tokens
+            self.cached_completion_tokens += reply.completion_tokens
         self.cut += reply.finish_reason == CUT
         self.finish_reason = reply.finish_reason
 

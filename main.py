@@ -17,10 +17,13 @@ from command_line import read_command_line
 from config import Config
 from env import Env, describe_data, describe_examples, find_env, make_env, resolve_data, task_code, templates_of
 from env.blocks import label_blocks
-from errors import DataError, LLMError, RefusedError, exit_code
+from errors import CostError, DataError, LLMError, RefusedError, exit_code
 from runs import screen
+from runs.baseline import baseline_of, ratios
 from runs.folder import RunLog
 from runs.journal import JOURNAL, Journal
+from runs.prices import Bill, Prices, prices_of
+from runs.reader import summarize
 from step import Step, as_number, as_plain
 
 if TYPE_CHECKING:
@@ -31,15 +34,21 @@ if TYPE_CHECKING:
 LoadEncoder = Callable[[], "TextEncoder"]
 
 
-def run(env: Env, agent: Agent, log: RunLog, tracker: Tracker, on_refused: str = "stop") -> None:
+def run(
+    env: Env, agent: Agent, log: RunLog, tracker: Tracker, on_refused: str = "stop", bill: Bill | None = None
+) -> None:
     """Play the stream from where the log's checkpoint stands to its end.
 
     Logged steps come back answered and scored: the LLM is not asked again, but what was learned from them is learned
     anew. An LLMError leaves its step unlogged; a refused prompt may leave it out, unscored (`on_refused`: skip).
+    A `bill` that is full stops the run between two steps, by a CostError.
     """
+    bill = bill or Bill(None, "")
     start = log.restore(agent.load)
     with screen.Progress(len(env), start) as progress:
         for step in observe(env, log, start):
+            if not step.replayed:
+                keep_within(bill, step, agent, log)
             agent.retrieve(step)
             if step.replayed:
                 step.check_shown()
@@ -50,9 +59,20 @@ def run(env: Env, agent: Agent, log: RunLog, tracker: Tracker, on_refused: str =
                 agent.retain(step)
             record = log.append(step)
             if record is not None:
+                bill.add(record)
                 tracker.log(record)
                 log.checkpoint(step.number, agent.save)
-            progress.advance(log.success_rate)
+            progress.advance(log.success_rate, str(bill))
+
+
+def keep_within(bill: Bill, step: Step, agent: Agent, log: RunLog) -> None:
+    """Raise CostError where the step is not to be begun; what was learned until now is saved then."""
+    try:
+        bill.check(step.number)
+    except CostError:
+        if step.number > 1:
+            log.checkpoint(step.number - 1, agent.save, now=True)
+        raise
 
 
 def observe(env: Env, log: RunLog, start: int) -> Iterator[Step]:
@@ -116,6 +136,7 @@ def run_seed(config: Config, load_encoder: LoadEncoder | None = None, tracker: T
     check_fits(config, find_env(config.env))
     for row in config.rows:
         row.check()
+    prices = prices_of(config)
     load_encoder = load_encoder or make_load_encoder(config)
     tracker = tracker or make_tracker(config)
     config = replace(config, data=resolve_data(config.env, config.data))
@@ -134,12 +155,12 @@ def run_seed(config: Config, load_encoder: LoadEncoder | None = None, tracker: T
     log = RunLog(folder, identity, config.overwrite, config.checkpoint_seconds, screen.say)
     try:
         if log.summary is None:
-            play(config, env, log, tracker, data, load_encoder)
+            play(config, env, log, tracker, data, load_encoder, prices)
         else:
             screen.say_finished(log)
         if config.agent_row.perfect:
             screen.say_faults(env, log)
-        screen.print_summary(config, data, log)
+        screen.print_summary(data, log, prices)
         assert log.summary is not None
         return log.summary
     finally:
@@ -161,7 +182,15 @@ def describe_start(config: Config) -> dict[str, str]:
     return found
 
 
-def play(config: Config, env: Env, log: RunLog, tracker: Tracker, data: dict[str, Any], load: LoadEncoder) -> None:
+def play(
+    config: Config,
+    env: Env,
+    log: RunLog,
+    tracker: Tracker,
+    data: dict[str, Any],
+    load: LoadEncoder,
+    prices: Prices | None = None,
+) -> None:
     """Carry out the run of `log`, or what is left of it."""
     from agent import make_agent
     from llm import make_llm
@@ -176,10 +205,12 @@ def play(config: Config, env: Env, log: RunLog, tracker: Tracker, data: dict[str
     agent = make_agent(config, env, llm, load)
     llm.keep_replies(Journal(log.folder / JOURNAL))
     whole = {"options": asdict(config), "data": data, "prompts": templates_of(env)}
-    log.begin(whole, {"llm": llm.details(), "task": task, "device": _device(load)}, env.packages)
+    priced = {"prices": asdict(prices)} if prices else {}
+    log.begin(whole, {"llm": llm.details(), "task": task, "device": _device(load), **priced}, env.packages)
+    bill = Bill(prices, str(config.llm), log.records(), config.max_cost)
     try:
         with tracker.begin(log):
-            run(env, agent, log, tracker, config.on_refused)
+            run(env, agent, log, tracker, config.on_refused, bill)
     except LLMError as error:
         number = log.steps_logged + 1
         then = f"Then the same command goes on from step {number}"
@@ -188,7 +219,17 @@ def play(config: Config, env: Env, log: RunLog, tracker: Tracker, data: dict[str
         raise type(error)(f"{error}. {then}") from error
     has_bank = any("bank_limit" in row.options for row in config.rows)
     keep = agent.keep if has_bank and config.final != "none" else None
-    log.finish({"bank_size": len(agent.retrieval.bank)}, keep)
+    log.finish({"bank_size": len(agent.retrieval.bank), **costs(config, log, prices)}, keep)
+
+
+def costs(config: Config, log: RunLog, prices: Prices | None) -> dict[str, Any]:
+    """What summary.json says of the run's cost: in money, where there are prices, and as multiples of zero-shot's."""
+    figures, llm = summarize(log.records()), str(config.llm)
+    baseline = baseline_of(log.folder, log.identity)
+    compared = ratios(figures, baseline.summary if baseline else None, llm, prices)
+    found = {name: round(value, 4) for name, value in compared.items()}
+    said: dict[str, Any] = {"relative_to_zero_shot": found} if found else {}
+    return said | ({"cost": prices.cost(figures, llm), "currency": prices.currency} if prices else {})
 
 
 def _device(load_encoder: Any) -> str:
@@ -220,7 +261,7 @@ def run_all(argv: list[str]) -> int:
     seeds = [config.seed] if config.seed >= 0 else list(range(5))
     summaries = [run_seed(replace(config, seed=seed), load_encoder) for seed in seeds]
     if len(summaries) > 1:
-        screen.print_seeds(summaries)
+        screen.print_seeds(summaries, str(config.llm), prices_of(config))
     fails = config.agent_row.perfect and any(summary["success_rate"] != 1 for summary in summaries)
     return int(fails)
 

@@ -107,6 +107,8 @@ class Step:
     record: Record | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_prompt_tokens: int = 0
+    cached_completion_tokens: int = 0
     calls: int = 0
     cached: bool = False
     finish_reason: str | None = None
@@ -144,6 +146,8 @@ class Step:
         """Take over what a conversation with the LLM has cost and said of itself."""
         spent = session.spent
         self.prompt_tokens, self.completion_tokens = spent.prompt_tokens, spent.completion_tokens
+        self.cached_prompt_tokens = spent.cached_prompt_tokens
+        self.cached_completion_tokens = spent.cached_completion_tokens
         self.calls = spent.calls
         self.llm_seconds = spent.seconds
         self.cached = spent.cached
@@ -195,6 +199,15 @@ class Step:
             "(did the code, a package or the machine change?). --overwrite starts the run over"
         )
 
+    def _usage(self) -> dict[str, int]:
+        """The step's tokens, and of those the ones that came from the cache, where any did."""
+        usage = {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens}
+        cached = {
+            "cached_prompt_tokens": self.cached_prompt_tokens,
+            "cached_completion_tokens": self.cached_completion_tokens,
+        }
+        return usage | (cached if any(cached.values()) else {})
+
     def to_record(self, success_rate: float | None, regret: int) -> Record:
         """The step's line of steps.jsonl; `success_rate` and `regret` are those of the stream up to here."""
         record = {
@@ -208,7 +221,7 @@ class Step:
             "reward": self.reward,
             "success_rate": success_rate,
             "regret": regret,
-            "usage": {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens},
+            "usage": self._usage(),
             "calls": self.calls,
             "llm_seconds": round(self.llm_seconds, 6),
             "env_seconds": round(self.env_seconds, 6),

@@ -15,10 +15,11 @@ from rich.text import Text
 
 from config import flag
 from errors import printable
+from runs.prices import Prices
 
 from .grid import CAVEAT, Contest, Setting
 from .local import log_path
-from .plan import FIELDS, LeftOut, Run
+from .plan import FIELDS, LeftOut, Run, reasons
 from .state import Watch
 
 if TYPE_CHECKING:
@@ -122,8 +123,20 @@ def print_outcomes(outcomes: dict[Run, Outcome], left_out: list[LeftOut]) -> Non
         if outcome.state == "failed":
             lines = f"failed: {run.title}\n  {outcome.error}\n  log: {log_path(run)}"
             console.print(printable(lines), soft_wrap=True)
-    for (method, reason), count in Counter((cell.method, cell.reason) for cell in left_out).items():
-        console.print(printable(f"left out: {method} ({count}): {reason}"), soft_wrap=True)
+    for line in reasons(left_out):
+        console.print(printable(line), soft_wrap=True)
+    for currency, amounts in _costs(outcomes).items():
+        console.print(printable(f"cost: {Prices(currency=currency).money(sum(amounts))}"), soft_wrap=True)
+
+
+def _costs(outcomes: dict[Run, Outcome]) -> dict[str, list[float]]:
+    """What the finished runs say that they have cost, by currency; nothing where none was given prices."""
+    costs: dict[str, list[float]] = {}
+    for outcome in outcomes.values():
+        cost = (outcome.summary or {}).get("cost")
+        if isinstance(cost, int | float):
+            costs.setdefault(str((outcome.summary or {}).get("currency", "")), []).append(cost)
+    return costs
 
 
 def _outcome_table(outcomes: dict[Run, Outcome], left_out: list[LeftOut]) -> Table:

@@ -1,4 +1,6 @@
-"""Run a figure of the paper: `python scripts/run_experiments.py 3 --only env=ddxplus --seeds 0-1 --workers 2`.
+"""Run a figure of a paper: `python scripts/run_experiments.py 3 --only env=ddxplus --seeds 0-1 --workers 2`.
+
+`memory --env NAME` compares all memory methods and their controls on one task, a user's own included.
 
 Finished runs are skipped and unfinished ones continued, so the same command goes on where it was stopped.
 """
@@ -6,6 +8,7 @@ Finished runs are skipped and unfinished ones continued, so the same command goe
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from argparse import Namespace
 from contextlib import closing
@@ -17,7 +20,7 @@ from env import ENV_ALIASES
 from errors import UsageError, exit_code, unknown_choice
 
 from .local import LocalEngine
-from .plan import BY_FLAG, EXPERIMENTS, Plan, load_experiments, make_plan
+from .plan import BY_FLAG, EXPERIMENTS, Plan, load_experiments, make_plan, reasons
 
 RUNNER_OPTIONS = (
     "figures only seeds workers engine ray_address gpus_per_run cpus_per_run grid experiments dry_run".split()
@@ -27,6 +30,10 @@ SWEPT = {
     for name in about("stream", "method", "tuning", "llm", "task")
     if not FIELDS[name].metadata.get("fixed")
 }
+FIGURES = (
+    "3, 4a, 4b, 5, 6, supplement; streambench, streambench-ablations, streambench-seeds, evo-memory, memento; or "
+    "memory: all memory methods on the task --env"
+)
 ONLY_HELP = "only runs with these options, or this method=, task=, llm= or part= of the figure; a name again: or that"
 LABELS = ("figure", "part", "task", "method")
 
@@ -35,7 +42,7 @@ def parse(argv: list[str]) -> tuple[Namespace, dict[str, Any]]:
     """The runner's own options, and those of main.py that were typed, by field name."""
     parser = Parser("scripts/run_experiments.py", "Run the experiments of the paper's figures.")
     own = parser.add_argument_group("the runner").add_argument
-    own("figures", nargs="+", metavar="FIGURE", help="3, 4a, 4b, 5, 6 or supplement")
+    own("figures", nargs="+", metavar="FIGURE", help=FIGURES)
     own("--only", action="append", default=[], metavar="NAME=VALUE,...", help=ONLY_HELP)
     own("--seeds", metavar="0-4", help="seeds, such as 0-4 or 0,2 (default: the five of the paper)")
     own("--workers", type=int, metavar="N", help="runs at once (default: 2; on a Ray cluster, what fits)")
@@ -115,10 +122,9 @@ def print_plan(plan: Plan) -> None:
         print(f"figure {figure}: {count} runs", file=sys.stderr)
     if len(plan.counts) > 1:
         print(f"together: {len(plan.runs)} different runs", file=sys.stderr)
-    reasons = {(cell.figure, cell.method, cell.reason) for cell in plan.left_out}
-    for figure, method, reason in sorted(reasons):
-        count = sum((cell.figure, cell.method, cell.reason) == (figure, method, reason) for cell in plan.left_out)
-        print(f"figure {figure}: left out: {method} ({count}): {reason}", file=sys.stderr)
+    for figure in plan.counts:
+        for line in reasons([cell for cell in plan.left_out if cell.figure == figure]):
+            print(f"figure {figure}: {line}", file=sys.stderr)
 
 
 def make_engine(options: Namespace, count: int) -> Any:
@@ -143,6 +149,9 @@ def run(options: Namespace, plan: Plan, swept: list[str]) -> int:
         with closing(make_engine(options, left)) as engine, Board(len(outcomes), len(outcomes) - left) as board:
             completed = carry_out(outcomes, engine, board)
     print_outcomes(outcomes, plan.left_out)
+    if len(plan.counts) == 1 and any(outcome.summary for outcome in outcomes.values()):
+        root = plan.runs[0].config.output_dir
+        print(f"{shlex.join(['python', 'scripts/report.py', root, '--figure', *plan.counts])} makes tables and plots")
     if swept:
         print_contests(contests((run.folder for run in outcomes), swept))
     if not completed:

@@ -20,12 +20,15 @@ from typing import Any
 
 import yaml
 
-from config import EMBEDDED, Config, flag
-from env import resolve_data
+from agent import check_fits
+from config import EMBEDDED, EMBEDDED_READER, FIELDS, Config, flag
+from env import ENV_DICT, find_env, resolve_data
 from errors import UsageError, UserError, unknown_choice
+from registry import AGENTS
 
 EXPERIMENTS = Path(__file__).with_name("experiments.yaml")
-FIELDS = {spec.name: spec for spec in dataclasses.fields(Config)}
+CONTROLS = FIELDS["control"].metadata["choices"]
+GIVEN = "given"  # of a part's tasks and LLMs: those that the command line names
 BY_FLAG = {flag(spec): name for name, spec in FIELDS.items()}
 PARTS = ("seeds", "methods", "llms", "encoders", "figures", "tuned", "reinforce_learning_rate")
 Options = dict[str, Any]  # values of Config fields, by the field's name
@@ -99,7 +102,49 @@ def load_experiments(path: Path = EXPERIMENTS) -> dict[str, Any]:
     missing = [name for name in PARTS if not isinstance(experiments, dict) or name not in experiments]
     if missing:
         raise UserError(f"--experiments {path}: it has no {missing[0]}; experiments.yaml shows what is needed")
-    return experiments
+    return with_controls(experiments)
+
+
+def with_controls(experiments: dict[str, Any]) -> dict[str, Any]:
+    """`experiments` where each method that shows cases is followed by its controls; parts that ask for them have them.
+
+    A control shows what a method's cases are worth, so it is a method of its own, in plans and in tables.
+    """
+    methods: dict[str, Options] = {}
+    described = experiments["methods"] | {agent: {"agent": agent} for agent in _others(experiments)}
+    for name, options in described.items():
+        methods[name] = options
+        row = AGENTS.get(options.get("agent", ""))
+        if row is not None and row.retrieve != "nothing" and "control" not in options:
+            methods |= {f"{name} {control}": options | {"control": control} for control in CONTROLS}
+    figures = {
+        name: figure | {"parts": [_part_with_controls(part, methods) for part in figure["parts"]]}
+        for name, figure in experiments["figures"].items()
+    }
+    return experiments | {"methods": methods, "figures": figures}
+
+
+def _others(experiments: dict[str, Any]) -> list[str]:
+    """The agents that no method is made of."""
+    used = {options.get("agent") for options in experiments["methods"].values()}
+    return [agent for agent in AGENTS if agent not in used]
+
+
+def _part_with_controls(part: dict[str, Any], methods: dict[str, Options]) -> dict[str, Any]:
+    """`controls` of a part: true, or the methods whose controls it shows. `without`: the agents of the registry that
+    it does not show; those that it neither has nor names here are added, so that a new agent is compared too.
+    """
+    used = {methods[name]["agent"] for name in part["methods"] if name in methods}
+    others = [agent for agent in AGENTS if agent not in {*used, *part["without"]}] if "without" in part else []
+    wanted = part.get("controls") or []
+    wanted = [*part["methods"], *others] if wanted is True else [*wanted, *others]
+    names = [
+        name
+        for method in [*part["methods"], *others]
+        for name in (method, *(f"{method} {control}" for control in CONTROLS if method in wanted))
+        if name == method or name in methods
+    ]
+    return part | {"methods": names}
 
 
 def make_plan(
@@ -121,12 +166,14 @@ def make_plan(
     for name in figures:
         if name not in experiments["figures"]:
             raise unknown_choice("figure", name, experiments["figures"])
+    own = {name: seeds or experiments["figures"][name].get("seeds", experiments["seeds"]) for name in figures}
     cells = [
         cell
-        for seed in seeds or experiments["seeds"]
-        for figure in dict.fromkeys(figures)
+        for seed in dict.fromkeys(itertools.chain(*own.values()))
+        for figure in own
+        if seed in own[figure]
         for part in experiments["figures"][figure]["parts"]
-        for where, options in _cells(experiments, figure, part, typed or {})
+        for where, options in _cells(*_with_given(experiments, figure, part, typed or {}), typed or {})
         for cell in _at_grid(where, options | {"seed": seed}, typed or {}, grid or {})
     ]
     plan, folders = Plan(), set()
@@ -146,6 +193,20 @@ def make_plan(
         if not any(name in run.config.identity() for run in plan.runs):
             raise UsageError(f"--grid {flag(FIELDS[name])}: it changes none of these runs")
     return plan
+
+
+def _with_given(
+    experiments: dict[str, Any], figure: str, part: dict[str, Any], typed: Options
+) -> tuple[dict[str, Any], str, dict[str, Any]]:
+    """`experiments` and `part` with the task and the LLM that the person names, where the part leaves them open."""
+    if GIVEN not in (part["tasks"], part["llms"]):
+        return experiments, figure, part
+    if "env" not in typed:
+        raise UsageError(f"figure {figure} is of any task: --env NAME says which")
+    mode = typed.get("serving_mode") or ("vllm" if "llm" in typed else EMBEDDED)
+    llm = typed.get("llm", EMBEDDED_READER)
+    known = {llm: {"serving_mode": mode}} | experiments["llms"]
+    return experiments | {"llms": known}, figure, part | {"tasks": [typed["env"]], "llms": [llm]}
 
 
 def _cells(
@@ -174,6 +235,9 @@ def _options(experiments: dict[str, Any], of_task: Options, llm: str, method: st
     if options["serving_mode"] == EMBEDDED:  # no LLM, no judge, no download
         absent = {"llm", "model_path", "judge_llm", *encoders} - typed.keys()
         options = {name: value for name, value in options.items() if name not in absent}
+        options |= {"llms": EMBEDDED_READER} if options.get("llms") and "llms" not in typed else {}
+    if options.get("llms") and AGENTS[options["agent"]].who != "one":
+        options |= {"llm": None}  # several have no one name
     return _tuned(experiments, options) | options
 
 
@@ -199,18 +263,21 @@ def _at_grid(
 
 
 def _make_run(where: tuple[str, ...], options: Options, typed: Options, point: Options) -> Run:
+    if options["env"] not in ENV_DICT and "env" not in typed:
+        raise UsageError(f"this version has no task {options['env']}")
     if options["serving_mode"] == "hf" and options.get("model_path", "") is None:
         raise UsageError(f"{options['llm']} is closed: there are no weights that main.py could run")
     used = Config(**options).identity()
     point = {name: value for name, value in point.items() if name in used}
     options = options | point
     config = Config(**options)
+    check_fits(config, find_env(config.env))
     if config.serving_mode == EMBEDDED and config.web_search and not os.environ.get("SERPER_API_KEY"):
         raise UsageError("--web_search needs a key of https://serper.dev in the variable SERPER_API_KEY")
     words = [
         word
         for name in FIELDS
-        if options.get(name) is not None and (name in used or name in typed)
+        if options.get(name) is not None and (name in used or name in typed or (name == "llms" and config.members))
         for word in _words(name, options[name])
     ]
     setting = " ".join(f"{flag(FIELDS[name])}={value}" for name, value in point.items())
@@ -220,6 +287,16 @@ def _make_run(where: tuple[str, ...], options: Options, typed: Options, point: O
 def _words(name: str, value: Any) -> list[str]:
     spelled = f"--{flag(FIELDS[name])}"
     return [spelled] * value if isinstance(value, bool) else [spelled, str(value)]
+
+
+def reasons(left_out: list[LeftOut]) -> list[str]:
+    """A line for each reason: which methods are left out for it, and how many runs that is."""
+    methods: dict[str, list[str]] = {}
+    for cell in left_out:
+        methods.setdefault(cell.reason, []).append(cell.method)
+    return [
+        f"left out: {', '.join(dict.fromkeys(names))} ({len(names)}): {reason}" for reason, names in methods.items()
+    ]
 
 
 # -- names -----------------------------------------------------------------------------------------------------------

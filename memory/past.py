@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .index import ExactIndex
+from .index import VectorIndex
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class PastAnswers:
     GROWS = ("vectors", "answers", "rewards", "shown")
 
     def __init__(self, dim: int) -> None:
-        self._index = ExactIndex(dim)
+        self._index = VectorIndex(dim)
         self._answers: list[str] = []
         self._rewards: list[int] = []
         self._shown: list[int] = []
@@ -68,7 +68,7 @@ class PastAnswers:
         return {"vectors": vectors, "answers": self._answers, "rewards": self._rewards, "shown": self._shown}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._index = ExactIndex(self._index.vectors.shape[1])
+        self._index = VectorIndex(self._index.vectors.shape[1])
         self._index.add(np.asarray(state["vectors"]))
         self._answers = list(state["answers"])
         self._rewards, self._shown = list(state["rewards"]), list(state["shown"])

@@ -6,7 +6,8 @@
     python scripts/report.py results/ddxplus/cbr-NeuralLinLogUCB/qwen3-8b/seed0
     python scripts/report.py results/ --diagnose            # where failures arose: bank, recall, ranking or reader
 
-Prices are of a million prompt and completion tokens. Exit code: 0, 1 where there is nothing to report, 2 for usage,
+Prices are those of a file, as main.py takes it, or of a million input and output tokens; without any, those that the
+runs were made with. Exit code: 0, 1 where there is nothing to report, 2 for usage,
 130 for Ctrl-C.
 """
 
@@ -18,11 +19,14 @@ import math
 from pathlib import Path
 
 from errors import UsageError, UserError, exit_code
+from runs.prices import Prices, read_prices
 from runs.screen import say
 
-from .experiments import Figure, Prices, find_figure
+from .costs import recorded_prices
+from .experiments import Figure, find_figure
 from .runs import group, read_run_folder, read_runs, select
 
+PRICES_HELP = "a file of prices, or NAME=INPUT,OUTPUT, of an LLM's tokens"
 STEPS = ("one", "all", "none")
 STEPS_HELP = "what the page lets you open: one seed of each setting (default), all runs, or none, for a small page"
 
@@ -39,7 +43,7 @@ def main(argv: list[str]) -> int:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do what the command line asks for. Raises UserError."""
-    prices = dict(read_prices(text) for text in arguments.prices)
+    prices = gather_prices(arguments.prices)
     figure = find_figure(arguments.figure) if arguments.figure else None
     if arguments.diagnose:
         diagnose(arguments.results, arguments.diagnose == "best")
@@ -83,8 +87,9 @@ def report(root: Path, figure: Figure | None, prices: Prices, steps: str, out: P
         if not streams:
             raise UserError(f"{root}: no runs of {figure.title} ({', '.join(figure.methods)})")
     llms = dict.fromkeys(setting.llm for stream in streams for setting in stream.settings)
-    for name in prices.keys() - llms:
+    for name in prices.models.keys() - {part for llm in llms for part in (llm, *llm.split(","))}:
         say(f"--prices {name}: no run of this LLM here; there are runs of {', '.join(llms)}")
+    prices = prices if prices.models else recorded_prices(streams)
     try:
         write_report(streams, figure, prices, left_out, out, steps)
     except OSError as error:
@@ -92,15 +97,33 @@ def report(root: Path, figure: Figure | None, prices: Prices, steps: str, out: P
     say(f"report: {', '.join(str(path) for path in sorted(out.glob('report.*')))}")
 
 
-def read_prices(text: str) -> tuple[str, tuple[float, float]]:
-    """NAME=PROMPT,COMPLETION. Raises UsageError."""
+def gather_prices(texts: list[str]) -> Prices:
+    """Files, as main.py's --prices takes them, and NAME=INPUT,OUTPUT. Raises UsageError."""
+    models: dict[str, tuple[float, float]] = {}
+    currencies = []
+    for text in texts:
+        if "=" in text and not Path(text).is_file():
+            models |= [read_price(text)]
+            continue
+        table = read_prices(Path(text).expanduser())
+        models |= table.models
+        currencies.append(table.currency)
+    if len(set(currencies)) > 1:
+        raise UsageError(f"--prices: {' and '.join(currencies)} cannot be added up; write all prices in one currency")
+    return Prices(models, currencies[0] if currencies else "")
+
+
+def read_price(text: str) -> tuple[str, tuple[float, float]]:
+    """NAME=INPUT,OUTPUT. Raises UsageError."""
     name, _, values = text.rpartition("=")
     try:
         prompt, completion = map(float, values.split(","))
     except ValueError:
         prompt = completion = math.nan
     if not name or not all(0 <= price < math.inf for price in (prompt, completion)):
-        raise UsageError(f"--prices {text}: write NAME=PROMPT,COMPLETION, of a million tokens: qwen3-32b=0.1,0.3")
+        raise UsageError(
+            f"--prices {text}: write a file of prices, or NAME=INPUT,OUTPUT, of a million tokens: qwen3-32b=0.1,0.3"
+        )
     return name, (prompt, completion)
 
 
@@ -112,6 +135,6 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--figure", metavar="N", help="only this figure of the paper: 3, 4a, 4b, 5, 6 or supplement")
     parser.add_argument("--diagnose", nargs="?", const="parts", choices=("parts", "best"), help=DIAGNOSE_HELP)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: RESULTS/report")
-    parser.add_argument("--prices", nargs="+", default=[], metavar="NAME=PROMPT,COMPLETION", help="of an LLM's tokens")
+    parser.add_argument("--prices", nargs="+", default=[], metavar="FILE", help=PRICES_HELP)
     parser.add_argument("--steps", choices=STEPS, default="one", help=STEPS_HELP)
     return parser.parse_args(argv)

@@ -9,9 +9,7 @@ from typing import Any
 
 from config import EMBEDDED_READER
 from errors import unknown_choice
-from experiments.plan import load_experiments, task_label
-
-Prices = Mapping[str, tuple[float, float]]  # LLM -> prices of a million prompt and completion tokens
+from experiments.plan import GIVEN, load_experiments, task_label
 
 
 @functools.cache
@@ -67,7 +65,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Figure:
-    """What a figure of the paper shows, in its order."""
+    """What a figure of the paper shows, in its order; no tasks or LLMs are any."""
 
     name: str
     title: str
@@ -77,13 +75,15 @@ class Figure:
 
     def shows_llm(self, llm: str) -> bool:
         """The figure's LLMs, and any that stands in for them; not those of the paper's other figures."""
-        return llm in self.llms or llm == EMBEDDED_READER or llm not in experiments()["llms"]
+        return not self.llms or llm in self.llms or llm == EMBEDDED_READER or llm not in experiments()["llms"]
 
     def llm_rank(self, llm: str) -> int:
         return self.llms.index(llm) if llm in self.llms else len(self.llms)
 
     def place_of(self, env: str, options: Mapping[str, Any]) -> int | None:
         """Where the task comes in the figure, or None. Of its options count those that the figure's variants name."""
+        if not self.tasks:
+            return 0
         variants = [(i, task) for i, task in enumerate(self.tasks) if task.env == env]
         named = {option for _, task in variants for option, _ in task.options}
         own = {option: options[option] for option in named if options.get(option)}
@@ -96,12 +96,12 @@ def find_figure(name: str) -> Figure:
     if name not in figures:
         raise unknown_choice("--figure", name, figures)
     parts = figures[name]["parts"]
-    tasks = [_task(task) for part in parts for task in part["tasks"]]
+    tasks = [_task(task) for part in parts if part["tasks"] != GIVEN for task in part["tasks"]]
     return Figure(
         name,
         f"Figure {name}: {figures[name]['title']}" if name[0].isdigit() else figures[name]["title"],
         tuple(dict.fromkeys(tasks)),
-        tuple(dict.fromkeys(llm for part in parts for llm in part["llms"])),
+        tuple(dict.fromkeys(llm for part in parts if part["llms"] != GIVEN for llm in part["llms"])),
         tuple(dict.fromkeys(method for part in parts for method in part["methods"])),
     )
 

@@ -16,6 +16,7 @@ from .experiments import paper_method
 _QUIET = {
     "agent",
     "bandit",
+    "examples",  # a file for each task
     *about("stream", "task", "llm"),
     *(n for n, s in FIELDS.items() if s.metadata.get("tuned")),
 }

@@ -21,8 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from runs.prices import Prices
+
 from . import statistics
-from .experiments import Prices
+from .costs import cost_table
 from .folders import Run
 from .plots import BAND_SEEDS
 from .prompts import Rebuilt, shown_prompts
@@ -77,17 +79,23 @@ def write_page(
                     records, reason = _steps(run)
                     packed[place] = _pack(records)
                     shown[-1] |= {"place": place, "no_prompt": reason}
-            settings.append(_setting(stream, setting, prices or {}) | {"runs": shown})
+            settings.append(_setting(stream, setting, prices or Prices()) | {"runs": shown})
     report = {
         "title": title,
         "about": _about(streams),
         "legend": " ".join([LEGEND, *notes_of(streams)]),
         "steps_note": STEPS[steps],
         "tables": [_table(table) for table in summaries]
-        + [_table(table) | {"stream": stream.title} for stream in streams for table in sweep_tables(stream)],
+        + [_table(table) | {"stream": stream.title} for stream in streams for table in _own_tables(stream, prices)],
         "settings": settings,
     }
     path.write_text(_fill_in(title, report, packed), encoding="utf-8", errors="replace")
+
+
+def _own_tables(stream: Stream, prices: Prices | None) -> list[Table]:
+    """What the page shows of a stream beside its figures: what the methods cost, and sweeps."""
+    costs = cost_table(stream, prices or Prices())
+    return [*([costs] if costs else []), *sweep_tables(stream)]
 
 
 def _common_root(runs: list[Run]) -> Path:

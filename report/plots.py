@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import statistics
-from .folders import CURVES
+from .folders import CURVES, setting_key
 from .runs import Run, Setting, Stream
 from .summaries import Summary
 
@@ -28,10 +28,18 @@ CurveOf = Callable[[np.ndarray], np.ndarray]  # rewards to a curve, both [seeds,
 COLOURS = {
     **{"zero-shot": "#6e6e6e", "CASCADE": "#d55e00", "NP-CBR": "#0072b2", "icrl": "#56b4e9", "icrl-plus": "#009e73"},
     **{"REINFORCE+LoRA": "#cc79a7", "Random": "#b59f00", "LinLogUCB": "#332288", "NeuralLinUCB": "#aa4499"},
-    **{"NeuralLogUCB": "#e69f00"},
+    **{"NeuralLogUCB": "#e69f00", "few-shot": "#8c510a", "cot": "#bf812d", "self-refine": "#c7a252"},
+    **{"grow-prompt": "#35978f", "mem-prompt": "#01665e", "self-stream-icl": "#1f5fd0", "mam-stream-icl": "#762a83"},
+    **{"exp-recent": "#e78ac3", "exp-rag": "#c51b7d", "remem": "#8e0152"},
+    **{"memento-np": "#66a61e", "memento-q": "#276419"},
+    **{"traj-bootstrap": "#fdae61", "traj-bootstrap-utility": "#b35806"},
+    **{"reasoning-bank": "#4d4d9f", "reasoning-bank-cases": "#998ec3"},
 }
+LINES = {"random": "--", "empty": "-."}  # of a method's controls, which have its colour
+HATCHES = {"random": "///", "empty": "..."}
 SPARE = ("#117733", "#882255", "#44aa99", "#999933", "#88ccee", "#661100")
 BAND_SEEDS = 3
+MOST_BANDS = 12  # of more lines the bands hide each other
 BAND_NOTE = "band: 95 % t interval, from three seeds on"
 POINTS = 250  # of a curve, enough for its width on a page
 NAME_HEIGHT = 0.22  # inches of a curve's name
@@ -45,7 +53,7 @@ SAMPLE_NOTE = "SAMPLE data: invented rows, not the benchmark"
 READER_NOTE = "answered by the embedded reader, not a language model"
 
 
-def _styled(draw: Callable[..., Figure | None]) -> Callable[..., Figure | None]:
+def styled(draw: Callable[..., Figure | None]) -> Callable[..., Figure | None]:
     """Draw in our style: matplotlib takes it when a text or a line is made."""
 
     @functools.wraps(draw)
@@ -58,19 +66,20 @@ def _styled(draw: Callable[..., Figure | None]) -> Callable[..., Figure | None]:
     return drawn
 
 
-@_styled
+@styled
 def stream_curves(stream: Stream, llm: str) -> Figure | None:
     """Running success rate and cumulative regret of an LLM's settings, with the t interval over seeds as a band."""
     settings = [setting for setting in stream.settings if setting.llm == llm and _with_curve(setting.runs)]
     if not settings:
         return None
-    figure, (left, right) = _figure(1, 2, 11.5, max(4.6, NAME_HEIGHT * len(settings) + 1.8))
-    colours = _colours(settings)
+    figure, (left, right) = make_figure(1, 2, 11.5, max(4.6, NAME_HEIGHT * len(settings) + 1.8))
+    colours = colours_of(settings)
+    banded = len(settings) <= MOST_BANDS
     for axes, curve_of, scale in (
         (left, statistics.running_success_rate, 100),
         (right, statistics.cumulative_regret, 1),
     ):
-        ends = [_draw(axes, setting, colours[setting], curve_of, scale) for setting in settings]
+        ends = [_draw(axes, setting, colours[setting], curve_of, scale, banded) for setting in settings]
         axes.set_xlabel("step")
         axes.set_xlim(0, stream.rows)
         if axes is left:
@@ -79,9 +88,10 @@ def stream_curves(stream: Stream, llm: str) -> Figure | None:
     left.set_title("running success rate, %", loc="left")
     right.set_title("cumulative regret", loc="left")
     notes = ["line: mean over seeds"] if any(len(setting.finished) > 1 for setting in settings) else []
-    notes += [BAND_NOTE] if any(len(setting.finished) >= BAND_SEEDS for setting in settings) else []
+    notes += [BAND_NOTE] if banded and any(len(setting.finished) >= BAND_SEEDS for setting in settings) else []
+    notes += ["dashed: cases by chance; dots and dashes: the prompt alone"] if any(s.control for s in settings) else []
     notes += ["dotted: unfinished runs, in no mean"] if any(setting.unfinished for setting in settings) else []
-    _finish(figure, f"{stream.title}, {llm}", [*_data_notes(stream.is_sample, settings), *notes])
+    finish(figure, f"{stream.title}, {llm}", [*data_notes(stream.is_sample, settings), *notes])
     return figure
 
 
@@ -90,7 +100,9 @@ def _with_curve(runs: Iterable[Run]) -> tuple[Run, ...]:
     return tuple(run for run in runs if np.isfinite(run.rewards).any())
 
 
-def _draw(axes: Axes, setting: Setting, colour: str, curve_of: CurveOf, scale: float) -> tuple[float, str, str] | None:
+def _draw(
+    axes: Axes, setting: Setting, colour: str, curve_of: CurveOf, scale: float, banded: bool
+) -> tuple[float, str, str] | None:
     """Draw a setting; returns where its line ends, for its label."""
     end = None
     for run in _with_curve(setting.unfinished):
@@ -100,12 +112,13 @@ def _draw(axes: Axes, setting: Setting, colour: str, curve_of: CurveOf, scale: f
         end = (curve[-1], f"{setting.method} (unfinished)", colour)
     finished = _with_curve(setting.finished)
     if finished:
-        mean = _draw_mean(axes, scale * curve_of(statistics.rewards(finished)), colour)
+        line = {"linestyle": LINES.get(setting.control or "", "-")}
+        mean = _draw_mean(axes, scale * curve_of(statistics.rewards(finished)), colour, banded, **line)
         end = (mean[-1], setting.method, colour)
     return end
 
 
-def _draw_mean(axes: Axes, curves: np.ndarray, colour: str, **line: Any) -> np.ndarray:
+def _draw_mean(axes: Axes, curves: np.ndarray, colour: str, banded: bool = True, **line: Any) -> np.ndarray:
     """The mean of curves [seeds, steps], with the t interval where there are seeds and steps enough to mean something.
 
     Two seeds' interval is thirteen times their standard error, and the first rates of a stream are of a few steps.
@@ -113,7 +126,7 @@ def _draw_mean(axes: Axes, curves: np.ndarray, colour: str, **line: Any) -> np.n
     mean, low, high = statistics.band(curves)
     at = _places(len(mean))
     axes.plot(at + 1, mean[at], color=colour, linewidth=1.9, **line)
-    if len(curves) >= BAND_SEEDS:
+    if banded and len(curves) >= BAND_SEEDS:
         late = at[at >= len(mean) // 20]
         axes.fill_between(late + 1, low[late], high[late], color=colour, alpha=0.13, linewidth=0)
     return mean
@@ -152,7 +165,7 @@ def _label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
     axes.set_ylim(low, high)
 
 
-@_styled
+@styled
 def stream_terms(stream: Stream, llm: str) -> Figure | None:
     """The chosen cases' exploit and explore terms over the stream, a panel for each policy that has both."""
     settings = [
@@ -164,7 +177,7 @@ def stream_terms(stream: Stream, llm: str) -> Figure | None:
         return None
     columns = min(3, len(settings))
     lines = -(-len(settings) // columns)
-    figure, grid = _figure(lines, columns, 1.5 + 3.6 * columns, 0.8 + 3.0 * lines)
+    figure, grid = make_figure(lines, columns, 1.5 + 3.6 * columns, 0.8 + 3.0 * lines)
     window = max(1, stream.rows // 30)
     for axes, setting in zip(grid, settings):
         for name, word, colour in zip(CURVES, ("exploit", "explore"), ("#0072b2", "#d55e00")):
@@ -178,9 +191,9 @@ def stream_terms(stream: Stream, llm: str) -> Figure | None:
         axes.remove()
     grid[0].legend(frameon=False)
     note = f"terms of the chosen case's score, mean of the last {window} step{'s' if window > 1 else ''}"
-    notes = [*_data_notes(stream.is_sample, settings), note]
+    notes = [*data_notes(stream.is_sample, settings), note]
     notes += [BAND_NOTE] if any(len(setting.finished) >= BAND_SEEDS for setting in settings) else []
-    _finish(figure, f"Exploit and explore: {stream.title}, {llm}", notes)
+    finish(figure, f"Exploit and explore: {stream.title}, {llm}", notes)
     return figure
 
 
@@ -188,43 +201,46 @@ def _explores(metrics: dict[str, np.ndarray]) -> bool:
     return all(name in metrics for name in CURVES) and bool(np.nanmax(np.abs(metrics[CURVES[1]])) > 0)
 
 
-@_styled
+@styled
 def bars(summary: Summary) -> Figure | None:
     """Success rate of every task and method of a summary, with the t interval over seeds."""
     tasks, methods = list(summary.tasks.values()), list(summary.rates)
     if not any(np.isfinite(v.mean) for found in summary.rates.values() for v in found.values()):
         return None
     width = float(np.clip(1.6 + 0.2 * len(tasks) * (len(methods) + 2), 8.0, 12.5))
-    figure, (axes,) = _figure(1, 1, width, 4.4)
-    colours = dict(zip(methods, _named_colours(methods)))
+    beside = max(1, min(int(width / 1.9), int(width / (0.6 + 0.085 * max(map(len, methods))))))  # names in a line
+    figure, (axes,) = make_figure(1, 1, width, 4.4 + 0.22 * max(0, -(-len(methods) // beside) - 3))
+    shown = {method: next(iter(summary.found[method].values())) for method in methods}
+    colours = colours_of(shown.values())
     share = 0.84 / len(methods)
     for i, method in enumerate(methods):
         found = [summary.rates[method].get(task, statistics.NOTHING) for task in tasks]
         at = np.arange(len(tasks)) + (i - (len(methods) - 1) / 2) * share
         mean = np.array([100 * value.mean for value in found])
         half = np.nan_to_num([100 * value.half_width for value in found])
-        axes.bar(at, mean, 0.92 * share, color=colours[method], label=method)
+        style = {"hatch": HATCHES.get(shown[method].control or ""), "edgecolor": "white", "linewidth": 0}
+        axes.bar(at, mean, 0.92 * share, color=colours[shown[method]], label=method, **style)
         seen = half > 0
         axes.errorbar(at[seen], mean[seen], half[seen], fmt="none", ecolor="#222222", elinewidth=0.9, capsize=1.5)
     slanted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(tasks) > 3 else {}
     axes.set_xticks(range(len(tasks)), tasks, **slanted)
     axes.set_xlim(-0.6, len(tasks) - 0.4)
     axes.set_ylim(0, 100)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=int(width / 1.9), fontsize=10, frameon=False)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=beside, fontsize=10, frameon=False)
     axes.set_ylabel("success rate, %")
     axes.grid(axis="x", visible=False)
     settings = [setting for _, setting in summary.settings]
     several = any(len(setting.finished) > 1 for setting in settings)
-    notes = _data_notes(summary.is_sample, settings) + (["whiskers: 95 % t interval over seeds"] if several else [])
+    notes = data_notes(summary.is_sample, settings) + (["whiskers: 95 % t interval over seeds"] if several else [])
     notes += ["unfinished runs are left out"] if any(setting.unfinished for setting in settings) else []
-    _finish(figure, summary.title, notes)
+    finish(figure, summary.title, notes)
     return figure
 
 
 # -- what the plots share ----------------------------------------------------------------------------------------------
 
 
-def _figure(lines: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+def make_figure(lines: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -232,7 +248,7 @@ def _figure(lines: int, columns: int, width: float, height: float) -> tuple[Figu
     return figure, list(axes.flat)
 
 
-def _finish(figure: Figure, title: str, notes: Iterable[str]) -> None:
+def finish(figure: Figure, title: str, notes: Iterable[str]) -> None:
     width = figure.get_figwidth()
     title = textwrap.fill(title, int(9.2 * width))
     note = textwrap.fill(" · ".join(notes), int(14 * width))
@@ -240,18 +256,23 @@ def _finish(figure: Figure, title: str, notes: Iterable[str]) -> None:
     figure.supxlabel(note, x=0.01, ha="left", fontsize=9, color="#555555")
 
 
-def _data_notes(sample: bool, settings: Iterable[Setting]) -> list[str]:
+def data_notes(sample: bool, settings: Iterable[Setting]) -> list[str]:
     reader = any(setting.is_embedded for setting in settings)
     return ([SAMPLE_NOTE] if sample else []) + ([READER_NOTE] if reader else [])
 
 
-def _colours(settings: list[Setting]) -> dict[Setting, str]:
-    return dict(zip(settings, _named_colours([setting.method for setting in settings])))
+def colours_of(settings: Iterable[Setting]) -> dict[Setting, str]:
+    """The colour of each setting; a control has that of its method, and is told from it by line, hatch or filling."""
+    settings = list(settings)
+    plain = {_without_control(setting): setting.method for setting in settings if setting.control is None}
+    names = [plain.get(_without_control(setting), setting.plain_method) for setting in settings]
+    spare = iter([*SPARE, *COLOURS.values()] * (len(settings) + 1))
+    chosen = {name: COLOURS.get(name) or next(spare) for name in dict.fromkeys(names)}
+    return {setting: chosen[name] for setting, name in zip(settings, names)}
 
 
-def _named_colours(methods: list[str]) -> list[str]:
-    spare = iter([*SPARE, *COLOURS.values()] * len(methods))
-    return [COLOURS.get(method) or next(spare) for method in methods]
+def _without_control(setting: Setting) -> str:
+    return setting_key({name: value for name, value in setting.identity.items() if name != "control"})
 
 
 def picture(figure: Figure, kind: str) -> bytes:

@@ -44,6 +44,16 @@ class Setting:
         return method_name(self.identity)
 
     @property
+    def control(self) -> str | None:
+        """Which control of its method it is: empty, random, or None for the method itself."""
+        return self.identity.get("control")
+
+    @property
+    def plain_method(self) -> str:
+        """The name of the method that it controls, or its own."""
+        return method_name(self.identity | {"control": None})
+
+    @property
     def llm(self) -> str:
         return self.identity["llm"]
 

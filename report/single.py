@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from typing import Any
 
@@ -12,9 +13,9 @@ from rich.text import Text
 from env import find_env
 from errors import UserError, printable
 from runs import screen as terminal
+from runs.prices import Prices
 from step import SHOWS_NOTHING
 
-from .experiments import Prices
 from .folders import Run
 from .prompts import open_env, rebuild
 
@@ -26,8 +27,8 @@ def print_run(run: Run, prices: Prices) -> None:
     """Print the summary of `run`, which may be unfinished: what main.py prints at its end, and what the report adds."""
     records = run.records
     bank_size = (run.source.summary or {}).get("bank_size")
-    lines = terminal.summary_lines(run.folder, run.identity, run.data, records, bank_size)
-    cost = _cost(run, prices) if records else ""
+    lines = terminal.summary_lines(run.folder, run.identity, run.data, records, bank_size, prices)
+    cost = _no_price(run, prices) if records else ""
     terminal.print_lines([*lines, ("method", run.method), ("null arm", nothing_shown(records)), ("cost", cost)])
     if not records:
         return
@@ -44,12 +45,11 @@ def print_run(run: Run, prices: Prices) -> None:
         console.print(_confusions_table(confusions))
 
 
-def _cost(run: Run, prices: Prices) -> str:
-    if run.llm not in prices:
-        return f"no price of {run.llm} is given (--prices {run.llm}=PROMPT,COMPLETION, of a million tokens)"
-    per_prompt, per_completion = prices[run.llm]
-    total = run.figures["prompt_tokens"] * per_prompt + run.figures["completion_tokens"] * per_completion
-    return f"{total / 1e6:,.4f}"
+def _no_price(run: Run, prices: Prices) -> str:
+    """What to add for the summary to say what the run costs; "" where it does."""
+    if not math.isnan(prices.cost(run.figures, run.llm)):
+        return ""
+    return f"no price of {run.llm} is given (--prices FILE, or {run.llm}=INPUT,OUTPUT, of a million tokens)"
 
 
 def nothing_shown(records: list[dict[str, Any]]) -> str:

@@ -11,10 +11,13 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
+from runs.prices import Prices, amount_text
+
 from . import statistics
-from .experiments import Prices, is_tuned
+from .experiments import is_tuned
 from .runs import Setting, Stream
 
 NOT_A_MODEL = "The embedded reader is not a language model: its figures are not the paper's."
@@ -111,10 +114,16 @@ def asked_of(setting: Setting) -> tuple[float, float] | None:
     return None if any(map(math.isnan, asked)) else asked
 
 
-def cost(setting: Setting, prices: Prices) -> float:
-    """What a run's tokens cost at the given prices, answers from a cache too; nan where the LLM has no price."""
-    prompt, completion = prices.get(setting.llm, (math.nan, math.nan))
-    return (mean_of(setting, "prompt_tokens") * prompt + mean_of(setting, "completion_tokens") * completion) / 1e6
+def cost(setting: Setting, prices: Prices, cached: bool = False) -> float:
+    """What a finished run costs in the mean; nan where the LLM has no price. `cached`: see Prices.cost."""
+    costs = [prices.cost(run.figures, setting.llm, cached) for run in setting.finished]
+    return statistics.t_interval(np.array(costs)).mean
+
+
+def cost_note(prices: Prices) -> str:
+    """How a column of costs is to be read."""
+    currency = f" in {prices.currency}" if prices.currency else ""
+    return f"Cost{currency} at the prices given; answers from the cache cost nothing."
 
 
 def notes_of(streams: Iterable[Stream], llm: str | None = None) -> list[str]:
@@ -158,7 +167,7 @@ def stream_table(stream: Stream, prices: Prices) -> Table:
         "points, with the 95 % interval of a paired bootstrap over the stream. Tokens, cost and time are of one run."
     ]
     if "cost" in shown:
-        notes.append("Cost at the prices given; answers from a cache cost as if they had been asked for.")
+        notes.append(cost_note(prices))
     if "asked" in shown:
         notes.append("Asked: the steps that asked for the ground truth, and how many of them would have failed.")
     if "skipped" in shown:
@@ -197,7 +206,7 @@ def _row(stream: Stream, setting: Setting, prices: Prices) -> tuple[dict[str, st
         "asked": f"{asked[0]:,.0f} ({100 * asked[1]:.0f} %)" if asked else NOTHING,
         "prompt tokens": _number(tokens["prompt_tokens"]),
         "completion tokens": _number(tokens["completion_tokens"]),
-        "cost": NOTHING if math.isnan(price) else f"{price:,.2f}",
+        "cost": NOTHING if math.isnan(price) else amount_text(price),
         "LLM s": _number(seconds["llm_seconds"]),
         "task s": _number(seconds["env_seconds"]),
         "agent s": _number(seconds["agent_seconds"]),

@@ -8,10 +8,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from runs.prices import Prices
+
 from . import plots
-from .experiments import Figure, Prices
+from .costs import cost_table
+from .experiments import Figure
+from .gains import gain_plot
 from .page import write_page
-from .references import reference_table
+from .references import input_table, reference_table
 from .runs import Stream
 from .summaries import summarize, summary_table, sweep_tables
 from .tables import Table, notes_of, slug, stream_table
@@ -33,10 +37,10 @@ def write_report(
         overviews.append(summary_table(summary))
         parts += [files.write_table(overviews[-1])]
         parts += files.write_plot(plots.bars(summary), slug(summary.title), summary.title)
-    references = reference_table(streams)
-    if references is not None:
-        overviews.append(references)
-        parts += [files.write_table(references)]
+    for references in (reference_table(streams), input_table(streams)):
+        if references is not None:
+            overviews.append(references)
+            parts += [files.write_table(references)]
     for stream in streams:
         parts += _stream_part(files, stream, prices)
     if left_out:
@@ -48,10 +52,13 @@ def write_report(
 
 def _stream_part(files: Files, stream: Stream, prices: Prices) -> list[str]:
     parts = [files.write_table(stream_table(stream, prices))]
+    costs = cost_table(stream, prices)
+    parts += [files.write_table(costs)] if costs else []
     for llm in dict.fromkeys(setting.llm for setting in stream.settings):
         what = f"{stream.title}, {llm}"
         curves, terms = plots.stream_curves(stream, llm), plots.stream_terms(stream, llm)
         parts += files.write_plot(curves, f"{slug(what)}-curves", f"Success rate and regret: {what}")
+        parts += files.write_plot(gain_plot(stream, llm, prices), f"{slug(what)}-gains", f"Gain against cost: {what}")
         parts += files.write_plot(terms, f"{slug(what)}-terms", f"Exploit and explore: {what}")
     return parts + [files.write_table(table) for table in sweep_tables(stream)]
 

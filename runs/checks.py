@@ -107,7 +107,11 @@ def _is_case(value: Any) -> bool:
 
 
 def _is_usage(value: Any) -> bool:
-    return isinstance(value, dict) and all(_is_count(value.get(key)) for key in ("prompt_tokens", "completion_tokens"))
+    kinds = ("prompt_tokens", "completion_tokens")
+    if not isinstance(value, dict) or not all(_is_count(value.get(kind)) for kind in kinds):
+        return False
+    cached = {kind: value.get(f"cached_{kind}", 0) for kind in kinds}
+    return all(_is_count(cached[kind]) and cached[kind] <= value[kind] for kind in kinds)
 
 
 def _is_text(value: Any) -> bool:

@@ -286,12 +286,12 @@ class RunLog:
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
-    def checkpoint(self, step: int, save: Callable[[Checkpoint], None]) -> None:
-        """Save the state after `step` steps if the last one is old enough; that stays until the new is complete.
+    def checkpoint(self, step: int, save: Callable[[Checkpoint], None], now: bool = False) -> None:
+        """Save the state after `step` steps, if the last one is old enough or `now`; that stays until the new is whole.
 
         One that cannot be written is done without: it would only have saved time.
         """
-        if time.monotonic() - self._last_checkpoint < self._checkpoint_seconds:
+        if not now and time.monotonic() - self._last_checkpoint < self._checkpoint_seconds:
             return
         self._last_checkpoint = time.monotonic()
         new, current, old = (self.folder / name for name in ("checkpoint.new", "checkpoint", "checkpoint.old"))

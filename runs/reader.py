@@ -116,21 +116,45 @@ def read_summary(path: Path) -> dict[str, Any] | None:
     return summary
 
 
+TOKENS = ("prompt_tokens", "completion_tokens")
+CACHED = ("cached_prompt_tokens", "cached_completion_tokens")
+
+
+def tokens_of(record: Record) -> dict[str, int]:
+    """A step's tokens by kind, and of those the ones that came from the cache.
+
+    Older records tell of a step whether all its answers came from there, and nothing of parts.
+    """
+    usage = record["usage"]
+    tokens = {kind: usage[kind] for kind in TOKENS}
+    for kind, name in zip(TOKENS, CACHED):
+        tokens[name] = usage.get(name, usage[kind] if record["cached"] else 0)
+    return tokens
+
+
 @dataclass
 class Tally:
     """Adds up a run's figures, record by record; only the rewards are kept."""
 
     rewards: list[int | None] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
+    by_llm: dict[str, dict[str, int]] = field(default_factory=dict)
     last_metrics: dict[str, Any] = field(default_factory=dict)
 
     def add(self, record: Record) -> None:
         self.rewards.append(record["reward"])
-        for key in ("prompt_tokens", "completion_tokens"):
-            self._sum(key, record["usage"][key])
+        tokens = tokens_of(record)
+        for key, value in tokens.items():
+            self._sum(key, value)
+        if "llm" in record:  # one of several
+            own = self.by_llm.setdefault(record["llm"], dict.fromkeys(tokens, 0))
+            for key, value in tokens.items():
+                own[key] += value
         for key in ("llm_seconds", "env_seconds", "agent_seconds"):
             if key in record:  # older records have no env_seconds
                 self._sum(key, record[key])
+        if "calls" in record:  # nor this
+            self._sum("calls", record["calls"])
         if "finish_reason" in record:  # nor this
             self._sum("cut_answers", int(record["finish_reason"] == LENGTH))
         self.last_metrics = record["metrics"]
@@ -141,20 +165,28 @@ class Tally:
     def summary(self) -> dict[str, Any]:
         """success_rate is None where no step was scored; a skipped step is in no rate and no regret.
 
-        `env_seconds` and `cut_answers` are missing where the records do not tell them.
+        `env_seconds`, `cut_answers` and `calls` are missing where the records do not tell them, `by_llm` where one LLM
+        answered, and the numbers of cached tokens where there are none.
         """
         scored = [reward for reward in self.rewards if reward is not None]
         quarter = self.rewards[-max(1, len(self.rewards) // 4) :]
-        figures = {
+        figures: dict[str, Any] = {
             "steps": len(self.rewards),
             "skipped_steps": len(self.rewards) - len(scored),
             "success_rate": _mean(scored),
             "last_quarter_success_rate": _mean([reward for reward in quarter if reward is not None]),
             "regret": len(scored) - sum(scored),
-            **{key: self.sums.get(key, 0) for key in ("prompt_tokens", "completion_tokens")},
+            **{key: self.sums.get(key, 0) for key in TOKENS},
             **{key: round(value, 3) for key, value in self.sums.items() if key.endswith("_seconds")},
         }
-        figures |= {"cut_answers": self.sums["cut_answers"]} if "cut_answers" in self.sums else {}
+        known = ("cut_answers", "calls", *(key for key in CACHED if self.sums.get(key)))
+        figures |= {key: self.sums[key] for key in known if key in self.sums}
+        if self.rewards:
+            spent = ("calls", *TOKENS)
+            figures |= {
+                f"{key}_per_step": round(figures[key] / len(self.rewards), 3) for key in spent if key in figures
+            }
+        figures |= {"by_llm": self.by_llm} if self.by_llm else {}
         asked = ("NumDiscovery", "DiscoverSuccessRate")
         return figures | {key: self.last_metrics[key] for key in asked if key in self.last_metrics}
 

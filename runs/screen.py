@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import math
 import statistics
 import sys
 from collections.abc import Iterable
@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import EMBEDDED_READER, Config
-from errors import UserError, printable
+from errors import printable
 
-from .reader import CUT_SHARE, Tally, read_run
+from .baseline import baseline_of, ratios
+from .prices import Prices
+from .reader import CACHED, CUT_SHARE, Tally
 
 if TYPE_CHECKING:
     from env import Env
@@ -102,16 +104,18 @@ class Progress:
     def __exit__(self, *exception: object) -> None:
         self._bar.close()
 
-    def advance(self, success_rate: float | None) -> None:
-        if success_rate is not None:
-            self._bar.set_postfix_str(f"success rate {success_rate:.3f}", refresh=False)
+    def advance(self, success_rate: float | None, cost: str = "") -> None:
+        parts = [f"success rate {success_rate:.3f}"] if success_rate is not None else []
+        parts += [cost] if cost else []
+        if parts:
+            self._bar.set_postfix_str(", ".join(parts), refresh=False)
         self._bar.update()
 
 
-def print_summary(config: Config, data: dict[str, Any], log: RunLog) -> None:
+def print_summary(data: dict[str, Any], log: RunLog, prices: Prices | None = None) -> None:
     """The finished run in a dozen lines."""
     bank_size = (log.summary or {}).get("bank_size")
-    print_lines(summary_lines(log.folder, log.identity, data, log.records(), bank_size))
+    print_lines(summary_lines(log.folder, log.identity, data, log.records(), bank_size, prices))
 
 
 def print_lines(lines: list[tuple[str, str]]) -> None:
@@ -128,6 +132,7 @@ def summary_lines(
     data: dict[str, Any],
     records: Iterable[dict[str, Any]],
     bank_size: int | None = None,
+    prices: Prices | None = None,
 ) -> list[tuple[str, str]]:
     """What there is to say of a run, which may be unfinished: (name, text), the text empty where there is nothing."""
     tally, unanswered = Tally(), 0
@@ -141,7 +146,15 @@ def summary_lines(
         ("state", "" if steps == rows else f"UNFINISHED at step {steps} of {rows}: the figures are of these steps"),
         *(_figure_lines(folder, identity, figures, tally.rewards, unanswered) if steps else []),
         ("bank", "" if bank_size is None else f"{bank_size} cases"),
+        (
+            "calls",
+            f"{figures['calls']:,} of the LLM, {figures['calls_per_step']:.2f} a step"
+            if steps and "calls" in figures
+            else "",
+        ),
         ("tokens", f"{figures['prompt_tokens']:,} prompt, {figures['completion_tokens']:,} completion"),
+        ("times zero-shot", times_zero_shot(folder, identity, figures, prices) if steps else ""),
+        ("cost", cost_of(figures, identity["llm"], prices)),
         ("time", _time(figures)),
         ("folder", str(folder)),
         ("data", ORIGINS.get(data["origin"], data["origin"]).format(task=identity["env"])),
@@ -195,26 +208,36 @@ def cut_answers(figures: dict[str, Any]) -> str:
 
 def against_zero_shot(folder: Path, identity: dict[str, Any], figures: dict[str, Any]) -> str:
     """The difference to the zero-shot run on the same stream below the same --output_dir, where there is one."""
-    if identity["agent"] in ("zero-shot", "ground-truth") or "," in identity["llm"] or figures["success_rate"] is None:
+    baseline = baseline_of(folder, identity)
+    if baseline is None or figures["success_rate"] is None:
         return ""
-    names = {spec.name for spec in dataclasses.fields(Config)}
-    try:
-        config = Config(**{name: value for name, value in identity.items() if name in names})
-        twin = dataclasses.replace(config, agent="zero-shot")
-    except (UserError, TypeError):
-        return ""  # a task or an option that this version does not have
-    name = Path(config.run_name()).parts
-    if folder.absolute().parts[-len(name) :] != name:
-        return ""  # it was moved
-    other = read_run(folder.absolute().parents[len(name) - 1] / twin.run_name())
-    if other is None or other["identity"].get("data_sha256") != identity.get("data_sha256"):
-        return f"not run yet: the same command with --env {config.env} --agent zero-shot"
+    if baseline.summary is None:
+        return f"not run yet: the same command with --env {baseline.env} --agent zero-shot"
     keys = ("success_rate", "last_quarter_success_rate")
-    pairs = [(figures[key], other["summary"].get(key)) for key in keys]
+    pairs = [(figures[key], baseline.summary.get(key)) for key in keys]
     if any(value is None for pair in pairs for value in pair):
         return ""
     overall, last = (100 * (ours - theirs) for ours, theirs in pairs)
     return f"{overall:+.1f} points, last quarter {last:+.1f} (zero-shot {pairs[0][1]:.3f})"
+
+
+def times_zero_shot(
+    folder: Path, identity: dict[str, Any], figures: dict[str, Any], prices: Prices | None = None
+) -> str:
+    """What a step costs as multiples of zero-shot's, where there is such a run: "1.00 calls, 1.13 input, ..."."""
+    baseline = baseline_of(folder, identity)
+    found = ratios(figures, baseline.summary if baseline else None, identity["llm"], prices)
+    return ", ".join(f"{value:.2f} {name}" for name, value in found.items())
+
+
+def cost_of(figures: dict[str, Any], llm: str, prices: Prices | None) -> str:
+    """What a run's tokens cost; "" where there is no table, or an LLM without a price."""
+    amount = math.nan if prices is None else prices.cost(figures, llm)
+    if prices is None or math.isnan(amount):
+        return ""
+    cached = sum(figures.get(kind, 0) for kind in CACHED)
+    free = f"; {cached:,} of the tokens came from the cache and cost nothing" if cached else ""
+    return prices.money(amount) + free
 
 
 def curve(rewards: list[int | None], width: int = 40) -> str:
@@ -232,12 +255,17 @@ def _bar(rate: float) -> str:
     return BARS[min(int(rate * len(BARS)), len(BARS) - 1)]
 
 
-def print_seeds(summaries: list[dict[str, Any]]) -> None:
-    """Mean and standard deviation over the seeds."""
+def print_seeds(summaries: list[dict[str, Any]], llm: str, prices: Prices | None = None) -> None:
+    """Mean and standard deviation over the seeds, and what they have cost together."""
     print(f"\n  over {len(summaries)} seeds")
-    for key in ("success_rate", "last_quarter_success_rate", "regret"):
+    keys = ["success_rate", "last_quarter_success_rate", "regret"]
+    keys += ["calls_per_step"] if all("calls_per_step" in summary for summary in summaries) else []
+    for key in keys:
         values = [summary[key] for summary in summaries if summary[key] is not None]
         few = "" if len(values) == len(summaries) else f"   (of {len(values)} seeds; in the others no step was scored)"
         spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
         mean = f"{statistics.fmean(values):.3f}" if values else "no step was scored"
         print(f"  {key.replace('_', ' '):<26} {mean}{spread}{few if values else ''}")
+    if prices is not None:
+        total = sum(prices.cost(summary, llm) for summary in summaries)
+        print(f"  {'cost of all':<26} {prices.money(total)}")

@@ -447,7 +447,7 @@ def test_a_log_is_not_held_in_memory(tmp_path: Path, capsys: pytest.CaptureFixtu
     def replay(log: RunLog) -> None:
         assert sum(1 for _ in log.records()) == 400
         log.finish({})
-        screen.print_summary(config, {"rows": 400, "origin": "sample"}, log)
+        screen.print_summary({"rows": 400, "origin": "sample"}, log)
 
     assert (tmp_path / "run" / "steps.jsonl").exists() is False
     assert measured(grow) < 8_000_000

@@ -91,6 +91,8 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "case_paragraphs": ("", True),
     "stream": ("streambench", "streambench"),
     "allow_unsandboxed": ("", True),
+    "prices": ("prices.yaml", "prices.yaml"),
+    "max_cost": ("2.5", 2.5),
     "output_dir": ("runs", "runs"),
     "overwrite": ("", True),
     "checkpoint_seconds": ("0", 0.0),

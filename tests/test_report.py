@@ -21,6 +21,7 @@ from helpers.planted_runs import plant_run
 from report import cli, naming, plots, prompts, references, statistics, summaries, tables
 from report.experiments import find_figure
 from report.runs import CURVES, Setting, Stream, group, read_runs, select
+from runs.prices import Prices
 
 if TYPE_CHECKING:
     from memory.encoders import TextEncoder
@@ -167,12 +168,12 @@ def test_settings_and_their_figures(tmp_path: Path) -> None:
     assert statistics.regret(cascade).mean == 2
     found = statistics.difference(cascade, statistics.baseline_of(stream, cascade))
     assert found.seeds == 2 and found.interval.mean == pytest.approx((3 + 1) / 16)
-    table = tables.stream_table(stream, {"m": (2.0, 10.0)})
+    table = tables.stream_table(stream, Prices({"m": (2.0, 10.0)}))
     line = table.shown.iloc[1]
     assert line["against zero-shot"].startswith("+25.0 [")
-    assert (line["prompt tokens"], line["cost"], line["s a step"]) == ("800", "0.00", "0.750")
+    assert (line["prompt tokens"], line["cost"], line["s a step"]) == ("800", "0.0024", "0.750")
     assert table.numbers["cost"].tolist() == pytest.approx([(800 * 2 + 80 * 10) / 1e6] * 2)
-    assert "cost" not in tables.stream_table(stream, {}).shown
+    assert "cost" not in tables.stream_table(stream, Prices()).shown
 
 
 def test_only_runs_of_the_same_rows_are_paired(tmp_path: Path) -> None:
@@ -186,7 +187,7 @@ def test_only_runs_of_the_same_rows_are_paired(tmp_path: Path) -> None:
     (stream,) = streams_of(tmp_path)
     found = statistics.difference(*reversed(stream.settings))
     assert found.seeds == 1 and found.interval.mean == pytest.approx(1 / 3)
-    assert "1 of 2 seeds" in tables.stream_table(stream, {}).markdown()
+    assert "1 of 2 seeds" in tables.stream_table(stream, Prices()).markdown()
 
 
 def test_mixed_data_is_never_averaged(tmp_path: Path) -> None:
@@ -217,7 +218,7 @@ def test_unfinished_runs_are_marked_and_in_no_average(tmp_path: Path) -> None:
     assert statistics.success_rate(setting).mean == 1
     assert len(setting.unfinished[0].records) == 2
     (stream,) = streams_of(tmp_path)
-    table = tables.stream_table(stream, {})
+    table = tables.stream_table(stream, Prices())
     assert table.shown.iloc[0]["seeds"] == setting.seeds and "2 unfinished runs" in table.markdown()
     assert table.numbers.iloc[0][["seeds", "unfinished"]].tolist() == [1, 2]
     svg = plots.picture(plots.stream_curves(stream, "m"), "svg").decode()
@@ -229,7 +230,7 @@ def test_unfinished_runs_are_marked_and_in_no_average(tmp_path: Path) -> None:
 def test_a_setting_without_a_finished_run_has_no_figures(tmp_path: Path) -> None:
     plant_run(tmp_path, [0, 1], *ZERO, rows=4)
     (stream,) = streams_of(tmp_path)
-    line = tables.stream_table(stream, {}).shown.iloc[0]
+    line = tables.stream_table(stream, Prices()).shown.iloc[0]
     assert line["success rate"] == line["regret"] == line["prompt tokens"] == tables.NOTHING
     assert "zero-shot (unfinished)" in plots.picture(plots.stream_curves(stream, "m"), "svg").decode()
     assert plots.bars(summaries.summarize([stream])[0]) is None
@@ -256,7 +257,7 @@ def test_what_has_to_be_said_of_the_figures(tmp_path: Path) -> None:
         for run in runs:
             plant_run(root, [1, 0], *run, **more)
         (stream,) = streams_of(root)
-        return tables.stream_table(stream, {}).markdown()
+        return tables.stream_table(stream, Prices()).markdown()
 
     seeds = [(*ZERO, "--seed", 0), (*ZERO, "--seed", 1)]
     assert "differ in chance alone" in text_of(*seeds) and "differ in chance" not in text_of(ZERO)
@@ -338,13 +339,18 @@ def test_papers_figures_stand_apart_and_are_marked(tmp_path: Path) -> None:
     table = references.reference_table(streams)
     lines = {(line["task"], line["whose"]): line for _, line in table.shown.iterrows()}
     theirs = lines["spider", "paper: StreamBench, arXiv 2406.08747: average of 3 LLMs"]
-    assert (theirs["zero-shot"], theirs["self-stream-icl"], theirs["CASCADE"]) == ("67.89", "74.63", tables.NOTHING)
+    assert (theirs["zero-shot"], theirs["self-stream-icl"], theirs["CASCADE"]) == ("67.89", "+6.7", tables.NOTHING)
     ours = lines["spider", "ours: m, spider (2 steps)"]
-    assert (ours["zero-shot"], ours["CASCADE"], ours["cot"]) == ("0.0", "100.0", tables.NOTHING)
+    assert (ours["zero-shot"], ours["CASCADE"]) == ("0.0", "+100.0 [+100.0, +100.0]")
+    assert ours["cot"] == tables.NOTHING
     gains = [line["CASCADE"] for (task, _), line in lines.items() if task == references.MACRO_GAIN]
     assert gains == ["+75.0 [+50.0, +100.0]", "+20.9"]
-    assert all(whose.startswith(("ours: ", "paper: ")) for _, whose in lines) and len(lines) == 6
-    assert not any("paper" in cell for stream in streams for cell in tables.stream_table(stream, {}).shown["method"])
+    assert all(whose.startswith(("ours: ", "paper: ")) for _, whose in lines)
+    sources = [whose for task, whose in lines if task == "spider"]
+    assert len(sources) == 1 + 6, "ours, the average and five LLMs"
+    assert not any(
+        "paper" in cell for stream in streams for cell in tables.stream_table(stream, Prices()).shown["method"]
+    )
     plant_run(tmp_path / "other", [1], *ZERO, env="lfd")
     assert references.reference_table(streams_of(tmp_path / "other")) is None
 
@@ -352,7 +358,7 @@ def test_papers_figures_stand_apart_and_are_marked(tmp_path: Path) -> None:
 def test_latex_is_escaped(tmp_path: Path) -> None:
     plant_run(tmp_path, [1, 0], *ZERO, "--llm", r"a_b & 50%\x{}~^#$<")
     (stream,) = streams_of(tmp_path)
-    text = tables.stream_table(stream, {}).latex()
+    text = tables.stream_table(stream, Prices()).latex()
     escaped = r"a\_b \& 50\%\textbackslash{}x\{\}\textasciitilde{}\textasciicircum{}\#\$\textless{}"
     assert escaped in text
     assert all(rule in text for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\caption{", r"95 \% t interval"))
@@ -413,10 +419,10 @@ def test_report_of_sample_runs(sample_runs: Path, tmp_path: Path, capsys: pytest
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert all((tmp_path / link).is_file() for link in re.findall(r"\]\(([^)]+)\)", text))
     titles = re.findall(r"^## (.*)$", text, re.M)
-    assert len(titles) == 2 and all("SAMPLE" in title for title in titles)
+    assert len(titles) == 3 and all("SAMPLE" in title for title in titles)
     assert text.count("not a language model") >= 3 and "| CASCADE | embedded-reader | 2 |" in text
     names = {kind: sorted((tmp_path / kind).iterdir()) for kind in ("tables", "plots")}
-    assert [len(names[kind]) for kind in names] == [4, 6]
+    assert [len(names[kind]) for kind in names] == [6, 8]
     for path in names["tables"]:
         content = path.read_text(encoding="utf-8")
         assert "SAMPLE" in content and "not a language model" in content
@@ -432,7 +438,8 @@ def test_report_of_sample_runs(sample_runs: Path, tmp_path: Path, capsys: pytest
     assert not list(tmp_path.rglob("*.new"))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.svg")}
     assert 'gzip+base64" id' in (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert cli.main([str(sample_runs), "--out", str(tmp_path), "--figure", "3", "--steps", "none"]) == 0
+    again = ("--figure", "3", "--steps", "none", "--prices", "embedded-reader=1,2")
+    assert cli.main([str(sample_runs), "--out", str(tmp_path), *again]) == 0
     assert 'gzip+base64" id' not in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert (tmp_path / "report.md").read_text(encoding="utf-8").startswith("# Figure 3: Single-turn tasks\n")
     capsys.readouterr()
@@ -483,7 +490,7 @@ def test_report_of_one_unfinished_run_without_its_data(tmp_path: Path, capsys: p
     folder = plant_run(tmp_path, [1, 0, 1], *CASCADE, rows=9, cases=[[], [1], [1]])
     assert cli.main([str(folder)]) == 0
     text = capsys.readouterr().out
-    assert "UNFINISHED at step 3 of 9" in text and "--prices m=PROMPT,COMPLETION" in text
+    assert "UNFINISHED at step 3 of 9" in text and "or m=INPUT,OUTPUT" in text
     assert re.search(r"^ +1 +2 +0\.50 +answer 0 +task 1 on a line", text, re.M)
     assert "No confusions: " in text
     assert cli.main([str(folder), "--figure", "3"]) == 2
@@ -528,8 +535,8 @@ def test_terms_are_drawn_where_a_policy_explores(tmp_path: Path) -> None:
         (["{root}"], 1, "no runs here"),
         (["{root}/runs", "--figure", "33"], 2, "Did you mean '3'?"),
         (["{root}/runs", "--figure", "5"], 1, "no runs of Figure 5"),
-        (["{root}/runs", "--prices", "m=1"], 2, "NAME=PROMPT,COMPLETION"),
-        (["{root}/runs", "--prices", "m=1,-2"], 2, "NAME=PROMPT,COMPLETION"),
+        (["{root}/runs", "--prices", "m=1"], 2, "NAME=INPUT,OUTPUT"),
+        (["{root}/runs", "--prices", "m=1,-2"], 2, "NAME=INPUT,OUTPUT"),
         (["{root}/runs", "--out", "{root}/file"], 1, "--out chooses another place"),
     ],
 )

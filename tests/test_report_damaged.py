@@ -25,6 +25,7 @@ from report.single import print_run
 from report.summaries import summarize, summary_table
 from report.tables import stream_table
 from runs import load_runs
+from runs.prices import Prices
 from runs.reader import check_record, iterate_steps, last_step, read_config, read_run, read_summary, whole_steps
 
 GOOD = ("--agent", "zero-shot")
@@ -95,15 +96,15 @@ def report_all(root: Path, folder: Path) -> list[str]:
     runs = read_runs(root, told.append)
     streams = group(runs)
     for stream in streams:
-        stream_table(stream, {}).markdown()
-        stream_table(stream, {}).latex()
+        stream_table(stream, Prices()).markdown()
+        stream_table(stream, Prices()).latex()
     for summary in summarize(streams):
         summary_table(summary).csv()
     write_page(root.parent / "report.html", streams, steps="all")
     try:
         run = read_run_folder(folder)
         if run is not None:
-            print_run(run, {})
+            print_run(run, Prices())
     except UserError:
         pass
     load_runs(root, lambda line: None)

@@ -14,6 +14,7 @@ from report.page import write_page
 from report.runs import Stream, group, read_runs
 from report.single import print_run
 from runs import screen
+from runs.prices import Prices
 from runs.reader import Tally, summarize
 
 ZERO, CASCADE = ("--agent", "zero-shot"), ("--agent", "cbr")
@@ -44,7 +45,7 @@ def test_skipped_steps_enter_no_mean_and_are_counted(tmp_path: Path, capsys: pyt
     against = statistics.difference(cascade, statistics.baseline_of(stream, cascade))
     assert against.interval.mean == pytest.approx((1 + 0 + 0 + 1) / 4)  # of the steps that both answered
     assert against.interval.low <= against.interval.mean <= against.interval.high
-    table = tables.stream_table(stream, {})
+    table = tables.stream_table(stream, Prices())
     assert table.shown["skipped"].tolist() == ["1.0", "3.0"] and table.numbers["skipped"].tolist() == [1, 3]
     assert tables.SKIPPED in table.markdown()
     (summary,) = summaries.summarize([stream])
@@ -63,7 +64,7 @@ def test_a_run_of_which_every_step_was_skipped(tmp_path: Path, capsys: pytest.Ca
     folder = plant_run(tmp_path, [None, None], *CASCADE)
     plant_run(tmp_path, [1, 0], *ZERO)
     stream = stream_of(tmp_path)
-    line = tables.stream_table(stream, {}).shown.iloc[1]
+    line = tables.stream_table(stream, Prices()).shown.iloc[1]
     assert line["success rate"] == line["against zero-shot"] == line["last quarter"] == tables.NOTHING
     assert plots.stream_curves(stream, "m") is not None and plots.bars(summaries.summarize([stream])[0]) is not None
     write_page(tmp_path / "page.html", [stream], steps="all")
@@ -95,7 +96,7 @@ def test_cut_answers_are_counted_and_warned_of(
     text = summary_of(folder, capsys)
     assert (words in text) if words else ("token limit" not in text)
     assert ("--max_new_tokens raises it" in text) == (cut == 2)
-    table = tables.stream_table(stream_of(tmp_path), {})
+    table = tables.stream_table(stream_of(tmp_path), Prices())
     assert table.numbers["cut_answers"].tolist() == [cut]
     assert ("cut" in table.shown) == (cut > 0) == (tables.CUT in table.markdown())
 
@@ -104,12 +105,12 @@ def test_older_runs_do_not_tell_cut_answers_or_the_tasks_time(tmp_path: Path) ->
     plant_run(tmp_path, [1, 0], *ZERO)
     (run,) = read_runs(tmp_path)
     assert not {"cut_answers", "env_seconds"} & summarize(run.records).keys()
-    assert not {"cut", "task s"} & set(tables.stream_table(stream_of(tmp_path), {}).shown)
+    assert not {"cut", "task s"} & set(tables.stream_table(stream_of(tmp_path), Prices()).shown)
 
 
 def test_the_tasks_own_time_stands_beside_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = plant_run(tmp_path, [1, 0], *ZERO, extra=[{"env_seconds": 2.0}] * 2)
-    table = tables.stream_table(stream_of(tmp_path), {})
+    table = tables.stream_table(stream_of(tmp_path), Prices())
     line = table.shown.iloc[0]
     assert (line["LLM s"], line["task s"], line["agent s"], line["s a step"]) == ("1.0", "4.0", "0.5", "2.750")
     assert table.numbers["env_seconds"].tolist() == [4.0]
@@ -168,5 +169,5 @@ def test_no_control_sequence_reaches_the_terminal(tmp_path: Path, capsys: pytest
 def test_print_run_of_a_run_without_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plant_run(tmp_path, [], *ZERO, rows=3)
     (run,) = read_runs(tmp_path)
-    print_run(run, {})
+    print_run(run, Prices())
     assert "UNFINISHED at step 0 of 3" in capsys.readouterr().out

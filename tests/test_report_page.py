@@ -21,6 +21,7 @@ from report.page import write_page
 from report.prompts import rebuild
 from report.runs import group
 from report.summaries import summarize, summary_table
+from runs.prices import Prices
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -76,7 +77,7 @@ def make_page(results: Path, out: Path, **options: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def page_file(results: Path) -> Path:
-    return make_page(results, results.parent / "report.html", steps="all", prices={"m": (2.0, 8.0)})
+    return make_page(results, results.parent / "report.html", steps="all", prices=Prices({"m": (2.0, 8.0)}))
 
 
 @pytest.fixture(scope="module")

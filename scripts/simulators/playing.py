@@ -7,6 +7,7 @@ less the chance of what was shown: no luck of the draw is in it.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,6 +68,9 @@ class PlantedPairs(PairEncoder):
 
     def _trainable(self) -> nn.Module:
         return self._matrix
+
+    def twin(self) -> PlantedPairs:
+        return copy.deepcopy(self, {id(self._texts): self._texts})
 
 
 @dataclass(frozen=True)
