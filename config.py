@@ -463,6 +463,10 @@ class Config:
             raise UsageError("--max_cost needs --prices FILE, which says what tokens cost")
         if self.feedback == "all":
             self._set("feedback", None)
+        if AGENTS[self.agent].where == "agents.turns:TurnAgent" and (self.bank_from or self.bank_limit):
+            raise UsageError(
+                f"--agent {self.agent} keeps turns beside its bank: it takes no --bank_from, no --bank_limit"
+            )
         if self.forget != FIELDS["forget"].default and self.bank_limit is None:
             raise UsageError(f"--forget {self.forget} needs --bank_limit N: without a limit no case is forgotten")
         for name, value in self.row_defaults().items():

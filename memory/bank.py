@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
@@ -17,6 +17,7 @@ from .index import VectorIndex, write_graph
 if TYPE_CHECKING:
     from runs.checkpoint import Checkpoint
 
+FIELDS = tuple(field.name for field in fields(Case))
 GRAPH = "bank-graph"
 REMEMBERED = 50_000  # embeddings that a bank gives back to its encoder, which keeps no more
 SHRINKAGE = 2.0  # showings that a case's record is drawn to the mean by
@@ -260,7 +261,7 @@ class Rows(Sequence["list[Any] | None"]):
 
 def _as_row(case: Case | None) -> list[Any] | None:
     """The fields of a case, in order."""
-    return None if case is None else [case.task, case.answer, case.reward, case.step, case.output, case.lessons]
+    return None if case is None else [getattr(case, name) for name in FIELDS]
 
 
 def _as_case(row: list[Any] | None) -> Case | None:

@@ -69,7 +69,18 @@ def read_file(path: Path) -> Contents:
 
 
 def _columns(embeddings: bool) -> list[str]:
-    own = ["key", "task", "answer_json", "reward", "output", "lessons_json", *_TEXTS, *_NUMBERS, "expected"]
+    own = [
+        "key",
+        "task",
+        "answer_json",
+        "reward",
+        "output",
+        "lessons_json",
+        "episode_json",
+        *_TEXTS,
+        *_NUMBERS,
+        "expected",
+    ]
     return [*own, "embedding", "encoder", "encoder_sha256"] if embeddings else own
 
 
@@ -82,6 +93,7 @@ def _as_row(contents: Contents, i: int, embeddings: bool) -> dict[str, Any]:
         "reward": case.reward,
         "output": case.output,
         "lessons_json": None if case.lessons is None else json.dumps(case.lessons, ensure_ascii=False),
+        "episode_json": None if case.episode is None else json.dumps(case.episode, ensure_ascii=False),
         **{name: getattr(entry, name) for name in (*_TEXTS, *_NUMBERS, "expected")},
     }
     if embeddings:
@@ -108,12 +120,11 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _read_row(row: dict[str, Any]) -> tuple[Entry, np.ndarray | None, EncoderIdentity | None]:
-    lessons = row.get("lessons_json")
     answer = json.loads(row["answer_json"]) if "answer_json" in row else row["answer"]
     if not isinstance(row["task"], str) or row.get("reward", 1) not in (0, 1):
         raise ValueError("task must be a text, reward 0 or 1")
-    lessons = None if lessons is None else json.loads(lessons)
-    case = Case(row["task"], answer, int(row.get("reward", 1)), 0, row.get("output"), lessons)
+    lessons, episode = (row.get(name) and json.loads(row[name]) for name in ("lessons_json", "episode_json"))
+    case = Case(row["task"], answer, int(row.get("reward", 1)), 0, row.get("output"), lessons, episode)
     if row.get("key") not in (None, case.key):
         raise ValueError("its key is not that of its content")
     about: dict[str, Any] = {name: row.get(name) for name in _TEXTS if name != "origin"}

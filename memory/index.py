@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from errors import UserError
 SWITCH = 65_536  # vectors; `benchmark.py bank` measures both sides of it
 BLOCK, LARGER = 16_384, 8  # vectors in the smallest blocks; how many of them make one of the next size
 LINKS, BUILD_EFFORT = 16, 80  # of HNSW: M, efConstruction
-SEARCH_EFFORT, MORE_EFFORT = 128, 1.5  # efSearch in the smallest blocks; times that in those of the next size
+SEARCH_EFFORT, MORE_EFFORT = 128, 2.5  # efSearch in the smallest blocks; times that in those of the next size
 Block = tuple[int, int]  # its first vector, how many it has
 PROCESSORS = os.cpu_count() or 1
 SLACK = 1e-5  # more than the rounding of a product of unit vectors
@@ -185,6 +186,13 @@ class VectorIndex:
     def bytes_used(self) -> int:
         """What the vectors and the graphs take in memory, about."""
         return self._size * self._table.shape[1] * 4 + sum(graph_bytes(graph) for graph in self._graphs.values())
+
+
+class ExactIndex(VectorIndex):
+    """Never searched by graphs, whatever its size."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim, switch=sys.maxsize)
 
 
 def blocks_in_force(n: int, switch: int = SWITCH, block: int = BLOCK) -> list[Block]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +82,7 @@ def run_contents(folder: Path) -> Contents:
             kept.append(position)
     records = read_records(run)
     who = {"env": run.identity["env"], "llm": run.identity["llm"], "time": _time(run), "source": str(folder)}
-    entries = [
-        Entry(Case(case.task, case.answer, case.reward, 0, case.output, case.lessons), step=case.step, **who)
-        for case in first.values()
-    ]
+    entries = [Entry(replace(case, step=0), step=case.step, **who) for case in first.values()]
     entries = [_with_record(entry, records.get(entry.key)) for entry in entries]
     vectors = np.asarray(state["embeddings"])
     if not about or not vectors.shape[1]:

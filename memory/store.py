@@ -43,14 +43,14 @@ _SCHEMA = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE cases (
     id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT UNIQUE NOT NULL,
-    task TEXT NOT NULL, answer TEXT NOT NULL, reward INTEGER NOT NULL, output TEXT, lessons TEXT,
+    task TEXT NOT NULL, answer TEXT NOT NULL, reward INTEGER NOT NULL, output TEXT, lessons TEXT, episode TEXT,
     env TEXT, llm TEXT, time TEXT, origin TEXT NOT NULL, source TEXT, step INTEGER NOT NULL,
     shown INTEGER NOT NULL, won INTEGER NOT NULL, expected REAL NOT NULL
 );
 CREATE TABLE vectors (id INTEGER PRIMARY KEY REFERENCES cases(id) ON DELETE CASCADE, vector BLOB NOT NULL);
 """
 _COLUMNS = (
-    *("key", "task", "answer", "reward", "output", "lessons"),
+    *("key", "task", "answer", "reward", "output", "lessons", "episode"),
     *("env", "llm", "time", "origin", "source", "step", "shown", "won", "expected"),
 )
 
@@ -359,16 +359,17 @@ def _add_record(connection: sqlite3.Connection, id: int, shown: int, won: int, e
 def _as_row(entry: Entry) -> tuple[Any, ...]:
     """The entry's values in the order of _COLUMNS."""
     case = replace(entry.case, answer=as_plain(entry.case.answer))
-    lessons = None if case.lessons is None else json.dumps(case.lessons, ensure_ascii=False)
-    content = (case.key, case.task, json.dumps(case.answer, ensure_ascii=False), case.reward, case.output, lessons)
+    texts = [None if value is None else json.dumps(value, ensure_ascii=False) for value in (case.lessons, case.episode)]
+    answer = json.dumps(case.answer, ensure_ascii=False)
+    content = (case.key, case.task, answer, case.reward, case.output, *texts)
     where = (entry.env, entry.llm, entry.time or _now(), entry.origin, entry.source, entry.step)
     return (*content, *where, entry.shown, entry.won, entry.expected)
 
 
 def _as_entry(row: sqlite3.Row) -> Entry:
-    lessons = None if row["lessons"] is None else json.loads(row["lessons"])
-    case = Case(row["task"], json.loads(row["answer"]), row["reward"], 0, row["output"], lessons)
-    return Entry(case, **{name: row[name] for name in _COLUMNS[6:]})
+    lessons, episode = (row[name] and json.loads(row[name]) for name in ("lessons", "episode"))
+    case = Case(row["task"], json.loads(row["answer"]), row["reward"], 0, row["output"], lessons, episode)
+    return Entry(case, **{name: row[name] for name in _COLUMNS[7:]})
 
 
 def _now() -> str:
