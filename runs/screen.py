@@ -34,8 +34,13 @@ def say(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
-def announce(config: Config, data: dict[str, Any], log: RunLog) -> None:
-    """Say loudly which data and which LLM, and what is continued."""
+def announce(config: Config, data: dict[str, Any], log: RunLog, one_of_several: bool = False) -> None:
+    """Say loudly which data and which LLM, and what is continued; of `one_of_several` seeds only what is its own."""
+    if one_of_several:
+        if config.seed:
+            if log.steps_logged:
+                say(f"seed {config.seed}: continuing at step {log.steps_logged + 1} of {data['rows']}")
+            return
     say(f"data: {ORIGINS[data['origin']].format(task=config.env)} ({data['rows']} steps)")
     if config.llm == EMBEDDED_READER:
         say("llm:  the embedded reader, which is NOT a language model: its figures are not the paper's")
@@ -87,23 +92,38 @@ def _short(value: Any, width: int = 200) -> str:
 
 
 class Progress:
-    """A tqdm bar with the running success rate."""
+    """A tqdm bar with the running success rate, of one run or of several that are played beside each other."""
 
-    def __init__(self, total: int, initial: int) -> None:
-        from tqdm import tqdm
-
-        interval = 0.2 if sys.stderr.isatty() else 15.0
-        self._bar = tqdm(total=total, initial=initial, unit="step", mininterval=interval, dynamic_ncols=True)
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._rates: dict[int, float] = {}  # by seed
 
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
-    def advance(self, success_rate: float | None) -> None:
+    def expect(self, steps: int, done: int) -> None:
+        """A run of so many steps begins, some of which were done before."""
+        if self._bar is None:
+            from tqdm import tqdm
+
+            interval = 0.2 if sys.stderr.isatty() else 15.0
+            self._bar = tqdm(total=steps, initial=done, unit="step", mininterval=interval, dynamic_ncols=True)
+        else:
+            self._bar.total += steps
+            self._bar.n += done
+            self._bar.initial += done
+
+    def advance(self, seed: int, success_rate: float | None) -> None:
+        """One more step of the run of `seed` is done."""
         if success_rate is not None:
-            self._bar.set_postfix_str(f"success rate {success_rate:.3f}", refresh=False)
+            self._rates[seed] = success_rate
+            rate, several = statistics.fmean(self._rates.values()), len(self._rates) > 1
+            over = f" over {len(self._rates)} seeds" if several else ""
+            self._bar.set_postfix_str(f"success rate {rate:.3f}{over}", refresh=False)
         self._bar.update()
 
 

@@ -20,7 +20,7 @@ errors registry
 step env
 config
 llm memory runs
-clients bandit agent agents
+clients bandit agent agents pool
 main
 experiments report
 scripts

@@ -34,13 +34,16 @@ class JudgedEnv(Env):
             return None
         return make_judge(self._config, self._make_llm)
 
+    def llms(self) -> list[LLM]:
+        return [self.judge] if self.judge is not None else []
+
     @property
     def judge_name(self) -> str:
         return str(self._config.judge_llm)
 
     def judged_right(self, question: str, labels: Sequence[str], answer: str) -> bool:
         """The judge's verdict on `answer`, logged. Raises LLMError where there is none."""
-        ask = self.judge.session()
+        ask = self.judge.session(self.index + 1)
         right = judge(ask, question, labels, answer)
         spent = ask.spent
         verdict = {
