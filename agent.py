@@ -7,8 +7,8 @@
     who         who answers:          one LLM, or of several each in turn, by their successes, or as the policy says
 
 Retrieval has a state and stands here, as who answers has in agents/choosing.py; the other rules are functions in
-agents/. The loop in main.py calls retrieve, generate, update and retain, in that order, with one `Step`, which carries
-all that is known of the query on its way. What an agent itself holds is what it has learned.
+agents/. The loop in main.py calls retrieve, generate, reflect, update and retain, in that order, with one `Step`, which
+carries all that is known of the query on its way. What an agent itself holds is what it has learned.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import outside
 from agents.choosing import ByRetrieval
 from agents.retaining import Retain, case_of
 from config import FIELDS, Config
-from env.base import Env
+from env.base import Env, twin_of
 from env.identity import code_of, hash_file, is_of_checkout
 from errors import UsageError, UserError
 from memory.bank import CaseBank
@@ -71,10 +71,6 @@ class NoRetrieval:
 
     def retrieve(self, step: Step) -> None:
         """Choose what to show: `step.show(cases)`."""
-
-    def ahead(self, number: int) -> list[Case] | None:
-        """The cases that step `number` shows, whatever will have been learned; None where it depends on that."""
-        return [] if type(self) is NoRetrieval else None
 
     def with_outcome(self, cases: list[Case]) -> list[Case]:
         """Those of the chosen `cases` whose outcome --feedback asks for; so they may be fewer than k."""
@@ -244,26 +240,33 @@ class Agent:
         step.llm = self.llm.member(step.member).name
 
     def generate(self, step: Step) -> None:
-        """Have the step answered. Raises LLMError where the LLM does not."""
+        """Have the step answered, on its own instance of the task. Raises LLMError where the LLM does not."""
+        env = step.env or self.env
         with step.measure("agent"):
-            prompt = self.render(self.env, step.task, step.cases)
+            prompt = self.render(env, step.task, step.cases)
         llm = self.llm.member(step.member)
         session = step.session = llm.session(step.number)
-        if llm is self.llm and self.retrieval.ahead(step.number) is not None and asks_once(type(self.env)):
-            session.look_ahead(self._prompt_of, len(self.env))
+        if llm is self.llm and not self.config.learns and asks_once(type(env)):
+            session.look_ahead(self._prompt_of, len(env))
         with step.measure("env"):
             try:
-                step.output = self._answer(self.env, prompt, session, step)
+                step.output = self._answer(env, prompt, session, step)
             finally:
                 step.charge(session)
 
     def _prompt_of(self, number: int) -> str:
-        """The prompt of a step (from 1) whose cases are known beforehand."""
-        here, self.env.index = self.env.index, number - 1
-        try:
-            return self.render(self.env, self.env.observe(), self.retrieval.ahead(number) or [])
-        finally:
-            self.env.index = here
+        """The prompt of a step (from 1), of an agent that learns nothing that it could depend on."""
+        env = twin_of(self.env)
+        env.place(number)
+        step = Step(number, env.observe())
+        self.retrieval.retrieve(step)
+        return self.render(env, step.task, step.cases)
+
+    def reflect(self, step: Step) -> None:
+        """Ask the LLM what it makes of the step, now that it is scored. Raises LLMError where the LLM does not answer.
+
+        As `generate`, it may be under way for several steps at once, and learns nothing yet.
+        """
 
     def update(self, step: Step) -> None:
         with step.measure("agent"):

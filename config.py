@@ -47,7 +47,7 @@ ABOUT = {
     "tuning": ("how agent and policy learn", "agent"),
     "llm": ("the LLM", "llm"),
     "task": ("options of single tasks", "env"),
-    "server": ("where LLMs are, and what is kept of them", ""),
+    "server": ("where LLMs are, and what is kept of them", "agent"),
     "run": ("the run", ""),
 }
 TRACKERS = ("none", "tensorboard", "wandb")
@@ -380,6 +380,14 @@ class Config:
     )
     timeout: float = option(600.0, "seconds to wait for one answer of the LLM", "server", above=0)
     max_retries: int = option(5, "how often a failed request is sent again before the run stops", "server", at_least=0)
+    concurrency: int = option(
+        1,
+        "how many questions are at the server at once; agents that learn then play in rounds of N, whose feedback "
+        "comes together",
+        "server",
+        at_least=1,
+        metavar="N",
+    )
     cache: str | None = option(None, "keep the LLM's answers in this SQLite file", "server", metavar="FILE")
     log_requests: bool = option(False, "keep whole requests and replies in the run's requests.jsonl", "server")
 
@@ -463,7 +471,7 @@ class Config:
             raise UsageError("--max_cost needs --prices FILE, which says what tokens cost")
         if self.feedback == "all":
             self._set("feedback", None)
-        if AGENTS[self.agent].where == "agents.turns:TurnAgent" and (self.bank_from or self.bank_limit):
+        if self.agent_row.where == "agents.turns:TurnAgent" and (self.bank_from or self.bank_limit):
             raise UsageError(
                 f"--agent {self.agent} keeps turns beside its bank: it takes no --bank_from, no --bank_limit"
             )
@@ -603,11 +611,30 @@ class Config:
         """What the rows in force take for options that are left open."""
         return defaults_of(self.rows, self.env)
 
+    @property
+    def learns(self) -> bool:
+        """Whether a step can depend on those before it; if not, it does not matter how many are under way at once."""
+        row = self.agent_row
+        return row.can_learn(None if row.retrieve == "nothing" else self.control)
+
+    @property
+    def _asks_at_once(self) -> bool:
+        """Whether the LLM's client can work on several requests at once."""
+        modes = [CLIENTS[str(config.serving_mode)] for config in self.members or [self]]
+        return all("concurrency" in row.reads for row in modes)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests the LLM is to work on at once."""
+        return self.concurrency if self._asks_at_once and not self.agent_row.looks_up else 1
+
     def identity(self) -> dict[str, Any]:
         """The settings that can change this run's steps, by field name."""
         chosen = {"agent", "llm", "serving_mode"}.union(*(row.options for row in self.rows))
         chosen |= {"task_settings"} if self.task_settings else set()
         chosen |= {"bandit_settings"} if self.bandit_settings and "bandit" in chosen else set()
+        if self.learns and self.concurrency > 1:  # rounds: batched feedback
+            chosen.add("concurrency")
         own = [spec for spec in dataclasses.fields(self) if spec.name in chosen or self._is_of_stream(spec)]
         values = {spec.name: self._called(spec.name) for spec in own}
         return {
@@ -634,6 +661,7 @@ class Config:
         judge = list(CLIENTS.values()) if self.judge_llm and self.is_judged else []
         used = self.identity().keys() | {name for row in self.rows for name in row.options}
         used |= {name for row in [*self.rows, *judge] for name in row.reads}
+        used = used - {"concurrency"} | ({"concurrency"} if self.learns or self._asks_at_once else set())
         notes = []
         for spec in dataclasses.fields(self):
             is_of_task = "tasks" not in spec.metadata or self._is_of_task(spec)

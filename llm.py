@@ -15,8 +15,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -121,8 +122,10 @@ class Spent:
 class Client(Protocol):
     """Something that answers.
 
-    One that a row of the registry names is made by `from_config(config, recall_encoder)`. One that can work on several
-    questions at once may have `look_ahead(step, prompt_of, steps)`: see Session.
+    One that a row of the registry names is made by `from_config(config, recall_encoder)`. One that answers several
+    questions as one batch may have `look_ahead(step, prompt_of, steps)`: see Session. One whose row reads `concurrency`
+    is asked by several threads at once, and has `for_seed(seed)`, itself for another run with the same connections, and
+    `cancel()`, which gives up all that is asked, now and later.
     """
 
     def details(self) -> dict[str, Any]:
@@ -170,6 +173,17 @@ class LLM:
         """Let what is answered go into `journal`, and be taken from there."""
         self.journal = journal
 
+    def for_seed(self, seed: int) -> LLM:
+        """The same LLM for a run of another seed, with the client's connections and the cache in common."""
+        client: Any = self.client
+        return LLM(client.for_seed(seed), self.cache, self.keep_exchanges, self.name)
+
+    def cancel(self) -> None:
+        """Give up what is being asked, where the client can; who waits for it gets a CancelledError."""
+        cancel = getattr(self.client, "cancel", None)
+        if cancel is not None:
+            cancel()
+
     def wrapped(self, wrap: Callable[[Client], Client]) -> LLM:
         """The same LLM behind another client, made of its own; both share the cache."""
         return LLM(wrap(self.client), self.cache, self.keep_exchanges)
@@ -199,8 +213,42 @@ class Roster(LLM):
         for llm in self.llms:
             llm.keep_replies(journal)
 
+    def for_seed(self, seed: int) -> Roster:
+        return Roster([llm.for_seed(seed) for llm in self.llms])
+
+    def cancel(self) -> None:
+        for llm in self.llms:
+            llm.cancel()
+
     def details(self) -> dict[str, Any]:
         return {"llms": [{"name": llm.name, **llm.details()} for llm in self.llms]}
+
+
+class SharedLLMs:
+    """Makes the LLMs of runs that are played beside each other; those that differ in the seed alone share a client.
+
+    So their requests have one pool of connections, and what a rate limit says to one holds for all.
+    """
+
+    def __init__(self, recall_encoder: Callable[[], TextEncoder]) -> None:
+        self._recall_encoder = recall_encoder
+        self._made: dict[Config, LLM] = {}
+        self._cancelled = False
+
+    def make(self, config: Config) -> LLM:
+        """The LLM of `config`. Raises UserError as `make_llm`, and CancelledError once all was given up."""
+        if self._cancelled:
+            raise CancelledError
+        alike = replace(config, seed=0)
+        if alike not in self._made:
+            self._made[alike] = make_llm(alike, self._recall_encoder)
+        return self._made[alike].for_seed(config.seed)
+
+    def cancel(self) -> None:
+        """Give up all that is being asked, now and later."""
+        self._cancelled = True
+        for llm in self._made.values():
+            llm.cancel()
 
 
 class Session:
@@ -241,11 +289,12 @@ class Session:
         if before is not None:
             reply, hit, seconds = Reply.read(before["reply"]), before["cached"], before["seconds"]
         else:
-            answer = cache.get(key) if cache else None
-            hit = answer is not None
-            reply = answer or Reply.read(asdict(self._llm.client.complete(request)))
-            if cache and not hit:
-                cache.put(key, text, reply)
+            with cache.alone(key) if cache else nullcontext():
+                answer = cache.get(key) if cache else None
+                hit = answer is not None
+                reply = answer or Reply.read(asdict(self._llm.client.complete(request)))
+                if cache and not hit:
+                    cache.put(key, text, reply)
             seconds = time.perf_counter() - start
             if journal:
                 journal.put(self.step, key, {"reply": asdict(reply), "cached": hit, "seconds": round(seconds, 6)})
@@ -286,6 +335,7 @@ class AnswerCache:
     def __init__(self, path: str) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._asking: dict[str, tuple[threading.Lock, int]] = {}  # by key, with how many are at it
         with self._usable():
             Path(path).expanduser().parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(Path(path).expanduser(), timeout=60, check_same_thread=False)
@@ -306,6 +356,21 @@ class AnswerCache:
         with self._usable(), self._db:
             values = (key, request, json.dumps(asdict(reply), ensure_ascii=False))
             self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", values)
+
+    @contextmanager
+    def alone(self, key: str) -> Iterator[None]:
+        """One at a time for each key: of two that ask the same at once, the second finds the first one's answer."""
+        with self._lock:
+            lock, users = self._asking.get(key, (threading.Lock(), 0))
+            self._asking[key] = lock, users + 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._lock:
+                lock, users = self._asking.pop(key)
+                if users > 1:
+                    self._asking[key] = lock, users - 1
 
     @contextmanager
     def _usable(self) -> Iterator[None]:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,62 +20,94 @@ from command_line import read_command_line
 from config import Config
 from env import Env, describe_data, describe_examples, find_env, make_env, resolve_data, task_code, templates_of
 from env.blocks import label_blocks
-from errors import CostError, DataError, LLMError, RefusedError, exit_code
+from errors import DataError, LLMError, RefusedError, exit_code
+from pool import Pool, Turns
 from runs import screen
 from runs.baseline import baseline_of, ratios
 from runs.folder import RunLog
-from runs.journal import JOURNAL, Journal
 from runs.prices import Bill, Prices, prices_of
 from runs.reader import summarize
 from step import Step, as_number, as_plain
 
 if TYPE_CHECKING:
     from agent import Agent
+    from llm import LLM
     from memory.encoders import TextEncoder
     from runs.track import Tracker
 
 LoadEncoder = Callable[[], "TextEncoder"]
 
 
+@dataclass(frozen=True)
+class Company:
+    """What runs that are played beside each other have in common."""
+
+    progress: screen.Progress
+    make_llm: Callable[[Config], LLM]
+    turns: Turns
+
+
 def run(
-    env: Env, agent: Agent, log: RunLog, tracker: Tracker, on_refused: str = "stop", bill: Bill | None = None
+    env: Env,
+    agent: Agent,
+    log: RunLog,
+    tracker: Tracker,
+    on_refused: str = "stop",
+    bill: Bill | None = None,
+    company: Company | None = None,
 ) -> None:
-    """Play the stream from where the log's checkpoint stands to its end.
+    """Play the stream from where the log's checkpoint stands to its end, in rounds.
+
+    All steps of a round see the same state; their feedback comes afterwards, in their order. A round is one step, or
+    --concurrency of them; to an agent that does not learn the whole stream is one.
 
     Logged steps come back answered and scored: the LLM is not asked again, but what was learned from them is learned
     anew. An LLMError leaves its step unlogged; a refused prompt may leave it out, unscored (`on_refused`: skip).
     A `bill` that is full stops the run between two steps, by a CostError.
     """
     bill = bill or Bill(None, "")
+    learns, size = agent.config.learns, agent.config.concurrency if agent.config.learns else len(env)
     start = log.restore(agent.load)
-    with screen.Progress(len(env), start) as progress:
-        for step in observe(env, log, start):
-            if not step.replayed:
-                keep_within(bill, step, agent, log)
-            agent.retrieve(step)
-            if step.replayed:
-                step.check_shown()
-            else:
-                answer(step, agent, env, on_refused)
-            if step.skipped is None:
-                agent.update(step)
-                agent.retain(step)
-            record = log.append(step)
-            if record is not None:
-                bill.add(record)
-                tracker.log(record)
-                log.checkpoint(step.number, agent.save)
-            progress.advance(log.success_rate, str(bill))
+    pool = Pool(
+        env,
+        agent.config.in_flight,
+        lambda step: answer(step, agent, step.env or env, on_refused),
+        agent.llm.cancel,
+        company.turns.waiting if company else nullcontext,
+    )
+    if pool.size < agent.config.in_flight:
+        screen.say(f"note: the task {env.name} has a single instance: its steps are answered one after another")
+    with nullcontext(company.progress) if company else screen.Progress() as progress, pool:
+        progress.expect(len(env), start)
+        stream = within(bill, observe(env, log, start))
+        for _ in range(start, len(env), size):
+            asked = (retrieve(step, agent) for step in islice(stream, size))
+            answered = pool.answered(list(asked) if learns else asked)
+            for step in list(answered) if agent.row.looks_up else answered:
+                env.place(step.number, step.turns)
+                if step.skipped is None:
+                    agent.update(step)
+                    agent.retain(step)
+                record = log.append(step)
+                if record is not None:
+                    bill.add(record)
+                    tracker.log(record)
+                    if not learns or step.number % size == 0:
+                        log.checkpoint(step.number, agent.save)
+                progress.advance(agent.config.seed, log.success_rate, str(bill))
+    done = log.steps_logged
+    if done < len(env):
+        if done and (not learns or done % size == 0):
+            log.checkpoint(done, agent.save, now=True)
+        bill.check(done + 1)
 
 
-def keep_within(bill: Bill, step: Step, agent: Agent, log: RunLog) -> None:
-    """Raise CostError where the step is not to be begun; what was learned until now is saved then."""
-    try:
-        bill.check(step.number)
-    except CostError:
-        if step.number > 1:
-            log.checkpoint(step.number - 1, agent.save, now=True)
-        raise
+def within(bill: Bill, steps: Iterator[Step]) -> Iterator[Step]:
+    """`steps` up to the first that is not to be begun, because the bill is full."""
+    for step in steps:
+        if bill.is_full and not step.replayed:
+            return
+        yield step
 
 
 def observe(env: Env, log: RunLog, start: int) -> Iterator[Step]:
@@ -85,15 +120,26 @@ def observe(env: Env, log: RunLog, start: int) -> Iterator[Step]:
         step = Step(number, env.observe())
         if record is not None:
             step = step.as_logged(record)
-        env.turns, env.step_metrics = step.turns, {}
+        env.place(number, step.turns)
         yield step
+
+
+def retrieve(step: Step, agent: Agent) -> Step:
+    """Choose what the step shows. Raises UserError where it was logged with something else."""
+    agent.retrieve(step)
+    if step.replayed:
+        step.check_shown()
+    return step
 
 
 def answer(step: Step, agent: Agent, env: Env, on_refused: str) -> None:
     """Have the step answered and scored, or left out where its prompt is refused and that is to be no obstacle."""
+    if step.replayed:
+        return
     try:
         agent.generate(step)
         evaluate(step, env)
+        agent.reflect(step)
     except RefusedError as error:
         if on_refused != "skip":
             raise
@@ -119,8 +165,25 @@ def evaluate(step: Step, env: Env) -> None:
     step.answer, step.reward, step.turns = as_plain(found), int(bit), env.turns
 
 
+@dataclass(frozen=True)
+class Played:
+    """A run that is finished: its settings, its rows and its log."""
+
+    data: dict[str, Any]
+    log: RunLog
+    prices: Prices | None
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        assert self.log.summary is not None
+        return self.log.summary
+
+    def show(self) -> None:
+        screen.print_summary(self.data, self.log, self.prices)
+
+
 def run_seed(config: Config, load_encoder: LoadEncoder | None = None, tracker: Tracker | None = None) -> dict[str, Any]:
-    """Carry out, continue or look up the run of `config`; returns its summary.
+    """Carry out, continue or look up the run of `config`, and show it; returns its summary.
 
     Args:
         load_encoder: gives the recall encoder, for runs that share one (`make_load_encoder`); else it is loaded anew.
@@ -129,6 +192,43 @@ def run_seed(config: Config, load_encoder: LoadEncoder | None = None, tracker: T
     Raises UserError where the command line would end with a line on standard error. What the names alone can tell to be
     wrong is told before a row is read, and what the rows can tell before a model is loaded.
     """
+    played = carry_out(config, load_encoder or make_load_encoder(config), tracker=tracker)
+    played.show()
+    return played.summary
+
+
+def run_beside(configs: list[Config], load_encoder: LoadEncoder) -> list[dict[str, Any]]:
+    """As run_seed, several at once: while the LLM answers one, another works. What one raises stops them all."""
+    from llm import SharedLLMs
+
+    llms, turns = SharedLLMs(load_encoder), Turns()
+    with screen.Progress() as progress, ThreadPoolExecutor(len(configs), "seeds") as threads:
+        company = Company(progress, llms.make, turns)
+
+        def carry_out_one(config: Config) -> Played:
+            with turns.mine():
+                return carry_out(config, load_encoder, company)
+
+        playing = [threads.submit(carry_out_one, config) for config in configs]
+        try:
+            ended = wait(playing, return_when=FIRST_EXCEPTION)
+        except KeyboardInterrupt:
+            llms.cancel()
+            raise
+        if ended.not_done:
+            llms.cancel()
+    for failure in (future.exception() for future in playing):
+        if failure is not None and not isinstance(failure, CancelledError):
+            raise failure
+    for future in playing:
+        future.result().show()
+    return [future.result().summary for future in playing]
+
+
+def carry_out(
+    config: Config, load_encoder: LoadEncoder, company: Company | None = None, tracker: Tracker | None = None
+) -> Played:
+    """Carry out, continue or look up the run of `config`, alone or in company; see run_seed."""
     from agent import check_fits, describe_method
     from llm import make_llm
     from runs.track import make_tracker
@@ -137,17 +237,10 @@ def run_seed(config: Config, load_encoder: LoadEncoder | None = None, tracker: T
     for row in config.rows:
         row.check()
     prices = prices_of(config)
-    load_encoder = load_encoder or make_load_encoder(config)
     tracker = tracker or make_tracker(config)
     config = replace(config, data=resolve_data(config.env, config.data))
-    env = make_env(
-        config.env,
-        config.data,
-        config.seed if config.shuffle else None,
-        config.limit,
-        config,
-        functools.partial(make_llm, recall_encoder=load_encoder),
-    )
+    make = company.make_llm if company else functools.partial(make_llm, recall_encoder=load_encoder)
+    env = make_env(config.env, config.data, config.seed if config.shuffle else None, config.limit, config, make)
     data = describe_data(env)
     folder = Path(config.output_dir) / config.run_name()
     identity = config.identity() | {"data_sha256": data["sha256"], "task_code": task_code(env)}
@@ -155,14 +248,12 @@ def run_seed(config: Config, load_encoder: LoadEncoder | None = None, tracker: T
     log = RunLog(folder, identity, config.overwrite, config.checkpoint_seconds, screen.say)
     try:
         if log.summary is None:
-            play(config, env, log, tracker, data, load_encoder, prices)
+            play(config, env, log, tracker, data, load_encoder, make, prices, company)
         else:
             screen.say_finished(log)
         if config.agent_row.perfect:
             screen.say_faults(env, log)
-        screen.print_summary(data, log, prices)
-        assert log.summary is not None
-        return log.summary
+        return Played(data, log, prices)
     finally:
         log.close()
         env.close()
@@ -189,28 +280,31 @@ def play(
     tracker: Tracker,
     data: dict[str, Any],
     load: LoadEncoder,
-    prices: Prices | None = None,
+    make: Callable[[Config], LLM],
+    prices: Prices | None,
+    company: Company | None,
 ) -> None:
     """Carry out the run of `log`, or what is left of it."""
     from agent import make_agent
-    from llm import make_llm
 
-    screen.announce(config, data, log)
+    screen.announce(config, data, log, one_of_several=company is not None)
     blocks = None if config.shuffle else label_blocks(env.dataset)
-    if blocks:
-        screen.say(f"note: {blocks}")
     task = env.details()  # what it needs beside the rows (a judge, a service, a sandbox) is tried before a model loads
-    screen.say_details(task)
-    llm = make_llm(config, load)
+    if company is None or config.seed == 0:
+        if blocks:
+            screen.say(f"note: {blocks}")
+        screen.say_details(task)
+    llm = make(config)
     agent = make_agent(config, env, llm, load)
-    llm.keep_replies(Journal(log.folder / JOURNAL))
+    for asked in (llm, *env.llms()):
+        asked.keep_replies(log.journal)
     whole = {"options": asdict(config), "data": data, "prompts": templates_of(env)}
     priced = {"prices": asdict(prices)} if prices else {}
     log.begin(whole, {"llm": llm.details(), "task": task, "device": _device(load), **priced}, env.packages)
     bill = Bill(prices, str(config.llm), log.records(), config.max_cost)
     try:
         with tracker.begin(log):
-            run(env, agent, log, tracker, config.on_refused, bill)
+            run(env, agent, log, tracker, config.on_refused, bill, company)
     except LLMError as error:
         number = log.steps_logged + 1
         then = f"Then the same command goes on from step {number}"
@@ -259,7 +353,11 @@ def run_all(argv: list[str]) -> int:
         screen.say(f"note: {note}")
     load_encoder = make_load_encoder(config)
     seeds = [config.seed] if config.seed >= 0 else list(range(5))
-    summaries = [run_seed(replace(config, seed=seed), load_encoder) for seed in seeds]
+    configs = [replace(config, seed=seed) for seed in seeds]
+    if len(seeds) > 1 and config.in_flight > 1:
+        summaries = run_beside(configs, load_encoder)
+    else:
+        summaries = [run_seed(config, load_encoder) for config in configs]
     if len(summaries) > 1:
         screen.print_seeds(summaries, str(config.llm), prices_of(config))
     fails = config.agent_row.perfect and any(summary["success_rate"] != 1 for summary in summaries)

@@ -31,7 +31,9 @@ class Row:
         help: what it is, in a line.
         requirements: the file that names the packages it needs.
         packages: those of them that it imports only once it is at work.
-        reads: further Config fields that it reads and that change no step (where a server is, say).
+        reads: further Config fields that it reads and that change no step (where a server is, say). A client that
+            can work on several requests at once reads `concurrency`.
+        learns: of a rule, whether what it does can depend on earlier steps, or change what later ones do.
     """
 
     where: str
@@ -41,6 +43,7 @@ class Row:
     requirements: str = "requirements.txt"
     reads: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    learns: bool = True
 
     def check(self) -> None:
         """Raise UserError where one of `packages` is not installed; nothing is imported."""
@@ -78,6 +81,8 @@ class AgentRow(Row):
         needs: "one text" where it can only play tasks whose answer is one text, "one question" where also no
             dialogue may lead to it, "turns" where it can only play tasks with a dialogue; "" for any task.
         perfect: whether a success rate below 1 is a fault, of the task.
+        looks_up: whether it also looks up what it has learned while it answers; then one step is answered at a time.
+        by_rules: of an agent with a class of its own, whether all that it learns is in its rules' cases and policy.
     """
 
     where: str = "agent:Agent"
@@ -88,6 +93,14 @@ class AgentRow(Row):
     who: str = "one"
     needs: str = ""
     perfect: bool = False
+    by_rules: bool = False
+    looks_up: bool = False
+
+    def can_learn(self, control: str | None) -> bool:
+        """Whether a step can depend on those before it; `control`: what --control says."""
+        retrieve, retain = (self.retrieve, self.retain) if control != "empty" else ("nothing", "nothing")
+        own = self.where != AgentRow.where and not self.by_rules
+        return own or self.who != "one" or RETRIEVALS[retrieve].learns or RETAINS[retain].learns
 
     def rules(self) -> list[Row]:
         """Its rows of the tables of rules."""
@@ -105,7 +118,7 @@ _RANKED: dict[str, Any] = {  # of a rule that lets a policy rank
 
 # Which cases to show.
 RETRIEVALS: dict[str, Row] = {
-    "nothing": Row("agent:NoRetrieval"),
+    "nothing": Row("agent:NoRetrieval", learns=False),
     "latest": Row("agent:Latest", (*_SHOWN, *_BANK, "feedback"), _ONE),
     "nearest": Row(
         "agents.nearest:Nearest",
@@ -113,7 +126,7 @@ RETRIEVALS: dict[str, Row] = {
         {**_ONE, "order": "similar_last"},
     ),
     "ranked": Row("agent:Ranked", **_RANKED),
-    "fixed": Row("agents.examples:Fixed", (*_SHOWN, "examples"), _ONE),
+    "fixed": Row("agents.examples:Fixed", (*_SHOWN, "examples"), _ONE, learns=False),
     "pairs": Row("agents.pairs:RankedPairs", **_RANKED),
     "random": Row("agents.controls:RandomCases"),  # --control random puts it in a method's own rule's place
 }
@@ -149,7 +162,7 @@ ANSWERS: dict[str, Row] = {
 
 # What becomes a case.
 RETAINS: dict[str, Row] = {
-    "nothing": Row("agents.retaining:keep_nothing"),
+    "nothing": Row("agents.retaining:keep_nothing", learns=False),
     "successes": Row("agents.retaining:keep_successes"),
     "everything": Row("agents.retaining:keep_everything"),
     "ground_truth": Row("agents.retaining:keep_ground_truth"),
@@ -168,6 +181,7 @@ _LESSONS: dict[str, Any] = {
     "where": "agents.lessons:ReasoningAgent",
     "retrieve": "nearest",
     "retain": "lessons",
+    "by_rules": True,
 }
 _EXPERIENCE: dict[str, Any] = {"render": "feedback", "retain": "output"}
 
@@ -279,6 +293,7 @@ AGENTS: dict[str, AgentRow] = {
     ),
     "traj-bootstrap-turns": AgentRow(
         "agents.turns:TurnAgent",
+        looks_up=True,
         help="as traj-bootstrap, with a plan first and a thought before each action, each with turns that match it",
         retrieve="nearest",
         render="plans",
@@ -341,7 +356,7 @@ POLICIES: dict[str, Row] = {
 
 _SAMPLING = ("max_new_tokens", "temperature", "top_p")
 _QWEN3 = {"temperature": 0.1, "top_p": 0.8}  # the paper's; clients/sampling.py has what no option sets
-_ASKED = ("timeout", "max_retries", "cache", "log_requests")
+_ASKED = ("timeout", "max_retries", "concurrency", "cache", "log_requests")
 
 CLIENTS: dict[str, Row] = {
     "embedded": Row(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from errors import UserError
 
 if TYPE_CHECKING:
+    from env.base import Env
     from llm import Session
 
 Metrics = dict[str, float]
@@ -82,6 +83,8 @@ class Step:
         member: the place in --llms, from 0, of who answers.
         llm: the name of who answers, where there are several.
         session: what the step was asked through, for an agent that goes on asking.
+        env: the instance of the task that the step is carried out on, its cursor on the step's row, while several are
+            under way at once; else None.
         metrics: numbers of agent, policy and task about this step.
         record: the line of steps.jsonl that this step was logged with before, else None.
         exchanges: whole requests and replies, where they are kept (--log_requests).
@@ -103,6 +106,7 @@ class Step:
     member: int = 0
     llm: str | None = None
     session: Session | None = None
+    env: Env | None = None
     metrics: Metrics = field(default_factory=dict)
     record: Record | None = None
     prompt_tokens: int = 0

@@ -60,13 +60,19 @@ class DiscoverAgent(Agent):
         self._window: deque[float] = deque(maxlen=config.queue_size)
         self._seed = config.seed
         self._seen = 0  # values seen by the window's strategies
+        self._round = config.concurrency
         self._asked = 0
+        self._about_to_ask = 0  # of the steps of this round that are not over
         self._asked_failing = 0  # of those, the steps that the LLM's answer would have failed
 
     def retrieve(self, step: Step) -> None:
         super().retrieve(step)
         wants = self._chance(step) if self._strategy == "random" else self._below_window(step)
-        step.metrics[ASKED] = int(wants and self._asked < self._budget)
+        if (step.number - 1) % self._round == 0:
+            self._about_to_ask = 0
+        asks = wants and self._asked + self._about_to_ask < self._budget
+        self._about_to_ask += asks
+        step.metrics[ASKED] = int(asks)
         step.metrics |= self._counts()
 
     def _chance(self, step: Step) -> bool:
@@ -100,6 +106,7 @@ class DiscoverAgent(Agent):
             self.retrieval.update(step, own)
         if step.metrics[ASKED]:
             self._asked += 1
+            self._about_to_ask -= 1
             self._asked_failing += 1 - own
             with step.measure("env"):
                 step.answer, step.reward = as_plain(self.env.get_ground_truth()), 1

@@ -59,9 +59,6 @@ class Fixed(NoRetrieval):
     def retrieve(self, step: Step) -> None:
         step.show(self._examples.at(step.number))
 
-    def ahead(self, number: int) -> list[Case]:
-        return self._examples.at(number)
-
 
 def _stream(config: Config, env: Env) -> set[str]:
     """The rows of the stream, those after --limit too."""

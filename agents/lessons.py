@@ -35,9 +35,10 @@ _FIELD = re.compile(rf"^{_MARK}(?:\d+{_MARK})?(title|when|do){_MARK}:{_MARK}", r
 class ReasoningAgent(Agent):
     """Retains what the LLM has learned from a step, by the feedback's word on it or by its own (--judge)."""
 
-    def retain(self, step: Step) -> None:
+    def reflect(self, step: Step) -> None:
         """Raises LLMError where the LLM does not answer: then the step is not over, and is not logged."""
-        if not step.replayed and control_of(self.config) != "empty" and self.env.case_key(step.task) is not None:
+        env = step.env or self.env
+        if control_of(self.config) != "empty" and env.case_key(step.task) is not None:
             assert step.session is not None
             finish_reason = step.finish_reason  # the answer's
             with step.measure("agent"):
@@ -46,7 +47,6 @@ class ReasoningAgent(Agent):
                 finally:
                     step.charge(step.session)
                     step.finish_reason = finish_reason
-        super().retain(step)
 
     def _distil(self, step: Step, session: Session) -> None:
         attempt = f"<task>\n{_cut(step.task)}\n</task>\n\n<attempt>\n{_cut(step.output)}\n</attempt>\n\n"

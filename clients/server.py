@@ -7,13 +7,16 @@ answers of runs apart.
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import json
 import os
-import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
 import openai
 
 from clients.refusals import brief, explain
@@ -23,6 +26,7 @@ from config import Config
 from errors import LLMError, RefusedError, UsageError
 from llm import Message, Reply
 
+PATH = "/chat/completions"
 UNREADABLE = (openai.APIError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
 
 
@@ -58,6 +62,18 @@ class Server:
         client.check()
         return client
 
+    def for_seed(self, seed: int) -> Server:
+        """The same server for a run of another seed; connections and rate limits are in common."""
+        other = copy.copy(self)
+        if self._sampling.seed is not None:
+            other._sampling = replace(self._sampling, seed=seed)
+        other._not_sent = self._not_sent | {"run_seed": seed}
+        return other
+
+    def cancel(self) -> None:
+        """Give up all requests, those of `for_seed`'s others too; who waits for one gets a CancelledError."""
+        self._requests.cancel()
+
     def reach(self, config: Config) -> tuple[str | None, str]:
         """(the base URL or None for OpenAI's own, the API key)."""
         raise NotImplementedError
@@ -84,9 +100,10 @@ class Server:
         return request | ({"tools": tools} if tools else {})
 
     def complete(self, request: dict[str, Any]) -> Reply:
-        arguments = {name: value for name, value in request.items() if name not in self._not_sent}
-        create = self._client.chat.completions.with_raw_response.create
-        return self._call(lambda: create(**arguments), self._read)
+        body = {name: value for name, value in request.items() if name not in self._not_sent}
+        body |= body.pop("extra_body", {})
+        # not chat.completions.create: going over a request's types takes as long as all else that the SDK does
+        return self._call(lambda: self._client.post(PATH, body=body, cast_to=httpx2.Response), self._read)
 
     def _read(self, body: Any) -> Reply:
         reply = read_completion(body)
@@ -113,7 +130,8 @@ class Server:
             except UNREADABLE as error:
                 if attempt == self._retries:
                     raise self._outage(error) from error
-                time.sleep(min(self.UNREADABLE_PAUSE * 2**attempt, self.LONGEST_PAUSE))
+                pause = min(self.UNREADABLE_PAUSE * 2**attempt, self.LONGEST_PAUSE)
+                self._requests.wait_for(asyncio.sleep(pause))
         raise AssertionError("unreachable")
 
     def _outage(self, error: Exception) -> LLMError:

@@ -10,13 +10,14 @@ that `evaluate` scores; the loop and the agents do not change.
 
 from __future__ import annotations
 
+import copy
 import functools
 import random
 import string
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from errors import DataError
 
@@ -33,6 +34,7 @@ Row = dict[str, Any]
 # At least "task" and "answer"; from a case bank also "id" and "reward", and "output" where that is shown in full.
 Case = dict[str, Any]
 Ask = Callable[..., str]  # ask(prompt or list of chat messages) -> the LLM's text
+SomeEnv = TypeVar("SomeEnv", bound="Env")
 
 
 class Env:
@@ -95,6 +97,18 @@ class Env:
         """What else decides the steps, beside options, rows and code; part of the run's identity, as plain values."""
         return {}
 
+    def llms(self) -> list[LLM]:
+        """The LLMs that the task asks itself (a judge)."""
+        return []
+
+    def another(self) -> Env | None:
+        """An instance beside this one, for a step that is under way at the same time; None where there can be none.
+
+        It shares the rows and has a cursor of its own. A task with an `interact` of its own says here what else may
+        not be shared (a running game); what an instance starts, `close` of this one stops.
+        """
+        return twin_of(self) if type(self).interact is Env.interact else None
+
     def close(self) -> None:
         """Stop what the task has started (a simulator, a server)."""
 
@@ -137,6 +151,10 @@ class Env:
         """Move to the next row; True when the stream is over."""
         self.index += 1
         return self.index >= len(self)
+
+    def place(self, number: int, turns: list[dict[str, Any]] | None = None) -> None:
+        """Set the cursor on step `number` (from 1) of the stream, of which so far `turns` is known."""
+        self.index, self.turns, self.step_metrics = number - 1, turns, {}
 
     @property
     def row(self) -> dict[str, Any]:
@@ -279,6 +297,13 @@ def _misread(template: str, takes: set[str] | None) -> str | None:
         return f"a stray brace ({error})"
     wrong = [name for name in names if takes is not None and name not in takes]
     return f"{{{wrong[0]}}} is no place to fill in" if wrong else None
+
+
+def twin_of(env: SomeEnv) -> SomeEnv:
+    """A copy that shares everything with `env` but what is known of the step in flight."""
+    twin = copy.copy(env)
+    twin.place(env.index + 1)
+    return twin
 
 
 def _as_note(lesson: dict[str, str]) -> str:

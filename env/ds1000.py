@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from errors import DataError, UserError
 
-from .base import Env
+from .base import Env, twin_of
 from .prompts import ds1000_prompt
 from .tools.programs import Harness, Verdict
 from .tools.programs.references import References
@@ -69,6 +69,7 @@ class DS1000(Env):
         super().__init__()
         self.allow_unsandboxed = False
         self.python: str | None = None
+        self._harnesses: list[Harness] = []  # those of further instances too
         self.left_out: Counter[str] = Counter()  # absent module -> rows that need it
 
     def prepare(self, config: Config, make_llm: Callable[[Config], LLM]) -> None:
@@ -117,15 +118,23 @@ class DS1000(Env):
 
     @functools.cached_property
     def harness(self) -> Harness:
-        return Harness(self.interpreter, self.data_file.path, self.allow_unsandboxed, SECONDS)
+        made = Harness(self.interpreter, self.data_file.path, self.allow_unsandboxed, SECONDS)
+        self._harnesses.append(made)
+        return made
 
     def conditions(self) -> dict[str, Any]:
         """Python's and the libraries' versions: with others, other programs are right."""
         return {"ds1000_versions": {"python": self.interpreter.version, **dict(self.interpreter.found)}}
 
+    def another(self) -> DS1000:
+        """The same problems with a harness of its own, which runs one program at a time."""
+        twin = twin_of(self)
+        twin.__dict__.pop("harness", None)
+        return twin
+
     def close(self) -> None:
-        if "harness" in self.__dict__:
-            self.harness.close()
+        for harness in self._harnesses:
+            harness.close()
 
     # -- what is told at the start ---------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .base import Ask, Env
+from .base import Ask, Env, twin_of
 from .parsing import last_code_block, python_literal
 from .prompts import ehr_prompt
 from .tools import ehr_tables
@@ -42,6 +42,7 @@ class EHR(Env):
         super().__init__()
         self.allow_unsandboxed = False
         self._latest: tuple[str, Outcome] | None = None  # the script that ran last and what it came to
+        self._sandboxes: list[Sandbox] = []  # those of further instances too
 
     def prepare(self, config: Config, make_llm: Callable[[Config], LLM]) -> None:
         self.allow_unsandboxed = config.allow_unsandboxed
@@ -49,9 +50,16 @@ class EHR(Env):
     def details(self) -> dict[str, Any]:
         return {"sandbox": self.sandbox.protection}
 
+    def another(self) -> EHR:
+        """The same questions with a sandbox of its own."""
+        twin = twin_of(self)
+        twin.__dict__.pop("sandbox", None)
+        twin._latest = None
+        return twin
+
     def close(self) -> None:
-        if "sandbox" in self.__dict__:
-            self.sandbox.close()
+        for sandbox in self._sandboxes:
+            sandbox.close()
 
     def init_env(self) -> None:
         super().init_env()
@@ -70,7 +78,9 @@ class EHR(Env):
         files = {f"{name}.csv": path for name, path in self.tables.items()}
         files[ehr_tables.DATABASE] = ehr_tables.find_database(self.data_file.folder / "source", self.tables)
         modules = [TOOLS / "sql_worker.py"]
-        return Sandbox(TOOLS / "ehr_tools.py", modules, files, self.data_file.path, self.allow_unsandboxed)
+        made = Sandbox(TOOLS / "ehr_tools.py", modules, files, self.data_file.path, self.allow_unsandboxed)
+        self._sandboxes.append(made)
+        return made
 
     # -- one step --------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from errors import UsageError, UserError, printable
 
-from .base import Ask
+from .base import Ask, twin_of
 from .families.judged import JudgedEnv
 from .parsing import last_boxed
 from .prompts import twowiki_prompt
@@ -62,6 +62,11 @@ class TwoWiki(JudgedEnv):
             scoring = f"judged by {self.judge_name}"
         tools = self.tools.names
         return {"scoring": scoring, "tools": tools, "retrieval": describe(self._retrieval)}
+
+    def another(self) -> TwoWiki:
+        """The same questions, judge and tools: the tool server takes calls of several steps at once."""
+        assert self.tools is not None  # started here, for all
+        return twin_of(self)
 
     def close(self) -> None:
         for started in (self._tools, self._service):

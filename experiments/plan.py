@@ -24,7 +24,7 @@ from agent import check_fits
 from config import EMBEDDED, EMBEDDED_READER, FIELDS, Config, flag
 from env import ENV_DICT, find_env, resolve_data
 from errors import UsageError, UserError, unknown_choice
-from registry import AGENTS
+from registry import AGENTS, find_agent
 
 EXPERIMENTS = Path(__file__).with_name("experiments.yaml")
 CONTROLS = FIELDS["control"].metadata["choices"]
@@ -236,7 +236,7 @@ def _options(experiments: dict[str, Any], of_task: Options, llm: str, method: st
         absent = {"llm", "model_path", "judge_llm", *encoders} - typed.keys()
         options = {name: value for name, value in options.items() if name not in absent}
         options |= {"llms": EMBEDDED_READER} if options.get("llms") and "llms" not in typed else {}
-    if options.get("llms") and AGENTS[options["agent"]].who != "one":
+    if options.get("llms") and find_agent(options["agent"]).who != "one":
         options |= {"llm": None}  # several have no one name
     return _tuned(experiments, options) | options
 

@@ -9,6 +9,7 @@ replay.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -30,7 +31,7 @@ from step import Record, Step
 from version import VERSION
 
 from .checkpoint import Checkpoint, remove
-from .journal import JOURNAL
+from .journal import JOURNAL, Journal
 from .reader import read_config, read_summary, summarize, whole_requests, whole_steps
 
 PACKAGES = (
@@ -276,7 +277,14 @@ class RunLog:
         line = self._append_line(self._steps_path, record)
         self._digest.update(line)
         self._log_bytes += len(line)
+        if "journal" in self.__dict__:
+            self.journal.forget(step.number)
         return record
+
+    @functools.cached_property
+    def journal(self) -> Journal:
+        """The replies of the steps that are not logged yet, once somebody keeps them."""
+        return Journal(self.folder / JOURNAL, self.steps_logged)
 
     def _append_line(self, path: Path, value: dict[str, Any]) -> bytes:
         line = (json.dumps(value, ensure_ascii=False) + "\n").encode()
@@ -363,7 +371,7 @@ class RunLog:
 
     def close(self) -> None:
         """Let other processes have the folder; a run without a step or a reply leaves nothing behind."""
-        empty = not any([self.steps_logged, *((self.folder / name).exists() for name in ("summary.json", JOURNAL))])
+        empty = not (self.steps_logged or (self.folder / JOURNAL).exists() or (self.folder / "summary.json").exists())
         if empty:
             self._remove()
         self._lock.release()

@@ -90,12 +90,17 @@ class Bill:
         if self.prices is not None:
             self.total += self.prices.cost(tokens_of(record), record.get("llm", self._llm))
 
+    @property
+    def is_full(self) -> bool:
+        """Whether it has reached --max_cost."""
+        return self.prices is not None and self._most is not None and self.total >= self._most
+
     def check(self, number: int) -> None:
         """Raise CostError where step `number` is not to be begun, for the run has cost --max_cost or more."""
-        if self.prices is None or self._most is None or self.total < self._most:
+        if not self.is_full:
             return
         raise CostError(
-            f"stopped before step {number}: the run has cost {self}, and --max_cost is {self._most:g}. What is logged "
+            f"stopped before step {number}: the run has cost {self}, and --max_cost is {self._most}. What is logged "
             f"is kept; the same command with a higher --max_cost goes on from step {number}"
         )
 

@@ -36,8 +36,13 @@ def say(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
-def announce(config: Config, data: dict[str, Any], log: RunLog) -> None:
-    """Say loudly which data and which LLM, and what is continued."""
+def announce(config: Config, data: dict[str, Any], log: RunLog, one_of_several: bool = False) -> None:
+    """Say loudly which data and which LLM, and what is continued; of `one_of_several` seeds only what is its own."""
+    if one_of_several:
+        if config.seed:
+            if log.steps_logged:
+                say(f"seed {config.seed}: continuing at step {log.steps_logged + 1} of {data['rows']}")
+            return
     origin = ORIGINS[data["origin"]].format(task=config.identity()["env"])
     say(f"data: {origin} ({data['rows']} steps)")
     if config.llm == EMBEDDED_READER:
@@ -90,25 +95,45 @@ def _short(value: Any, width: int = 200) -> str:
 
 
 class Progress:
-    """A tqdm bar with the running success rate."""
+    """A tqdm bar with the running success rate, of one run or of several that are played beside each other."""
 
-    def __init__(self, total: int, initial: int) -> None:
-        from tqdm import tqdm
-
-        interval = 0.2 if sys.stderr.isatty() else 15.0
-        self._bar = tqdm(total=total, initial=initial, unit="step", mininterval=interval, dynamic_ncols=True)
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._rates: dict[int, float] = {}  # by seed
+        self._costs: dict[int, str] = {}
 
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
-    def advance(self, success_rate: float | None, cost: str = "") -> None:
-        parts = [f"success rate {success_rate:.3f}"] if success_rate is not None else []
-        parts += [cost] if cost else []
-        if parts:
-            self._bar.set_postfix_str(", ".join(parts), refresh=False)
+    def expect(self, steps: int, done: int) -> None:
+        """A run of so many steps begins, some of which were done before."""
+        if self._bar is None:
+            from tqdm import tqdm
+
+            interval = 0.2 if sys.stderr.isatty() else 15.0
+            self._bar = tqdm(total=steps, initial=done, unit="step", mininterval=interval, dynamic_ncols=True)
+        else:
+            self._bar.total += steps
+            self._bar.n += done
+            self._bar.initial += done
+
+    def advance(self, seed: int, success_rate: float | None, cost: str = "") -> None:
+        """One more step of the run of `seed` is done, which has cost so much."""
+        if success_rate is not None:
+            self._rates[seed] = success_rate
+        self._costs[seed] = cost
+        parts = []
+        if self._rates:
+            several = len(self._rates) > 1
+            over = f" over {len(self._rates)} seeds" if several else ""
+            parts.append(f"success rate {statistics.fmean(self._rates.values()):.3f}{over}")
+        costs = [each for each in self._costs.values() if each]
+        parts += [" + ".join(costs)] if costs else []
+        self._bar.set_postfix_str(", ".join(parts), refresh=False)
         self._bar.update()
 
 

@@ -8,6 +8,7 @@ python scripts/benchmark.py envs                      # the multi-turn tasks: tu
 python scripts/benchmark.py retrieval                 # 2wiki's indexes: recall, time to build and to ask
 python scripts/benchmark.py solutions                 # ScienceWorld's own solutions against the tasks' turn limits
 python scripts/benchmark.py bank                      # a million cases: search, recall, memory, save and load
+python scripts/benchmark.py concurrency               # many questions at once: time against the ideal, the first step
 python scripts/benchmark.py gpu                       # local models: answers generated, retrieval trained
 python scripts/benchmark.py policies --help           # what a command measures, and its options
 """
@@ -20,13 +21,13 @@ import sys
 import _path  # noqa: F401
 
 from errors import exit_code
-from scripts.benchmarks import bank, envs, gpu, growth, loop, policies, retrieval, solutions
+from scripts.benchmarks import bank, concurrency, envs, gpu, growth, loop, policies, retrieval, solutions
 
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True, metavar="{policies,growth,loop,envs,...}")
-    for module in (policies, growth, loop, envs, retrieval, solutions, bank, gpu):
+    commands = parser.add_subparsers(required=True, metavar="{policies,growth,loop,concurrency,bank,...}")
+    for module in (policies, growth, loop, concurrency, bank, envs, retrieval, solutions, gpu):
         name = module.__name__.rpartition(".")[2]
         command = commands.add_parser(
             name, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -117,6 +117,16 @@ def test_bank(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         )
 
 
+def test_concurrency_in_tiny_sizes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (head, *rows) = table(capsys, "concurrency", "--tiny", "--json", str(tmp_path / "figures.json"))
+    figures = [dict(zip(head, cells)) for cells in rows]
+    assert [row["most at the server"] for row in figures[:2]] == ["1", "8"]
+    assert all(row["in order"] == "yes" and float(row["ratio"]) >= 1 for row in figures)
+    assert int(figures[4]["most at the server"]) > int(figures[3]["most at the server"]) == 4
+    written = json.loads((tmp_path / "figures.json").read_text())
+    assert [row["answered"] for row in written["flight"]] == [2, 40, 40, 8, 40]
+
+
 def test_solutions_fit_or_not() -> None:
     def solutions(*turns: int | None) -> list[Solution]:
         return [Solution([], number) for number in turns]

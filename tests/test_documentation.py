@@ -36,6 +36,7 @@ case "$1 ${2:-}" in
     "scripts/simulate.py"*) set -- "$@" --steps 8 --seeds 2 --policies Random EvidenceLogUCB ;;
     "scripts/benchmark.py policies") set -- "$@" --steps 24 --policies Random LinLogUCB ;;
     "scripts/benchmark.py envs") set -- "$@" --steps 1 --envs 2wiki ;;
+    "scripts/benchmark.py concurrency") set -- "$@" --tiny ;;
     "scripts/benchmark.py retrieval") set -- "$@" --methods bm25 --passages 1000 ;;
     "scripts/benchmark.py bank") set -- "$@" --cases 2000 --queries 5 ;;
     "scripts/benchmark.py solutions") set -- "$@" --variations 1 ;;

@@ -23,7 +23,7 @@ step env
 config
 command_line
 llm memory runs
-clients bandit agent agents
+clients bandit agent agents pool
 main
 experiments report
 scripts

@@ -22,7 +22,7 @@ from errors import LLMError, RefusedError
 from helpers.fake_server import FakeServer, choose_option, serving
 from helpers.prompts import half_right, play
 from helpers.runs import argv, lfd_stream, run_folder, steps
-from runs.journal import Journal
+from runs.journal import JOURNAL, Journal
 
 if TYPE_CHECKING:
     from memory.encoders import TextEncoder
@@ -171,8 +171,7 @@ def test_a_kill_between_answer_and_lesson_repeats_no_call(agent: str, calls: int
             before = len(server.chats)
             kill_at(server, words, max(call, before + 1))
             server.chats.pop()  # the one that was not answered
-        (journal,) = (tmp_path / "killed").rglob("unfinished.jsonl")
-        with journal.open("ab") as file:
+        with (run_folder(tmp_path / "killed") / JOURNAL).open("ab") as file:
             file.write(b'{"step": 2, "key": "torn')
         assert main.main(words) == 0
         assert server.answered == 5 * calls
@@ -183,7 +182,7 @@ def test_a_kill_between_answer_and_lesson_repeats_no_call(agent: str, calls: int
     assert not list(folder.glob("unfinished*"))
 
 
-def test_a_journal_is_of_one_step_and_survives_a_torn_line(tmp_path: Path) -> None:
+def test_a_journal_is_of_steps_in_flight_and_survives_a_torn_line(tmp_path: Path) -> None:
     path = tmp_path / "unfinished.jsonl"
     journal = Journal(path)
     entry: dict[str, Any] = {"reply": {"text": "a\u2028b"}, "cached": False, "seconds": 0.5}
@@ -195,4 +194,8 @@ def test_a_journal_is_of_one_step_and_survives_a_torn_line(tmp_path: Path) -> No
     assert {key for key in ("one", "two", "three") if again.get(3, key)} == {"one", "two"}
     assert again.get(3, "one")["reply"] == entry["reply"] and again.get(2, "one") is None
     again.put(4, "one", entry)
-    assert Journal(path).get(3, "two") is None and Journal(path).get(4, "one") is not None
+    assert Journal(path).get(3, "two") is not None and Journal(path).get(4, "one") is not None
+    again.forget(3)
+    assert Journal(path, logged=3).get(3, "two") is None and Journal(path).get(4, "one") is not None
+    again.forget(4)
+    assert not path.exists()

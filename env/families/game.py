@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..base import Ask, Env
+from ..base import Ask, Env, twin_of
 
 if TYPE_CHECKING:
     from config import Config
@@ -74,19 +74,32 @@ class GameEnv(Env):
     def __init__(self) -> None:
         super().__init__()
         self.game = self.make_game()
+        self._games = [self.game]  # those of further instances too
+        self._config: Config | None = None
         self._played: tuple[Row, str, bool] | None = None  # row, transcript and outcome of the latest game
 
     def make_game(self) -> Game:
         raise NotImplementedError
 
     def prepare(self, config: Config, make_llm: Callable[[Config], LLM]) -> None:
+        self._config = config
         self.game.prepare(config)
+
+    def another(self) -> GameEnv:
+        """The same rows with a simulator of its own, which starts with its first game."""
+        twin = twin_of(self)
+        twin.game = self.make_game()
+        if self._config is not None:
+            twin.game.prepare(self._config)
+        self._games.append(twin.game)
+        return twin
 
     def details(self) -> dict[str, Any]:
         return self.game.details()
 
     def close(self) -> None:
-        self.game.close()
+        for game in self._games:
+            game.close()
 
     def check_row(self, row: Row) -> str | None:
         return self.game.check_row(row, self.data_file.folder)

@@ -39,6 +39,9 @@ class JudgedEnv(Env):
             return None
         return make_judge(self._config, self._make_llm)
 
+    def llms(self) -> list[LLM]:
+        return [self.judge] if self.judge is not None else []
+
     @functools.cached_property
     def adviser(self) -> LLM:
         """The judge's LLM as it is, for questions other than whether an answer equals a label. Raises UsageError."""
@@ -52,14 +55,14 @@ class JudgedEnv(Env):
 
     def judged_right(self, question: str, labels: Sequence[str], answer: str) -> bool:
         """The judge's verdict on `answer`, logged. Raises LLMError where there is none."""
-        ask = self.judge.session()
+        ask = self.judge.session(self.index + 1)
         right = judge(ask, question, labels, answer)
         self._note(ask, verdict="right" if right else "wrong")
         return right
 
     def ask_judge(self, prompt: str) -> str:
         """What the judge replies to a prompt of the task's own (a rubric), logged. Raises LLMError, UsageError."""
-        ask = self.adviser.session()
+        ask = self.adviser.session(self.index + 1)
         reply = ask(prompt)
         self._note(ask, said=reply)
         return reply

@@ -52,14 +52,23 @@ class SQLEnv(Env):
     def __init__(self) -> None:
         super().__init__()
         self.runner = SQLRunner()
+        self._runners = [self.runner]  # those of further instances too
         self._schemas: dict[str, str] = {}  # by db_id
         self._gold: Gold | None = None  # the latest
 
     def prepare(self, config: Config, make_llm: Callable[[Config], LLM]) -> None:
         self.second_score = self.second_score or config.as_streambench
 
+    def another(self) -> Env | None:
+        twin = super().another()
+        if isinstance(twin, SQLEnv):
+            twin.runner = SQLRunner()
+            self._runners.append(twin.runner)
+        return twin
+
     def close(self) -> None:
-        self.runner.close()
+        for runner in self._runners:
+            runner.close()
 
     def check_row(self, row: dict[str, Any]) -> str | None:
         db_id = row["db_id"]

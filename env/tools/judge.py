@@ -50,6 +50,14 @@ class JudgeClient:
     def details(self) -> dict[str, Any]:
         return self._client.details()
 
+    def for_seed(self, seed: int) -> JudgeClient:
+        client: Any = self._client
+        return JudgeClient(client.for_seed(seed))
+
+    def cancel(self) -> None:
+        client: Any = self._client
+        client.cancel()
+
     def request(
         self, messages: list[Message], tools: list[dict[str, Any]] | None, step: int, call: int
     ) -> dict[str, Any]:

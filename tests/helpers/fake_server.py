@@ -53,6 +53,7 @@ class FakeServer(ThreadingHTTPServer):
     send as the body, a function that is given the handler, or None for an answer."""
 
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, answer: Answer = choose_option) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
