@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from bandit import Phi, Policy, Scores, not_finite
-from memory.bank import Embedder
+from memory.bank import Embedder, name_of
 from memory.past import Near, PastAnswers, answer_text
 from step import Case, Metrics, Step
 
@@ -124,7 +124,7 @@ class EvidenceLogUCB(Policy):
         self.may_show_nothing = null_arm == "on"
         self.past = PastAnswers(text_encoder.dim)
         self.model = LaplaceLogistic(np.array(list(PRIOR.values())), prior_strength)
-        self._records: dict[str, list[int]] = {}  # case's key -> failures and successes of the steps that showed it
+        self._records: dict[str, list[int]] = {}  # case's name -> failures and successes of the steps that showed it
 
     def score(self, query: str, cases: Sequence[Case]) -> Scores:
         rows = self.features(query, cases)
@@ -162,14 +162,14 @@ class EvidenceLogUCB(Policy):
 
     def _record(self, case: Case) -> float:
         """The log-odds of success of the steps that showed the case."""
-        failures, successes = self._records.get(case.key, (0, 0))
+        failures, successes = self._records.get(str(name_of(case)), (0, 0))
         return log_odds(failures, successes, pseudo=1.0)
 
     def update(self, query: str, cases: Sequence[Case], reward: int, phi: Phi | None = None) -> Metrics:
         if phi is not None:  # what was shown without being ranked was not compared with anything
             self.model.add(phi.rows.numpy(), reward, 1.0 / len(phi.rows))
         for case in cases:
-            self._records.setdefault(case.key, [0, 0])[reward] += 1
+            self._records.setdefault(str(name_of(case)), [0, 0])[reward] += 1
         return {}
 
     def observe(self, step: Step) -> None:

@@ -57,10 +57,11 @@ class PastAnswers:
 
     def near(self, vector: np.ndarray, size: int) -> Near:
         """The `size` past steps nearest to `vector` by cosine, nearest first."""
-        at = self._index.nearest(vector, size)
-        cosines = np.einsum("nd,d->n", self._index.vectors[at], vector).astype(np.float64)
-        rewards, shown = ([values[i] for i in at] for values in (self._rewards, self._shown))
-        return Near(cosines, [self._answers[i] for i in at], np.array(rewards, float), np.array(shown, float))
+        found = self._index.search(vector, size)
+        cosines = np.array([cosine for _, cosine in found])
+        answers = [self._answers[i] for i, _ in found]
+        rewards, shown = (np.array([values[i] for i, _ in found], float) for values in (self._rewards, self._shown))
+        return Near(cosines, answers, rewards, shown)
 
     def state_dict(self) -> dict[str, Any]:
         """The entries of GROWS; all only ever get longer."""
