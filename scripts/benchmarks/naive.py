@@ -29,6 +29,7 @@ class NaivePolicy:
 
     grows = ()
     encoder = None
+    may_show_nothing = False
 
     def __init__(self, config: Any, sentences: Any, encoder: Any) -> None:
         import copy
@@ -87,6 +88,9 @@ class NaivePolicy:
         width = np.sqrt(np.einsum("nd,de,ne->n", rows, np.linalg.inv(a), rows, optimize=True))
         exploit = 1 / (1 + np.exp(-rows @ self.w))
         return Scores(torch.from_numpy(exploit), torch.from_numpy(self.config.exploration * width))
+
+    def observe(self, step: Any) -> None:
+        """Nothing is learned from what was not shown."""
 
     def update(self, query: str, cases: list[Case], reward: int, phi: Any = None) -> dict[str, float]:
         added = [(query, case.task) for case in cases]
