@@ -83,9 +83,9 @@ def _describe(error: Exception) -> str:
     return f"{where}{error.strerror}"
 
 
-def missing_package(error: ImportError) -> UserError:
-    """The error for a package of requirements-envs.txt that is not installed."""
-    return UserError(f"the package {error.name} is missing: `pip install -r requirements-envs.txt`")
+def missing_package(error: ImportError, requirements: str = "requirements-envs.txt") -> UserError:
+    """The error for a package of that file which is not installed."""
+    return UserError(f"the package {error.name} is missing: `pip install -r {requirements}`")
 
 
 def unknown_choice(option: str, value: str, choices: Iterable[str]) -> UsageError:

@@ -52,7 +52,8 @@ class Server:
             max_retries=config.max_retries,
             http_client=BoundedClient(config.timeout),
         )
-        self._address = _without_secrets(str(self._client.base_url))
+        self.address, self.key = str(self._client.base_url), key
+        self._address = _without_secrets(self.address)
         self._sampling = sampling_of(config)
         self._not_sent = {"address": self._address, "run_seed": config.seed}  # in the cache's key alone
 

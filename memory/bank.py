@@ -115,6 +115,11 @@ class CaseBank:
                 found.append(case)
         return found[::-1]
 
+    @property
+    def has_vectors(self) -> bool:
+        """Whether it can recall what is near."""
+        return self._encoder is not None
+
     def recall(self, query: str, size: int) -> list[Case]:
         """The `size` cases nearest to `query` by cosine, nearest first; of equals the older first.
 

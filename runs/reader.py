@@ -267,6 +267,8 @@ def open_folder(folder: Path) -> RunFolder | None:
         if (folder / "steps.jsonl").exists():
             raise
         return None  # somebody else's config.yaml
+    if config["data"]["rows"] is None:  # a stream without an end: an endpoint's requests
+        config["data"]["rows"] = max(1, sum(1 for _ in whole_steps(folder / "steps.jsonl")))
     return RunFolder(folder, config, read_summary(folder / "summary.json"))
 
 
