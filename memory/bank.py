@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, overload
@@ -142,6 +143,17 @@ class CaseBank:
             if position is not None:  # it may have been forgotten while the step was under way
                 self._shown[position] += 1
                 self._won[position] += reward
+
+    def allow_removal(self) -> None:
+        """Let single cases be taken out from now on; to be said while the bank is empty."""
+        self._limit = self._limit or sys.maxsize
+
+    def remove(self, cases: Iterable[Case]) -> None:
+        """Take these cases out; those that are not there are passed over. Only after `allow_removal`."""
+        for case in cases:
+            position = self._position.get(_name(case))
+            if position is not None:
+                self._drop(position)
 
     # -- forgetting --------------------------------------------------------------------------------------------------
 

@@ -83,7 +83,7 @@ class RunLog:
         self._checkpoint: Checkpoint | None = None  # the latest one on disk
         self._steps_path, self._requests_path = folder / "steps.jsonl", folder / "requests.jsonl"
         self._created = [path for path in (folder, *folder.parents) if not path.exists()]  # innermost first
-        self._lock = FileLock(folder / ".lock")
+        self._lock = FileLock(folder / ".lock", thread_local=False)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             _refuse_link(folder / ".lock")

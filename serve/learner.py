@@ -77,6 +77,7 @@ class Learner:
         explores: bool = True,
     ) -> None:
         self.agent: Agent = make_agent(config, env, llm, load_encoder)
+        self.agent.retrieval.bank.allow_removal()
         self._env = env
         self._config = config
         self._log = log
@@ -191,8 +192,7 @@ class Learner:
         return case_of(self._env, step, self._config, retain)
 
     def _forget(self, key: str) -> None:
-        bank = self.agent.retrieval.bank
-        bank.remove([i for i, case in enumerate(bank.cases) if case.key == key])
+        self.agent.retrieval.bank.remove([case for case in self.agent.retrieval.bank.cases if case.key == key])
 
     # -- the policy that requests see --------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ CALL = {"id": "call_1", "type": "function", "function": {"name": "look_up", "arg
 @contextmanager
 def running(app: Any) -> Iterator[str]:
     """`app` behind uvicorn while the context lasts; gives its address."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
