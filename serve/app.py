@@ -34,7 +34,7 @@ from errors import printable
 from step import Case
 
 from .learner import as_dict
-from .messages import Unusable, read_messages, text_of
+from .messages import Unusable, read_messages, text_of, whole
 from .metrics import expose
 from .page import CONTENT_SECURITY_POLICY, page
 from .service import OUTCOMES, Asked, Service
@@ -248,7 +248,7 @@ class Endpoint:
         if answer is not None and len(answer) > self._limits.prompt:
             raise Refused(413, f"answer is longer than {self._limits.prompt:,} characters")
         try:
-            return await service.feed(id, int(reward), answer)
+            return await service.feed(whole(id), int(reward), None if answer is None else whole(answer))
         except ValueError as error:
             raise Refused(422, f"answer: {error}") from None
 

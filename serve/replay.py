@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from config import Config
 from env import find_env, templates_of
-from errors import UsageError
+from errors import UsageError, UserError
 from llm import make_llm
 from main import make_load_encoder
 from runs.folder import RunLog
@@ -57,6 +57,8 @@ class Recorded:
 def replay(folder: Path) -> int:
     """Compare the cases of every step; 0 where all are the same, else 1. Raises UserError for what is no run."""
     source = open_folder(folder)
+    if source is None:
+        raise UserError(f"{folder}: no run here; a run folder, as main.py writes it, holds config.yaml and steps.jsonl")
     known = {spec.name for spec in fields(Config)}
     options = {name: value for name, value in source.options.items() if name in known}
     with tempfile.TemporaryDirectory() as place:

@@ -161,7 +161,7 @@ class LocalUpstream:
         delta = choice["message"]
         delta |= {"tool_calls": [call | {"index": i} for i, call in enumerate(delta.get("tool_calls", []))]}
         for delta, reason in ((delta, None), ({}, choice["finish_reason"])):
-            piece = {"index": 0, "delta": delta, "finish_reason": reason}
+            piece: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": reason}
             yield json.dumps(self._head("chat.completion.chunk") | {"choices": [piece]})
         yield "[DONE]"
 

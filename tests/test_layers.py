@@ -26,6 +26,7 @@ llm memory runs
 clients bandit agent agents pool
 main
 experiments report
+serve
 scripts
 """
 RANK = {name: rank for rank, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()}
