@@ -11,6 +11,7 @@ generators are each policy's own, so two policies in one process do not disturb 
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
@@ -45,6 +46,8 @@ class Encoder(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
 
     def twin(self) -> Encoder: ...
+
+    def frozen(self) -> Encoder: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
@@ -140,6 +143,22 @@ class Policy(ABC):
 
     def observe(self, step: Step) -> None:
         """Take in how a step ended, whatever it showed and once all is known of it: its answer and its reward."""
+
+    def snapshot(self, before: Policy | None = None) -> Policy:
+        """A policy that scores as this one does now, whatever this one learns later; it is not to learn itself.
+
+        Args:
+            before: the snapshot that was taken last, whose encoder serves where the weights are still the same.
+        """
+        taken = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, Confidence):
+                setattr(taken, name, value.copy())
+        if self.encoder is not None:
+            last = before.encoder if before is not None else None
+            same = last is not None and last.version == self.encoder.version
+            taken.encoder = last if same else self.encoder.frozen()
+        return taken
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values from which `load_state_dict` restores the policy bit for bit.
@@ -249,6 +268,12 @@ class Confidence:
         if failed:
             raise UserError("the policy's matrix A has no inverse in float64: a larger --lambda gives it one")
         self.inverse = torch.cholesky_inverse(lower)
+
+    def copy(self) -> Confidence:
+        """One that does not change with this one."""
+        taken = copy.copy(self)
+        taken.inverse = self.inverse.clone()
+        return taken
 
     def width(self, phi: Tensor) -> Tensor:
         """sqrt(phi' A^-1 phi) of each row, [n]."""

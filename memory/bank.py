@@ -151,7 +151,7 @@ class CaseBank:
     def remove(self, cases: Iterable[Case]) -> None:
         """Take these cases out; those that are not there are passed over. Only after `allow_removal`."""
         for case in cases:
-            position = self._position.get(_name(case))
+            position = self._position.get(name_of(case))
             if position is not None:
                 self._drop(position)
 

@@ -156,15 +156,17 @@ class TextEncoder:
             raise UserError(f"--embedding_model_path {model}: it does not say how long its embeddings are")
         self.dim: int = dim
         self._known: OrderedDict[str, np.ndarray] = OrderedDict()  # the latest used last
+        self._lock = threading.RLock()  # of _known: requests and what is learned from them ask from two threads
 
     def encode(self, texts: list[str]) -> np.ndarray:
         """Embeddings of `texts`, float32 [n, dim], in their order."""
         result = np.empty((len(texts), self.dim), np.float32)
         for i, text in enumerate(texts):
-            if text not in self._known:
-                self.remember([text], self.sentences.encode([text]).cpu().numpy())
-            self._known.move_to_end(text)
-            result[i] = self._known[text]
+            with self._lock:
+                if text not in self._known:
+                    self.remember([text], self.sentences.encode([text]).cpu().numpy())
+                self._known.move_to_end(text)
+                result[i] = self._known[text]
         return result
 
     @functools.cached_property
@@ -183,9 +185,10 @@ class TextEncoder:
 
     def remember(self, texts: list[str], embeddings: np.ndarray) -> None:
         """Take embeddings that were computed before, by this model, as known."""
-        self._known.update(zip(texts, embeddings))
-        while len(self._known) > KEPT:
-            self._known.popitem(last=False)
+        with self._lock:
+            self._known.update(zip(texts, embeddings))
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
 
 
 def _describe_tokenizer(tokenizer: Any) -> bytes:

@@ -86,6 +86,10 @@ class PairEncoder(ABC):
     def twin(self) -> PairEncoder:
         """An encoder with the same weights, to train while this one goes on encoding."""
 
+    def frozen(self) -> PairEncoder:
+        """An encoder that goes on encoding as this one does now, while this one is trained."""
+        return self.twin()
+
     def head_weight(self) -> Tensor:
         """A copy of the head's weight, float32 [d]."""
         return self.head.weight.detach()[0].clone()
@@ -195,6 +199,12 @@ class BiEncoder(PairEncoder):
         if self._own is None:
             self._own = self._text_encoder.sentences.twin({})
         return self._own
+
+    def frozen(self) -> BiEncoder:
+        used = len(self._row)
+        frozen = copy.copy(self) if self._own is None else self.twin()
+        frozen._row, frozen._table = dict(self._row), self._table[:used].clone()
+        return frozen
 
     def twin(self) -> BiEncoder:
         twin = copy.copy(self)

@@ -50,10 +50,10 @@ class PastAnswers:
 
     def add(self, vector: np.ndarray, answer: Any, reward: int, shown: bool) -> None:
         """Take in a step: its query's unit vector, the answer given, the bit, and whether the prompt showed a case."""
-        self._index.add(vector[None])
         self._answers.append(answer_text(answer))
         self._rewards.append(reward)
         self._shown.append(int(shown))
+        self._index.add(vector[None])  # last: who looks meanwhile finds only what is whole
 
     def near(self, vector: np.ndarray, size: int) -> Near:
         """The `size` past steps nearest to `vector` by cosine, nearest first."""

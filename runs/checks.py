@@ -46,7 +46,8 @@ def _check_data(data: dict[str, Any]) -> None:
     for name in ("origin", "sha256"):
         _expect(data, name, isinstance(data.get(name), str), "a text")
     _expect(data, "path", isinstance(data.get("path"), (str, type(None))), "a path")
-    _expect(data, "rows", data.get("rows", 0) is None or (_is_count(data.get("rows")) and data["rows"]), "a whole number above 0")
+    rows = data.get("rows", 0)
+    _expect(data, "rows", rows is None or (_is_count(rows) and rows), "a whole number above 0")
 
 
 def check_summary(summary: Any) -> None:

@@ -23,11 +23,11 @@ import torch
 
 from agent import Agent, NoRetrieval, make_agent
 from agents.retaining import case_of
-from bandit import Confidence, Phi, Policy
+from bandit import Phi
 from config import Config
 from env.base import Env
 from errors import UsageError
-from registry import AGENTS
+from registry import AGENTS, AgentRow
 from runs.checkpoint import Checkpoint
 from runs.folder import RunLog
 from step import Case, Step, as_plain
@@ -43,16 +43,15 @@ Learned = Future[int]
 
 def check_serves(config: Config) -> None:
     """Raise UsageError for an agent that an endpoint cannot be: it asks more than once a step, or needs a label."""
-    row = AGENTS[config.agent]
-    once = row.where == "agent:Agent" and row.answer == "once" and row.who == "one" and not row.journal
-    if not once or row.retain == "ground_truth" or row.retrieve == "fixed":
-        fits = [name for name, each in AGENTS.items() if each.where == "agent:Agent" and _fits(name)]
+    if not serves(config.agent_row):
+        fits = [name for name, row in AGENTS.items() if serves(row)]
         raise UsageError(f"--agent {config.agent} cannot answer as an endpoint; these can: {', '.join(fits)}")
 
 
-def _fits(name: str) -> bool:
-    row = AGENTS[name]
-    return row.answer == "once" and row.who == "one" and not row.journal and row.retain != "ground_truth"
+def serves(row: AgentRow) -> bool:
+    """Whether an agent is rules alone that ask once, and learns from a bit."""
+    plain = row.where == "agent:Agent" and row.answer == "once" and row.who == "one"
+    return plain and row.retain != "ground_truth" and row.retrieve != "fixed"
 
 
 class Learner:
@@ -172,8 +171,7 @@ class Learner:
         self._steps += 1
         step = step_of(answered, event, self._steps)
         step.answer = as_plain(self._env.extraction(step.output))
-        if step.cases:
-            self.agent.update(step)
+        self.agent.update(step)
         case = self._case(step, event)
         if case is not None:
             with self._ranking:
@@ -184,10 +182,10 @@ class Learner:
     def _case(self, step: Step, event: Event) -> Case | None:
         """What the step leaves in the bank: the correction, where one came, else what the agent's rule keeps."""
         retain = self.agent._retain
-        if event.answer is not None and AGENTS[self._config.agent].retain != "nothing":
+        if event.answer is not None and self._config.agent_row.retain != "nothing":
             corrected = replace(step, answer=self.read_answer(event.answer), reward=1, output="")
             return case_of(self._env, corrected, self._config, retain)
-        if step.answer is None and not AGENTS[self._config.agent].retain == "output":
+        if step.answer is None and self._config.agent_row.retain != "output":
             return None  # right or wrong, but not in a form that a prompt can show
         return case_of(self._env, step, self._config, retain)
 
@@ -202,7 +200,7 @@ class Learner:
         policy = getattr(view, "policy", None)
         if policy is not None:
             before = getattr(self._view, "policy", None)
-            view.policy = snapshot(policy, before)  # type: ignore[attr-defined]
+            view.policy = policy.snapshot(before)  # type: ignore[attr-defined]
             if not self._explores and hasattr(view.policy, "exploration"):  # type: ignore[attr-defined]
                 view.policy.exploration = 0.0  # type: ignore[attr-defined]
         with self._ranking:
@@ -266,25 +264,6 @@ def unpack(answered: Answered) -> Phi | None:
     dtype = getattr(torch, answered.phi["dtype"])
     rows = torch.frombuffer(bytearray(answered.arms), dtype=dtype).reshape(answered.phi["shape"])
     return Phi(rows, answered.phi["version"])
-
-
-def snapshot(policy: Policy, before: Policy | None) -> Policy:
-    """A policy that scores as `policy` does now, whatever that learns later.
-
-    Policies put new tensors in the place of old ones, so what they hold need not be copied; an encoder's weights are
-    trained in place, so they are, once for each of their versions.
-    """
-    taken = copy.copy(policy)
-    for name, value in vars(policy).items():
-        if isinstance(value, Confidence):
-            setattr(taken, name, copy.copy(value))
-    if policy.encoder is not None:
-        old = before.encoder if before is not None else None
-        if old is None or old is policy.encoder or old.version != policy.encoder.version:
-            shared = getattr(policy.encoder, "_text_encoder", None)
-            old = copy.deepcopy(policy.encoder, {id(shared): shared})
-        taken.encoder = old
-    return taken
 
 
 def as_dict(case: Case) -> dict[str, Any]:
