@@ -16,7 +16,8 @@ from config import Config, add_options, typed_options
 from env import Env, find_env, templates_of
 from errors import DataError, UsageError, UserError
 from llm import make_llm
-from main import make_load_encoder
+from main import LoadEncoder, make_load_encoder
+from memory.store import Store
 from runs.folder import RunLog
 from runs.screen import say
 from step import Case
@@ -63,7 +64,8 @@ def main(argv: list[str]) -> int:
             {"options": asdict(config), "data": NO_ROWS, "prompts": templates_of(env)},
             {"llm": llm.details(), "task": {}, "device": config.device},
         )
-        return Service(config, env, llm, load_encoder, log, way)
+        store = open_store(own.bank, load_encoder) if own.bank else None
+        return Service(config, env, llm, load_encoder, log, way, store)
 
     tenants = Tenants(make_service, own.max_tenants)
     try:
@@ -121,6 +123,11 @@ def open_log(config: Config, env: Env, way: Way, tenant: str) -> RunLog:
         for path in folder.glob(f"{LEDGER}*"):
             path.unlink()
     return log
+
+
+def open_store(path: Path, load_encoder: LoadEncoder) -> Store:
+    """The bank on disk, made where there is none. Raises UserError, UsageError for one of another encoder."""
+    return Store.open(path, load_encoder().identity, write=True, create=True)
 
 
 def limits_of(own: argparse.Namespace) -> Limits:
@@ -184,6 +191,12 @@ def own_parser() -> argparse.ArgumentParser:
     )
     group = parser.add_argument_group("the endpoint")
     add = group.add_argument
+    add(
+        "--bank",
+        type=Path,
+        metavar="FILE",
+        help="a bank on disk: start from its cases, keep the new ones",
+    )
     add("--host", default="127.0.0.1", help="(default: %(default)s, this machine alone)")
     add("--port", type=int, default=8080, help="0 takes a free one (default: %(default)s)")
     add("--template", type=Path, metavar="FILE", help="YAML that says how cases go into a message, in place of --env")
@@ -243,5 +256,7 @@ def _check(own: argparse.Namespace) -> None:
         raise UsageError(
             f"--host {own.host} is open to other machines: give clients a key with --api_key or {KEY_VARIABLE}"
         )
+    if own.bank is not None and own.tenant_header is not None:
+        raise UsageError("--bank is one bank: with --tenant_header each tenant has one of its own, in its folder")
     if own.query_template is not None:
         check_template(own.query_template)

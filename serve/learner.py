@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,6 +28,8 @@ from bandit import Phi
 from config import Config
 from env.base import Env
 from errors import UsageError
+from memory.entries import Entry
+from memory.store import Store
 from registry import AGENTS, AgentRow
 from runs.checkpoint import Checkpoint
 from runs.folder import RunLog
@@ -60,6 +63,7 @@ class Learner:
     Args:
         llm: what the agent's other parts may ask; the endpoint asks its upstream itself.
         explores: whether requests are ranked with the exploration bonus.
+        store: a bank on disk, whose cases it starts from and which keeps what it learns.
     Attributes:
         learned: the number of the last event that has been learned.
         failure: why learning has stopped, where it has; requests go on being answered by what was learned before.
@@ -74,14 +78,18 @@ class Learner:
         log: RunLog,
         ledger: Ledger,
         explores: bool = True,
+        store: Store | None = None,
     ) -> None:
         self.agent: Agent = make_agent(config, env, llm, load_encoder)
         self.agent.retrieval.bank.allow_removal()
         self._env = env
+        self._encoder = load_encoder
         self._config = config
         self._log = log
         self._ledger = ledger
         self._explores = explores
+        self._store = store
+        self._source = str(log.folder)
         self._ranking = threading.Lock()
         self.failure: str | None = None
         self._view: NoRetrieval = self.agent.retrieval
@@ -176,8 +184,19 @@ class Learner:
         if case is not None:
             with self._ranking:
                 self.agent.retrieval.bank.add(case)
+        self._keep(case)
         if self._steps > self._log.steps_logged:
             self._log.append(step)
+            if self._store is not None and step.cases and step.reward is not None:
+                self._store.note([shown.key for shown in step.cases], step.reward)
+
+    def _keep(self, case: Case | None) -> None:
+        """Put a new case into the bank on disk; one that is there already stays as it is."""
+        if self._store is None or case is None:
+            return
+        entry = Entry(case, self._env.name, self._config.llm, now(), source=self._source, step=case.step)
+        if self._store.get(case.key) is None:
+            self._store.add([entry], self._encoder().encode([case.task]))
 
     def _case(self, step: Step, event: Event) -> Case | None:
         """What the step leaves in the bank: the correction, where one came, else what the agent's rule keeps."""
@@ -190,6 +209,8 @@ class Learner:
         return case_of(self._env, step, self._config, retain)
 
     def _forget(self, key: str) -> None:
+        if self._store is not None:
+            self._store.remove([key])
         self.agent.retrieval.bank.remove([case for case in self.agent.retrieval.bank.cases if case.key == key])
 
     # -- the policy that requests see --------------------------------------------------------------------------------
@@ -219,7 +240,14 @@ class Learner:
 
     def _catch_up(self) -> None:
         """Be where the last process was: the newest checkpoint, and the events since then, learned once more."""
-        self._log.restore(self._load)
+        if self._log.restore(self._load) == 0 and self._store is not None:
+            found = self._store.contents()
+            theirs = [i for i, entry in enumerate(found.entries) if entry.source != self._source]
+            vectors = None if found.vectors is None else found.vectors[theirs]
+            entries = [found.entries[i] for i in theirs]
+            self.agent.retrieval.bank.start_from(
+                replace(found, entries=entries, vectors=vectors), str(self._store.path)
+            )
         for event in self._ledger.events(after=self.learned):
             self._apply(event)
 
@@ -230,6 +258,8 @@ class Learner:
         if self.failure is None:
             self._log.checkpoint(self._steps, self._save, now=True)
         self._log.close()
+        if self._store is not None:
+            self._store.close()
 
 
 def step_of(answered: Answered, event: Event, number: int) -> Step:
@@ -269,3 +299,8 @@ def unpack(answered: Answered) -> Phi | None:
 def as_dict(case: Case) -> dict[str, Any]:
     """A case with all its fields."""
     return dataclasses.asdict(case)
+
+
+def now() -> str:
+    """This moment in UTC, as a bank says when a case was retained."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

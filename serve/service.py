@@ -17,6 +17,7 @@ from typing import Any
 from config import Config
 from env.base import Env
 from llm import LLM, hash_prompt
+from memory.store import Store
 from runs.folder import RunLog
 from step import Case, Step
 
@@ -73,11 +74,12 @@ class Service:
         load_encoder: Callable[[], Any],
         log: RunLog,
         way: Way,
+        store: Store | None = None,
     ) -> None:
         self.way = way
         self.ledger = Ledger(log.folder / LEDGER)
         self.stats = Stats(self.ledger)
-        self.learner = Learner(config, env, llm, load_encoder, log, self.ledger, way.explore != "off")
+        self.learner = Learner(config, env, llm, load_encoder, log, self.ledger, way.explore != "off", store)
         self._seed = config.seed
         self._numbers = itertools.count(self.ledger.last_request + 1)
         self._ranking = ThreadPoolExecutor(1, "ranking")

@@ -14,6 +14,7 @@ import pytest
 
 from helpers.endpoint import CALL, KEY, Running, StandIn, endpoint, stand_in
 from memory.encoders import TextEncoder
+from memory.store import Store
 from serve.app import Limits
 from serve.service import Way
 
@@ -314,6 +315,23 @@ def test_embedded_reader_answers_without_any_server(tmp_path: Path, text_encoder
         assert client.models.list().data[0].id == "embedded-reader"
         metrics = httpx2.get(f"{running.address}/metrics").text
         assert 'dtl_requests_total{group="cases"} 1.0' in metrics
+
+
+def test_bank_on_disk_keeps_what_is_learned_and_starts_another_endpoint(
+    tmp_path: Path, text_encoder: TextEncoder, behind: StandIn
+) -> None:
+    bank = tmp_path / "bank.sqlite"
+    for folder, questions in (("first", range(4)), ("first", range(4, 6)), ("second", range(6, 8))):
+        with endpoint(tmp_path / folder, text_encoder, behind, bank=bank) as running:
+            before = [case.task for case in running.service.learner.bank]
+            assert before == [f"{CARD} {i}" for i in range(questions[0])]
+            client = openai.OpenAI(base_url=f"{running.address}/v1", api_key="x")
+            for i in questions:
+                id = client.chat.completions.create(model="model", messages=says(f"{CARD} {i}")).id
+                feed(running, id=id, reward=1)
+    with Store.open(bank) as store:
+        assert [entry.case.task for entry in store.entries()] == [f"{CARD} {i}" for i in range(8)]
+        assert sum(entry.shown for entry in store.entries()) == 7
 
 
 # -- restarts ----------------------------------------------------------------------------------------------------------

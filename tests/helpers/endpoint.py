@@ -21,7 +21,7 @@ from config import Config
 from env import templates_of
 from llm import make_llm
 from serve.app import Limits, make_app
-from serve.cli import NO_ROWS, make_task, make_upstream, open_log
+from serve.cli import NO_ROWS, make_task, make_upstream, open_log, open_store
 from serve.service import Service, Way
 from serve.tenants import Tenants
 
@@ -126,6 +126,7 @@ def endpoint(
     upstream: StandIn | None = None,
     limits: Limits | None = None,
     way: Way | None = None,
+    bank: Path | None = None,
     **options: Any,
 ) -> Iterator[Running]:
     """An endpoint that runs while the context lasts, before `upstream` or, without one, the embedded reader."""
@@ -138,7 +139,8 @@ def endpoint(
     def make_service(tenant: str) -> Service:
         log = open_log(config, env, way, tenant)
         log.begin({"options": asdict(config), "data": NO_ROWS, "prompts": templates_of(env)}, {"llm": llm.details()})
-        return Service(config, env, llm, lambda: encoder, log, way)
+        store = open_store(bank, lambda: encoder) if bank else None
+        return Service(config, env, llm, lambda: encoder, log, way, store)
 
     tenants = Tenants(make_service)
     try:
