@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import signal
 import socket
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,7 @@ def main(argv: list[str]) -> int:
         return Service(config, env, llm, load_encoder, log, way, store)
 
     tenants = Tenants(make_service, own.max_tenants)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has stopped
     try:
         if own.tenant_header is None:
             tenants.get("")  # what cannot be made is told now, not with the first request

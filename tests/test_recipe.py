@@ -220,13 +220,15 @@ def in_tree(root: Path, *arguments: str) -> str:
 
 
 def test_printed_policy_and_agents_run_and_continue_after_a_kill(tmp_path: Path) -> None:
-    parts = printed_parts("README.md") + printed_parts("docs/agents.md")
+    parts = printed_parts("docs/agents.md")
     assert [path for path, place, _ in parts if place == ""] == ["bandit.py", "agents/latest.py"]
     assert [place for _, place, _ in parts if place] == ["POLICIES", "Config", "AGENTS", "RETRIEVALS", "AGENTS"]
     root = tmp_path / "tree"
     copy_project(root)
     add_parts(root, parts)
-    command = re.search(r"`python (-m pytest \S+) -k \"(.+?)\"`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    command = re.search(
+        r"`python (-m pytest \S+) -k \"(.+?)\"`", (ROOT / "docs" / "agents.md").read_text(encoding="utf-8")
+    )
     assert command is not None
     ours = f"{command[2]} or (cbr-latest and Pretrained)"
     said = in_tree(root, *command[1].split(), "-k", ours, "-p", "no:cacheprovider", "-rp")
