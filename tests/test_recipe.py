@@ -233,7 +233,7 @@ def test_printed_policy_and_agents_run_and_continue_after_a_kill(tmp_path: Path)
     ours = f"{command[2]} or (cbr-latest and Pretrained)"
     said = in_tree(root, *command[1].split(), "-k", ours, "-p", "no:cacheprovider", "-rp")
     killed = set(re.findall(r"PASSED \S+is_the_same_run\[(\S+)-random\]", said))
-    agents = ("cbr", "cbrgt", "cbrdiscover", "cbr-latest")
+    agents = ("cbr", "cbrgt", "cbrdiscover", "cbr-latest", "mam-cbr")
     assert killed == {*(f"{agent}-EpsilonGreedy" for agent in agents), "icrl-gt-Random", "cbr-latest-Pretrained"}
 
     script = "import sys, main; sys.exit(max(main.main(words.split()) for words in sys.argv[1:]))"
