@@ -21,13 +21,13 @@ import sys
 import _path  # noqa: F401
 
 from errors import exit_code
-from scripts.benchmarks import bank, concurrency, envs, gpu, growth, loop, policies, retrieval, solutions
+from scripts.benchmarks import bank, concurrency, endpoint, envs, gpu, growth, loop, policies, retrieval, solutions
 
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True, metavar="{policies,growth,loop,concurrency,bank,...}")
-    for module in (policies, growth, loop, concurrency, bank, envs, retrieval, solutions, gpu):
+    commands = parser.add_subparsers(required=True, metavar="{policies,growth,loop,concurrency,bank,endpoint,...}")
+    for module in (policies, growth, loop, concurrency, bank, endpoint, envs, retrieval, solutions, gpu):
         name = module.__name__.rpartition(".")[2]
         command = commands.add_parser(
             name, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
