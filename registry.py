@@ -100,7 +100,8 @@ class AgentRow(Row):
         """Whether a step can depend on those before it; `control`: what --control says."""
         retrieve, retain = (self.retrieve, self.retain) if control != "empty" else ("nothing", "nothing")
         own = self.where != AgentRow.where and not self.by_rules
-        return own or self.who != "one" or RETRIEVALS[retrieve].learns or RETAINS[retain].learns
+        rules = (find_rule(RULES["retrieve"], retrieve), find_rule(RULES["retain"], retain))
+        return own or self.who != "one" or any(rule.learns for rule in rules)
 
     def rules(self) -> list[Row]:
         """Its rows of the tables of rules."""

@@ -100,7 +100,7 @@ class Bill:
         if not self.is_full:
             return
         raise CostError(
-            f"stopped before step {number}: the run has cost {self}, and --max_cost is {self._most:g}. What is logged "
+            f"stopped before step {number}: the run has cost {self}, and --max_cost is {amount_text(self._most)}. What is logged "
             f"is kept; the same command with a higher --max_cost goes on from step {number}"
         )
 

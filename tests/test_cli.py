@@ -89,6 +89,8 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "judge_server": ("10.0.0.4", "10.0.0.4"),
     "judge_port": ("8002", 8002),
     "case_paragraphs": ("", True),
+    "ds1000_python": ("python3.10", "python3.10"),
+    "concurrency": ("8", 8),
     "stream": ("streambench", "streambench"),
     "allow_unsandboxed": ("", True),
     "prices": ("prices.yaml", "prices.yaml"),
@@ -461,6 +463,9 @@ def test_every_choice_is_tried_somewhere() -> None:
         "keep": {"successes", "everything"},  # test_methods
         "judge": {"feedback", "self"},  # test_lessons
         "who": set(CHOOSERS),  # test_resume, test_choosing
+        "retain": {"on", "off"},  # test_bank_cli
+        "forget": {"oldest", "least_useful"},  # test_forgetting
+        "final": {"small", "all", "none"},  # test_bank_cli
         "null_arm": {"off", "on"},  # test_resume: combinations
         "control": {"empty", "random"},  # test_methods, test_resume
         "discover_strategy": {"random", "ucb", "explore", "exploit", "failing"},  # test_resume: combinations

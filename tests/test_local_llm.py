@@ -135,7 +135,8 @@ def test_cache(model: str, tmp_path: Path) -> None:
         first = run(model, tmp_path / f"{agent}1", "--agent", agent, *kept)
         again = run(model, tmp_path / f"{agent}2", "--agent", agent, *kept)
         assert not any(step["cached"] for step in first) and all(step["cached"] for step in again)
-        assert [step | {"cached": False} for step in again] == first
+        usage = [{name: step["usage"][name] for name in first[0]["usage"]} for step in again]
+        assert [step | {"cached": False, "usage": spent} for step, spent in zip(again, usage)] == first
     for name, value in (("--seed", 1), ("--temperature", 0.9), ("--top_p", 0.7), ("--max_new_tokens", 5)):
         other = run(model, tmp_path / name, "--agent", "icrl", *kept, name, value)
         assert not any(step["cached"] for step in other), name

@@ -297,6 +297,9 @@ def test_second_run_asks_nothing(server: FakeServer, tmp_path: Path) -> None:
     first, again = steps(run_folder(tmp_path / "run")), steps(run_folder(tmp_path / "again"))
     assert {step.pop("cached") for step in first} == {False}
     assert {step.pop("cached") for step in again} == {True}
+    for step in again:
+        assert step["usage"].pop("cached_prompt_tokens") == step["usage"]["prompt_tokens"]
+        assert step["usage"].pop("cached_completion_tokens") == step["usage"]["completion_tokens"]
     assert first == again
 
 

@@ -143,7 +143,7 @@ def test_reading_takes_time_in_proportion_to_the_length() -> None:
 
 def test_the_prompt_does_not_depend_on_the_answer(env: Env) -> None:
     """Swapping in another row's answer changes no prompt; cmdl's shows the names, so only penalties change."""
-    field = next(field for field in ("label", "query", "SQL", "api_input") if field in env.fields)
+    field = next(field for field in ("label", "query", "SQL", "api_input", "reference_code") if field in env.fields)
     original = copy.deepcopy(at(env, 0).dataset[0])
     before = env.get_zero_shot_prompt(env.observe()), env.get_case_based_prompt(env.observe(), [])
     if env.name == "cmdl":

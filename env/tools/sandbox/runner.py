@@ -205,9 +205,10 @@ class Sandbox:
     def _receive(self, deadline: float) -> dict[str, Any]:
         """The worker's next line. Raises TimeoutError at the deadline, WorkerFailed where no line comes."""
         output, pieces = self._worker.stdout, [self._unread]
+        ready = select.poll()  # select() knows no file beyond the 1,024th that a process has open
+        ready.register(output, select.POLLIN)
         while b"\n" not in pieces[-1]:
-            ready, _, _ = select.select([output], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
+            if not ready.poll(max(0.0, 1000 * (deadline - time.monotonic()))):
                 raise TimeoutError("no answer in time")
             data = os.read(output.fileno(), 2**16)
             if not data:
