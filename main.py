@@ -309,6 +309,7 @@ def play(
         number = log.steps_logged + 1
         then = f"Then the same command goes on from step {number}"
         if isinstance(error, RefusedError):
+            log.journal.forget(number)  # a judge that gave no verdict is to be asked anew
             then = f"It would be so again: --on_refused skip leaves step {number} out, unscored, and goes on"
         raise type(error)(f"{error}. {then}") from error
     has_bank = any("bank_limit" in row.options for row in config.rows)

@@ -179,6 +179,8 @@ class RunLog:
         """Let the running hash be that of the log's first `end` bytes, of which it has `start`; False if shorter."""
         if start == 0:
             self._digest, self._log_bytes = hashlib.sha256(), 0
+        if self._steps_path.is_dir():
+            return False  # whoever reads it says so
         with self._steps_path.open("rb") as log:
             log.seek(start)
             while self._log_bytes < end and (block := log.read(min(end - self._log_bytes, 2**20))):

@@ -99,9 +99,10 @@ class Bill:
         """Raise CostError where step `number` is not to be begun, for the run has cost --max_cost or more."""
         if not self.is_full:
             return
+        most = amount_text(self._most or 0.0)
         raise CostError(
-            f"stopped before step {number}: the run has cost {self}, and --max_cost is {amount_text(self._most)}. What is logged "
-            f"is kept; the same command with a higher --max_cost goes on from step {number}"
+            f"stopped before step {number}: the run has cost {self}, and --max_cost is {most}. What is logged is kept; the"
+            f" same command with a higher --max_cost goes on from step {number}"
         )
 
     def __str__(self) -> str:

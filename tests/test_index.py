@@ -55,7 +55,7 @@ def test_up_to_the_switch_search_is_exact_to_the_last_tie() -> None:
     index = grown(vectors)
     for query, size in zip(unit(20, 2), (1, 2, 7, 32, 499, 500, 600) * 3):
         assert index.nearest(query, size) == exact(vectors, query, size)
-    assert index.graphs == {}
+    assert list(blocks_in_force(len(vectors), **SMALL)) == []
 
 
 def test_beyond_the_switch_it_finds_the_nearest_as_it_grows(faiss: Any) -> None:

@@ -76,7 +76,8 @@ def test_files_have_the_permissions_that_the_user_asks_for(server: FakeServer, t
         assert main.main(command(server, tmp_path)) == 0
     finally:
         os.umask(before)
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in run_folder(tmp_path / "out").iterdir() if path.is_file()}
+    files = [path for path in run_folder(tmp_path / "out").iterdir() if path.is_file()]
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in files}
     assert modes.pop(".lock", 0o600) & 0o600 == 0o600
     assert set(modes.values()) == {0o600}
 

@@ -139,8 +139,9 @@ class OwnService:
         self.info = info
 
     def _read_url(self) -> str:
-        ready, _, _ = select.select([self._process.stdout], [], [], START_SECONDS)
-        return self._process.stdout.readline().decode().strip() if ready else ""
+        ready = select.poll()
+        ready.register(self._process.stdout, select.POLLIN)
+        return self._process.stdout.readline().decode().strip() if ready.poll(1000 * START_SECONDS) else ""
 
     def close(self) -> None:
         """End the service; more than once does no harm."""
