@@ -101,8 +101,8 @@ class Bill:
             return
         most = amount_text(self._most or 0.0)
         raise CostError(
-            f"stopped before step {number}: the run has cost {self}, and --max_cost is {most}. What is logged is kept; the"
-            f" same command with a higher --max_cost goes on from step {number}"
+            f"stopped before step {number}: the run has cost {self}, and --max_cost is {most}. What is logged is kept; "
+            f"the same command with a higher --max_cost goes on from step {number}"
         )
 
     def __str__(self) -> str:
