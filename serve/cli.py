@@ -14,7 +14,8 @@ from typing import Any
 
 import uvicorn
 
-from config import Config, add_options, typed_options
+from command_line import read_command_line
+from config import Config, add_options
 from env import Env, find_env, templates_of
 from errors import DataError, UsageError, UserError
 from llm import make_llm
@@ -170,12 +171,12 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 def config_of(own: argparse.Namespace, rest: list[str]) -> Config:
     """main.py's options, as far as they apply to an endpoint. Raises UsageError."""
-    typed = typed_options(rest)
-    if "env" not in typed:
-        typed["env"] = CHAT
+    _, options = read_command_line(rest)
+    if "env" not in options:
+        options["env"] = CHAT
     elif own.template is not None:
         raise UsageError("--template says how cases are shown, as --env does: drop one of them")
-    config = Config(**typed)
+    config = Config(**options)
     check_serves(config)
     if config.seed < 0:
         raise UsageError("--seed -1 makes five runs: an endpoint is one")
