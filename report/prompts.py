@@ -29,6 +29,8 @@ from registry import AGENTS, find_agent
 from runs.reader import RunFolder, read_requests
 from step import Case, Step, as_plain
 
+from .trust import check_trusted
+
 LOGGED = "as logged"
 UNPROVEN = "built again from the log by this version of the code; the run kept nothing to compare it with"
 PARTLY = "built again from the log, without what the task adds to it (tools, the actions that are allowed)"
@@ -102,6 +104,7 @@ def rebuild(config: dict[str, Any], records: Iterable[dict[str, Any]]) -> list[R
     task cannot be loaded here, or the code makes other steps of them than the run did.
     """
     options = config.get("options", {})
+    check_trusted(options)
     name = options.get("agent")
     if not isinstance(name, str) or not (name in AGENTS or is_outside(name)):
         raise UserError(f"this version has no agent {name}")
@@ -115,7 +118,9 @@ def rebuild(config: dict[str, Any], records: Iterable[dict[str, Any]]) -> list[R
 
 
 def read_options(options: dict[str, Any]) -> Config:
-    """The run's command line. Raises UserError where this version does not understand it."""
+    """The run's command line. Raises UserError where this version does not understand it, or it names code that is not
+    trusted."""
+    check_trusted(options)
     kinds = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(Config).items()}
     known = {name: value for name, value in options.items() if name in kinds}
     for name, value in known.items():
