@@ -34,6 +34,7 @@ PRICES_HELP = "a file of prices, or NAME=INPUT,OUTPUT, of an LLM's tokens"
 STEPS = ("one", "all", "none")
 STEPS_HELP = "what the page lets you open: one seed of each setting (default), all runs, or none, for a small page"
 
+PAPER_HELP = "also figures (PDF, 3.3 and 6.8 inches wide) and tables (LaTeX) for a paper, in OUT/paper"
 TRUST_HELP = "load the tasks, agents and policies that runs name by a file: only for runs whose files you know"
 DIAGNOSE_HELP = (
     "where the failures of tasks with labels arose; best: also what the best of the recalled cases would have reached, "
@@ -63,7 +64,8 @@ def run(arguments: argparse.Namespace) -> None:
         _say_of_code([one])
         print_run(one, prices)
     else:
-        report(arguments.results, figure, prices, arguments.steps, arguments.out or arguments.results / "report")
+        out = arguments.out or arguments.results / "report"
+        report(arguments.results, figure, prices, arguments.steps, out, arguments.paper)
 
 
 def diagnose(root: Path, best: bool) -> None:
@@ -81,7 +83,7 @@ def diagnose(root: Path, best: bool) -> None:
     print(table(runs, lambda config: load(config.embedding_model_path, config.device), best))
 
 
-def report(root: Path, figure: Figure | None, prices: Prices, steps: str, out: Path) -> None:
+def report(root: Path, figure: Figure | None, prices: Prices, steps: str, out: Path, paper: bool) -> None:
     """Read the runs below `root` and write the report into `out`. Raises UserError where there is nothing to report."""
     from .writing import write_report
 
@@ -102,7 +104,7 @@ def report(root: Path, figure: Figure | None, prices: Prices, steps: str, out: P
         say(f"--prices {name}: no run of this LLM here; there are runs of {', '.join(llms)}")
     prices = prices if prices.models else recorded_prices(streams)
     try:
-        write_report(streams, figure, prices, left_out, out, steps)
+        write_report(streams, figure, prices, left_out, out, steps, paper)
     except OSError as error:
         raise UserError(f"{out}: cannot write here ({error.strerror}); --out chooses another place") from None
     say(f"report: {', '.join(str(path) for path in sorted(out.glob('report.*')))}")
@@ -154,5 +156,6 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: RESULTS/report")
     parser.add_argument("--prices", nargs="+", default=[], metavar="FILE", help=PRICES_HELP)
     parser.add_argument("--steps", choices=STEPS, default="one", help=STEPS_HELP)
+    parser.add_argument("--paper", action="store_true", help=PAPER_HELP)
     parser.add_argument("--trust_code", action="store_true", help=TRUST_HELP)
     return parser.parse_args(argv)

@@ -29,6 +29,7 @@ from .folders import Run
 from .plots import BAND_SEEDS
 from .prompts import Rebuilt, shown_prompts
 from .runs import Setting, Stream
+from .style import DARK, LIGHT, UNFINISHED, styles_of
 from .summaries import sweep_tables
 from .tables import SECONDS, Table, cost, mean_of, notes_of
 
@@ -88,8 +89,20 @@ def write_page(
         "tables": [_table(table) for table in summaries]
         + [_table(table) | {"stream": stream.title} for stream in streams for table in _own_tables(stream, prices)],
         "settings": settings,
+        "styles": _styles(streams),
+        "unfinished_dash": _dash(UNFINISHED),
     }
     path.write_text(_fill_in(title, report, packed), encoding="utf-8", errors="replace")
+
+
+def _styles(streams: Sequence[Stream]) -> dict[str, tuple[int, str]]:
+    """How each method is drawn: the number of its colour and its dash."""
+    styles = styles_of(setting for stream in streams for setting in stream.settings)
+    return {setting.method: (style.colour, _dash(style.dash)) for setting, style in styles.items()}
+
+
+def _dash(lengths: tuple[float, ...]) -> str:
+    return " ".join(f"{2 * length:g}" for length in lengths)
 
 
 def _own_tables(stream: Stream, prices: Prices | None) -> list[Table]:
@@ -236,7 +249,7 @@ def _plain(value: Any) -> Any:
 
 def _fill_in(title: str, report: dict[str, Any], packed: dict[str, str]) -> str:
     script = "\n".join((WEB / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    style = (WEB / "style.css").read_text(encoding="utf-8")
+    style = _colours() + (WEB / "style.css").read_text(encoding="utf-8")
     blocks = [f'<script type="application/gzip+base64" id="{place}">{text}</script>' for place, text in packed.items()]
     return Template((WEB / "page.html").read_text(encoding="utf-8")).substitute(
         title=title.replace("&", "&amp;").replace("<", "&lt;"),
@@ -247,6 +260,12 @@ def _fill_in(title: str, report: dict[str, Any], packed: dict[str, str]) -> str:
         report=_json(report).replace("<", "\\u003c"),  # no text can end the element that it stands in
         steps="\n".join(blocks),
     )
+
+
+def _colours() -> str:
+    """The colours of style.py as the style sheet's variables."""
+    light, dark = ("".join(f"--c{i}:{colour};" for i, colour in enumerate(one)) for one in (LIGHT, DARK))
+    return f":root{{{light}}}@media (prefers-color-scheme: dark){{:root{{{dark}}}}}\n"
 
 
 def _pack(value: Any) -> str:
