@@ -51,6 +51,7 @@ class Rebuilt:
     prompt: str | None
     note: str
     kept: Case | None
+    truth: Any = None  # the row's label, for a task whose answers are labels
 
 
 def shown_prompts(run: RunFolder, records: list[dict[str, Any]]) -> tuple[list[Rebuilt | None], str]:
@@ -70,8 +71,8 @@ def shown_prompts(run: RunFolder, records: list[dict[str, Any]]) -> tuple[list[R
     for i, record in enumerate(records):
         sent = _first_sent(requests.get(record["step"], []), record.get("prompt_sha256"))
         if sent is not None:
-            kept = rebuilt[i].kept if rebuilt[i] else None
-            rebuilt[i] = Rebuilt(_as_text(sent), LOGGED, kept)
+            known = rebuilt[i] or Rebuilt(None, "", None)
+            rebuilt[i] = dataclasses.replace(known, prompt=_as_text(sent), note=LOGGED)
     return rebuilt, reason
 
 
@@ -148,6 +149,7 @@ def _walk(env: Env, config: Config, records: Iterable[dict[str, Any]], templates
     render, retain = rendering_of(config), retaining_of(config)
     cases: dict[int, Case] = {}
     examples = Examples(config, env) if config.agent_row.retrieve == "fixed" else None
+    has_label = env.single_turn and env.fields.get("label") in (str, int)
     rebuilt = []
     for record in records:
         env.index = record["step"] - 1
@@ -168,7 +170,8 @@ def _walk(env: Env, config: Config, records: Iterable[dict[str, Any]], templates
             raise UserError(f"step {record['step']} has an answer that the task cannot show ({error})") from None
         if kept is not None:
             cases[kept.step] = kept = dataclasses.replace(kept, answer=as_plain(kept.answer))
-        rebuilt.append(Rebuilt(*_judged(env, prompt, record.get("prompt_sha256"), templates), kept))
+        truth = as_plain(env.get_ground_truth()) if has_label else None
+        rebuilt.append(Rebuilt(*_judged(env, prompt, record.get("prompt_sha256"), templates), kept, truth))
     return rebuilt
 
 
