@@ -5,6 +5,7 @@
     python scripts/report.py results/ --prices qwen3-32b=0.1,0.3
     python scripts/report.py results/ddxplus/cbr-NeuralLinLogUCB/qwen3-8b/seed0
     python scripts/report.py results/ --diagnose            # where failures arose: bank, recall, ranking or reader
+    python scripts/report.py results/ --trust_code          # also load the tasks and agents that runs name by a file
 
 Prices are those of a file, as main.py takes it, or of a million input and output tokens; without any, those that the
 runs were made with. Exit code: 0, 1 where there is nothing to report, 2 for usage,
@@ -24,12 +25,17 @@ from runs.screen import say
 
 from .costs import recorded_prices
 from .experiments import Figure, find_figure
+from .folders import Run
 from .runs import group, read_run_folder, read_runs, select
+from .trust import left_out as code_left_out
+from .trust import trusting
 
 PRICES_HELP = "a file of prices, or NAME=INPUT,OUTPUT, of an LLM's tokens"
 STEPS = ("one", "all", "none")
 STEPS_HELP = "what the page lets you open: one seed of each setting (default), all runs, or none, for a small page"
 
+PAPER_HELP = "also figures (PDF, 3.3 and 6.8 inches wide) and tables (LaTeX) for a paper, in OUT/paper"
+TRUST_HELP = "load the tasks, agents and policies that runs name by a file: only for runs whose files you know"
 DIAGNOSE_HELP = (
     "where the failures of tasks with labels arose; best: also what the best of the recalled cases would have reached, "
     "for runs of the embedded reader"
@@ -38,7 +44,8 @@ DIAGNOSE_HELP = (
 
 def main(argv: list[str]) -> int:
     arguments = parse_arguments(argv)
-    return exit_code(lambda: run(arguments))
+    with trusting(arguments.trust_code):
+        return exit_code(lambda: run(arguments))
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -54,9 +61,11 @@ def run(arguments: argparse.Namespace) -> None:
     if one is not None:
         from .single import print_run
 
+        _say_of_code([one])
         print_run(one, prices)
     else:
-        report(arguments.results, figure, prices, arguments.steps, arguments.out or arguments.results / "report")
+        out = arguments.out or arguments.results / "report"
+        report(arguments.results, figure, prices, arguments.steps, out, arguments.paper)
 
 
 def diagnose(root: Path, best: bool) -> None:
@@ -69,17 +78,21 @@ def diagnose(root: Path, best: bool) -> None:
     def load(model: str, device: str) -> TextEncoder:
         return TextEncoder(model, resolve_device(device))
 
-    print(table(read_runs(root), lambda config: load(config.embedding_model_path, config.device), best))
+    runs = read_runs(root)
+    _say_of_code(runs)
+    print(table(runs, lambda config: load(config.embedding_model_path, config.device), best))
 
 
-def report(root: Path, figure: Figure | None, prices: Prices, steps: str, out: Path) -> None:
+def report(root: Path, figure: Figure | None, prices: Prices, steps: str, out: Path, paper: bool) -> None:
     """Read the runs below `root` and write the report into `out`. Raises UserError where there is nothing to report."""
     from .writing import write_report
 
     left_out: list[str] = []
-    streams = group(read_runs(root, left_out.append))
+    runs = read_runs(root, left_out.append)
     for line in left_out:
         say(line)
+    _say_of_code(runs)
+    streams = group(runs)
     if not streams:
         raise UserError(f"{root}: no runs here; a run folder, as main.py writes it, holds config.yaml and steps.jsonl")
     if figure is not None:
@@ -91,10 +104,16 @@ def report(root: Path, figure: Figure | None, prices: Prices, steps: str, out: P
         say(f"--prices {name}: no run of this LLM here; there are runs of {', '.join(llms)}")
     prices = prices if prices.models else recorded_prices(streams)
     try:
-        write_report(streams, figure, prices, left_out, out, steps)
+        write_report(streams, figure, prices, left_out, out, steps, paper)
     except OSError as error:
         raise UserError(f"{out}: cannot write here ({error.strerror}); --out chooses another place") from None
     say(f"report: {', '.join(str(path) for path in sorted(out.glob('report.*')))}")
+
+
+def _say_of_code(runs: list[Run]) -> None:
+    line = code_left_out(runs)
+    if line:
+        say(line)
 
 
 def gather_prices(texts: list[str]) -> Prices:
@@ -137,4 +156,6 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: RESULTS/report")
     parser.add_argument("--prices", nargs="+", default=[], metavar="FILE", help=PRICES_HELP)
     parser.add_argument("--steps", choices=STEPS, default="one", help=STEPS_HELP)
+    parser.add_argument("--paper", action="store_true", help=PAPER_HELP)
+    parser.add_argument("--trust_code", action="store_true", help=TRUST_HELP)
     return parser.parse_args(argv)

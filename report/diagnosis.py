@@ -30,6 +30,7 @@ from step import Case, as_plain
 from .folders import Run
 from .prompts import open_env, read_options, rebuild
 from .runs import group
+from .trust import check_trusted
 
 PARTS = ("bank", "recall", "ranking", "reader")
 SUCCESS = "success"
@@ -70,6 +71,7 @@ def losses(run: Run, encoder: Embedder, ask: Callable[[str], str] | None = None)
 
 def check(run: Run) -> None:
     """Raise UserError for a run that has no such parts."""
+    check_trusted({"env": run.env})
     kind = find_env(run.env)
     if not kind.single_turn or kind.fields.get("label") not in (str, int):
         raise UserError(f"{run.folder}: the answers of {run.env} are not labels, so no case is known to be right")

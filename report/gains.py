@@ -10,16 +10,15 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from runs.prices import Prices
 
 from .costs import Comparison, compare
-from .plots import colours_of, data_notes, finish, make_figure, styled
+from .plots import data_notes, finish, make_figure, styled
 from .runs import Setting, Stream
+from .style import styles_of
 from .tables import signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MARKERS = "osD^vP*Xph<>d8H"
-FILLINGS = {"": "full", "empty": "none", "random": "bottom"}  # a control has its method's colour and marker
 LADDERS = [  # multiples that people say, fine to coarse; each has zero-shot's own
     [*(round(1 + 0.02 * step, 2) for step in range(-10, 11))],
     [*(round(1 + 0.1 * step, 1) for step in range(-5, 11))],
@@ -39,10 +38,21 @@ def gain_plot(stream: Stream, llm: str, prices: Prices) -> Figure | None:
     found = gains_of(stream, llm, prices)
     if not found:
         return None
-    money = all(not math.isnan(comparison.times.money) for comparison in found.values())
     figure, (axes,) = make_figure(1, 1, 10.5, max(4.8, 0.205 * len(found) + 1.9))
-    colours = colours_of(found)
-    plain = list(dict.fromkeys(setting.plain_method for setting in found))
+    money = draw_gains(axes, found)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=9, frameon=False, labelspacing=0.35)
+    notes = [*data_notes(stream.is_sample, found), "bars: 95 % interval of a paired bootstrap over the stream"]
+    if any(setting.control for setting in found):
+        notes.append("hollow: the method's prompt without cases; half filled: cases by chance")
+    notes += ["the embedded reader's tokens are words"] if any(s.is_embedded for s in found) and not money else []
+    finish(figure, f"Gain against cost: {stream.title}, {llm}", notes)
+    return figure
+
+
+def draw_gains(axes: Axes, found: dict[Setting, Comparison]) -> bool:
+    """A point for each setting, all in the axes' legend; returns whether the cost is money."""
+    money = all(not math.isnan(comparison.times.money) for comparison in found.values())
+    styles = styles_of(found)
     axes.axhline(0, color="#6e6e6e", linewidth=1)
     axes.plot([1], [0], color="#6e6e6e", marker="o", linestyle="none", label="zero-shot")
     for setting, comparison in found.items():
@@ -51,26 +61,20 @@ def gain_plot(stream: Stream, llm: str, prices: Prices) -> Figure | None:
             [comparison.times.money if money else comparison.tokens],
             [gain.mean],
             [[gain.mean - gain.low], [gain.high - gain.mean]],
-            color=colours[setting],
-            marker=MARKERS[plain.index(setting.plain_method) % len(MARKERS)],
-            fillstyle=FILLINGS[setting.control or ""],
+            color=styles[setting].light,
+            marker=styles[setting].marker,
+            fillstyle=styles[setting].filling,
             markersize=7.5,
             elinewidth=0.8,
             capsize=2,
-            ecolor=(colours[setting], 0.55),
+            ecolor=(styles[setting].light, 0.55),
             linestyle="none",
             label=f"{setting.method}  {signed(gain.mean)}",
         )
     scale(axes, [1.0, *(c.times.money if money else c.tokens for c in found.values())])
     axes.set_ylabel("difference to zero-shot, points")
     axes.set_xlabel(f"{'cost' if money else 'input and output tokens'} of a step, × zero-shot's")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=9, frameon=False, labelspacing=0.35)
-    notes = [*data_notes(stream.is_sample, found), "bars: 95 % interval of a paired bootstrap over the stream"]
-    if any(setting.control for setting in found):
-        notes.append("hollow: the method's prompt without cases; half filled: cases by chance")
-    notes += ["the embedded reader's tokens are words"] if any(s.is_embedded for s in found) and not money else []
-    finish(figure, f"Gain against cost: {stream.title}, {llm}", notes)
-    return figure
+    return money
 
 
 def gains_of(stream: Stream, llm: str, prices: Prices) -> dict[Setting, Comparison]:

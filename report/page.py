@@ -14,6 +14,7 @@ import hashlib
 import json
 import math
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import Template
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from config import FIELDS, flag
 from runs.prices import Prices
 
 from . import statistics
@@ -29,6 +31,7 @@ from .folders import Run
 from .plots import BAND_SEEDS
 from .prompts import Rebuilt, shown_prompts
 from .runs import Setting, Stream
+from .style import DARK, LIGHT, UNFINISHED, styles_of
 from .summaries import sweep_tables
 from .tables import SECONDS, Table, cost, mean_of, notes_of
 
@@ -88,8 +91,20 @@ def write_page(
         "tables": [_table(table) for table in summaries]
         + [_table(table) | {"stream": stream.title} for stream in streams for table in _own_tables(stream, prices)],
         "settings": settings,
+        "styles": _styles(streams),
+        "unfinished_dash": _dash(UNFINISHED),
     }
     path.write_text(_fill_in(title, report, packed), encoding="utf-8", errors="replace")
+
+
+def _styles(streams: Sequence[Stream]) -> dict[str, tuple[int, str]]:
+    """How each method is drawn: the number of its colour and its dash."""
+    styles = styles_of(setting for stream in streams for setting in stream.settings)
+    return {setting.method: (style.colour, _dash(style.dash)) for setting, style in styles.items()}
+
+
+def _dash(lengths: tuple[float, ...]) -> str:
+    return " ".join(f"{2 * length:g}" for length in lengths)
 
 
 def _own_tables(stream: Stream, prices: Prices | None) -> list[Table]:
@@ -192,7 +207,40 @@ def _table(table: Table) -> dict[str, Any]:
 
 def _run(run: Run, root: Path) -> dict[str, Any]:
     name = run.folder.absolute().relative_to(root).as_posix()
-    return {"id": name, "seed": run.seed, "steps": run.steps, "rows": run.data["rows"], "finished": run.finished}
+    return {
+        **{"id": name, "seed": run.seed, "steps": run.steps, "rows": run.data["rows"], "finished": run.finished},
+        "facts": run_facts(run),
+    }
+
+
+def run_facts(run: Run) -> list[tuple[str, str]]:
+    """How the run was made: its command line, and of each start the date, the model and what it ran with."""
+    facts = [("command line", command_line(run.options))] if run.options else []
+    facts += [("rows", f"{run.data['origin']}, sha256 {run.data['sha256'][:12]}")]
+    starts = [start for start in run.config.get("starts") or () if isinstance(start, dict)]
+    for start in starts:
+        code, versions, llm = (start.get(name) for name in ("code", "versions", "llm"))
+        said = [f"from step {start['from_step']}"] if len(starts) > 1 and "from_step" in start else []
+        said += [f"version {start['version']}"] if start.get("version") else []
+        if isinstance(code, dict):
+            said.append(f"commit {code.get('commit')}{', with changes' if code.get('dirty') else ''}")
+        said += [_named(llm)] if isinstance(llm, dict) else []
+        said += [_named(versions)] if isinstance(versions, dict) else []
+        facts.append((f"started {start.get('time', 'at an unknown time')}", "; ".join(said)))
+    return facts
+
+
+def _named(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
+
+
+def command_line(options: dict[str, Any]) -> str:
+    """The run's options off their default as main.py takes them."""
+    words = ["python", "main.py"]
+    for name, value in options.items():
+        if name in FIELDS and (name == "env" or value != FIELDS[name].default):
+            words += [f"--{flag(FIELDS[name])}"] if value is True else [f"--{flag(FIELDS[name])}", str(value)]
+    return shlex.join(words)
 
 
 def _steps(run: Run) -> tuple[list[dict[str, Any]], str]:
@@ -215,6 +263,8 @@ def _step(record: dict[str, Any], more: Rebuilt | None) -> dict[str, Any]:
     }
     if more is not None:
         step |= {"prompt": more.prompt, "prompt_note": more.note}
+        if more.truth is not None:
+            step["truth"] = _plain(more.truth)
         if more.kept is not None:
             kept = {key: _plain(getattr(more.kept, key)) for key in ("task", "answer", "reward")}
             if any(kept[key] != step[key] for key in kept):
@@ -236,7 +286,7 @@ def _plain(value: Any) -> Any:
 
 def _fill_in(title: str, report: dict[str, Any], packed: dict[str, str]) -> str:
     script = "\n".join((WEB / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    style = (WEB / "style.css").read_text(encoding="utf-8")
+    style = _colours() + (WEB / "style.css").read_text(encoding="utf-8")
     blocks = [f'<script type="application/gzip+base64" id="{place}">{text}</script>' for place, text in packed.items()]
     return Template((WEB / "page.html").read_text(encoding="utf-8")).substitute(
         title=title.replace("&", "&amp;").replace("<", "&lt;"),
@@ -247,6 +297,12 @@ def _fill_in(title: str, report: dict[str, Any], packed: dict[str, str]) -> str:
         report=_json(report).replace("<", "\\u003c"),  # no text can end the element that it stands in
         steps="\n".join(blocks),
     )
+
+
+def _colours() -> str:
+    """The colours of style.py as the style sheet's variables."""
+    light, dark = ("".join(f"--c{i}:{colour};" for i, colour in enumerate(one)) for one in (LIGHT, DARK))
+    return f":root{{{light}}}@media (prefers-color-scheme: dark){{:root{{{dark}}}}}\n"
 
 
 def _pack(value: Any) -> str:

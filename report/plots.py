@@ -1,6 +1,6 @@
 """The report's plots, as matplotlib figures: curves over the stream, the policy's terms, bars of tasks x methods.
 
-Colours are Okabe and Ito's, which people with any colour vision tell apart, and stay with a method from plot to plot.
+How a method is drawn is the table's in style.py, the same from plot to plot and on the page.
 What the data and the LLM are is written on the figure itself, so that a copied picture still says it.
 """
 
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import statistics
-from .folders import CURVES, setting_key
+from .folders import CURVES
 from .runs import Run, Setting, Stream
+from .style import METHODS, UNFINISHED, Style, styles_of
 from .summaries import Summary
 
 if TYPE_CHECKING:
@@ -25,22 +26,12 @@ if TYPE_CHECKING:
 
 CurveOf = Callable[[np.ndarray], np.ndarray]  # rewards to a curve, both [seeds, steps]
 
-COLOURS = {
-    **{"zero-shot": "#6e6e6e", "CASCADE": "#d55e00", "NP-CBR": "#0072b2", "icrl": "#56b4e9", "icrl-plus": "#009e73"},
-    **{"REINFORCE+LoRA": "#cc79a7", "Random": "#b59f00", "LinLogUCB": "#332288", "NeuralLinUCB": "#aa4499"},
-    **{"NeuralLogUCB": "#e69f00", "few-shot": "#8c510a", "cot": "#bf812d", "self-refine": "#c7a252"},
-    **{"grow-prompt": "#35978f", "mem-prompt": "#01665e", "self-stream-icl": "#1f5fd0", "mam-stream-icl": "#762a83"},
-    **{"exp-recent": "#e78ac3", "exp-rag": "#c51b7d", "remem": "#8e0152"},
-    **{"memento-np": "#66a61e", "memento-q": "#276419"},
-    **{"traj-bootstrap": "#fdae61", "traj-bootstrap-utility": "#b35806"},
-    **{"reasoning-bank": "#4d4d9f", "reasoning-bank-cases": "#998ec3"},
-}
-LINES = {"random": "--", "empty": "-."}  # of a method's controls, which have its colour
-HATCHES = {"random": "///", "empty": "..."}
-SPARE = ("#117733", "#882255", "#44aa99", "#999933", "#88ccee", "#661100")
 BAND_SEEDS = 3
 MOST_BANDS = 12  # of more lines the bands hide each other
 BAND_NOTE = "band: 95 % t interval, from three seeds on"
+RESAMPLES = 2_000  # of each window
+DIFFERENCES = 40  # windows that are compared along the stream
+WIDER = 2.6  # points, of a line that others lie on
 POINTS = 250  # of a curve, enough for its width on a page
 NAME_HEIGHT = 0.22  # inches of a curve's name
 STYLE = {
@@ -69,30 +60,129 @@ def styled(draw: Callable[..., Figure | None]) -> Callable[..., Figure | None]:
 @styled
 def stream_curves(stream: Stream, llm: str) -> Figure | None:
     """Running success rate and cumulative regret of an LLM's settings, with the t interval over seeds as a band."""
-    settings = [setting for setting in stream.settings if setting.llm == llm and _with_curve(setting.runs)]
+    settings = drawn_settings(stream, llm)
     if not settings:
         return None
     figure, (left, right) = make_figure(1, 2, 11.5, max(4.6, NAME_HEIGHT * len(settings) + 1.8))
-    colours = colours_of(settings)
-    banded = len(settings) <= MOST_BANDS
-    for axes, curve_of, scale in (
-        (left, statistics.running_success_rate, 100),
-        (right, statistics.cumulative_regret, 1),
-    ):
-        ends = [_draw(axes, setting, colours[setting], curve_of, scale, banded) for setting in settings]
-        axes.set_xlabel("step")
-        axes.set_xlim(0, stream.rows)
-        if axes is left:
-            _fit_to_late(axes, stream.rows, margin=2.0)
-        _label_ends(axes, [end for end in ends if end is not None])  # of settings with steps, so there are some
-    left.set_title("running success rate, %", loc="left")
-    right.set_title("cumulative regret", loc="left")
-    notes = ["line: mean over seeds"] if any(len(setting.finished) > 1 for setting in settings) else []
-    notes += [BAND_NOTE] if banded and any(len(setting.finished) >= BAND_SEEDS for setting in settings) else []
-    notes += ["dashed: cases by chance; dots and dashes: the prompt alone"] if any(s.control for s in settings) else []
-    notes += ["dotted: unfinished runs, in no mean"] if any(setting.unfinished for setting in settings) else []
-    finish(figure, f"{stream.title}, {llm}", [*data_notes(stream.is_sample, settings), *notes])
+    draw_rates(left, stream, settings)
+    draw_regrets(right, stream, settings)
+    finish(figure, f"{stream.title}, {llm}", [*data_notes(stream.is_sample, settings), *_line_notes(settings)])
     return figure
+
+
+@styled
+def stream_windows(stream: Stream, llm: str) -> Figure | None:
+    """What is learned, as it is learned: the success rate over a sliding window, and the difference to zero-shot."""
+    settings = drawn_settings(stream, llm)
+    if not settings:
+        return None
+    compared = pairs_of(stream, settings)
+    figure, panels = make_figure(1, 1 + bool(compared), 11.5, max(4.6, NAME_HEIGHT * len(settings) + 1.8))
+    draw_windows(panels[0], stream, settings)
+    notes = _line_notes(settings)
+    if compared:
+        draw_differences(panels[1], stream, settings)
+        notes.append("right: band of a paired bootstrap, 95 % of other queries like those of the window")
+    finish(figure, f"Along the stream: {stream.title}, {llm}", [*data_notes(stream.is_sample, settings), *notes])
+    return figure
+
+
+def drawn_settings(stream: Stream, llm: str) -> list[Setting]:
+    """The settings of an LLM of which a step was scored."""
+    return [setting for setting in stream.settings if setting.llm == llm and _with_curve(setting.runs)]
+
+
+def window_of(stream: Stream) -> int:
+    """A tenth of the stream, so that ten windows stand beside each other; twenty steps at least, where it has them."""
+    return min(stream.rows, max(20, stream.rows // 10))
+
+
+def _line_notes(settings: list[Setting]) -> list[str]:
+    notes = ["line: mean over seeds"] if any(len(setting.finished) > 1 for setting in settings) else []
+    banded = len(settings) <= MOST_BANDS and any(len(setting.finished) >= BAND_SEEDS for setting in settings)
+    notes += [BAND_NOTE] if banded else []
+    if any(setting.control for setting in settings):
+        notes.append("short dashes: cases by chance; a dash and two dots: the prompt alone")
+    return notes + (["dotted: unfinished runs, in no mean"] if any(s.unfinished for s in settings) else [])
+
+
+# -- panels: each fills one pair of axes, in a figure of several or alone ----------------------------------------------
+
+
+def draw_rates(axes: Axes, stream: Stream, settings: list[Setting]) -> None:
+    """The success rate of steps 1 to t."""
+    _draw_all(axes, stream, settings, statistics.running_success_rate, 100, "running success rate, %")
+
+
+def draw_windows(axes: Axes, stream: Stream, settings: list[Setting]) -> None:
+    """The success rate of the last steps, from the first whole window on."""
+    window = window_of(stream)
+
+    def curve_of(values: np.ndarray) -> np.ndarray:
+        curves = np.array([statistics.smoothed(line, window) for line in values])
+        curves[:, : window - 1] = np.nan
+        return curves
+
+    _draw_all(axes, stream, settings, curve_of, 100, f"success rate of the last {window} steps, %")
+
+
+def draw_regrets(axes: Axes, stream: Stream, settings: list[Setting]) -> None:
+    """The number of failures up to each step."""
+    _draw_all(axes, stream, settings, statistics.cumulative_regret, 1, "cumulative regret")
+
+
+def draw_differences(axes: Axes, stream: Stream, settings: list[Setting]) -> None:
+    """Success rate minus zero-shot's over the same window, with the paired bootstrap's interval."""
+    window, styles, ends = window_of(stream), styles_of(settings), []
+    pairs = pairs_of(stream, settings)
+    places = np.unique(np.linspace(window, stream.rows, DIFFERENCES).round().astype(int))
+    for setting, paired in pairs.items():
+        found = [
+            statistics.paired_bootstrap(statistics.Paired(paired.differences[:, a:b], paired.rows[:, a:b]), RESAMPLES)
+            for a, b in zip(places - window, places)
+        ]
+        style = styles[setting]
+        mean, low, high = (100 * np.array([getattr(one, end) for one in found]) for end in ("mean", "low", "high"))
+        axes.plot(places, mean, color=style.light, linewidth=1.9, linestyle=style.line)
+        if len(pairs) <= MOST_BANDS:
+            axes.fill_between(places, low, high, color=style.light, alpha=0.13, linewidth=0)
+        ends.append((mean[-1], setting.method, style.light))
+    axes.axhline(0, color=METHODS["zero-shot"].light, linewidth=1)
+    _finish_panel(axes, stream, ends, f"difference to zero-shot, last {window} steps, points")
+
+
+def pairs_of(stream: Stream, settings: list[Setting]) -> dict[Setting, statistics.Paired]:
+    """The settings that can be compared with zero-shot, a step at least."""
+    found = {setting: statistics.paired(setting, statistics.baseline_of(stream, setting)) for setting in settings}
+    return {setting: pairs for setting, pairs in found.items() if np.isfinite(pairs.differences).any()}
+
+
+def _draw_all(axes: Axes, stream: Stream, settings: list[Setting], curve_of: CurveOf, scale: float, name: str) -> None:
+    styles, banded = styles_of(settings), len(settings) <= MOST_BANDS
+    ends = [_draw(axes, setting, styles[setting], curve_of, scale, banded) for setting in settings]
+    if scale == 100:
+        _fit_to_late(axes, stream.rows, margin=2.0, bounds=(0, 100))
+    _finish_panel(axes, stream, [end for end in ends if end is not None], name)
+
+
+def _finish_panel(axes: Axes, stream: Stream, ends: list[tuple[float, str, str]], name: str) -> None:
+    axes.set_xlabel("step")
+    axes.set_ylabel(name)
+    axes.set_xlim(0, stream.rows)
+    _part_equal_lines(axes)
+    _label_ends(axes, [end for end in ends if np.isfinite(end[0])])
+
+
+def _part_equal_lines(axes: Axes) -> None:
+    """Widen a line below others that lie on it, so that each can be seen."""
+    lines = axes.get_lines()
+    for i, line in enumerate(lines):
+        y = np.asarray(line.get_ydata(), float)
+        above = sum(
+            len(other.get_ydata()) == len(y) and np.allclose(np.asarray(other.get_ydata(), float), y, equal_nan=True)
+            for other in lines[i + 1 :]
+        )
+        line.set_linewidth(line.get_linewidth() + WIDER * above)
 
 
 def _with_curve(runs: Iterable[Run]) -> tuple[Run, ...]:
@@ -101,29 +191,43 @@ def _with_curve(runs: Iterable[Run]) -> tuple[Run, ...]:
 
 
 def _draw(
-    axes: Axes, setting: Setting, colour: str, curve_of: CurveOf, scale: float, banded: bool
+    axes: Axes, setting: Setting, style: Style, curve_of: CurveOf, scale: float, banded: bool
 ) -> tuple[float, str, str] | None:
     """Draw a setting; returns where its line ends, for its label."""
-    end = None
+    end, colour = None, style.light
     for run in _with_curve(setting.unfinished):
         curve = scale * curve_of(run.rewards[None])[0]
         at = _places(run.steps)
-        axes.plot(at + 1, curve[at], color=colour, linewidth=1, linestyle=":")
+        axes.plot(at + 1, curve[at], color=colour, linewidth=1, linestyle=(0, UNFINISHED))
         end = (curve[-1], f"{setting.method} (unfinished)", colour)
     finished = _with_curve(setting.finished)
     if finished:
-        line = {"linestyle": LINES.get(setting.control or "", "-")}
-        mean = _draw_mean(axes, scale * curve_of(statistics.rewards(finished)), colour, banded, **line)
+        mean = _draw_mean(
+            axes,
+            scale * curve_of(statistics.rewards(finished)),
+            colour,
+            banded,
+            (0, scale if scale == 100 else np.inf),
+            linestyle=style.line,
+        )
         end = (mean[-1], setting.method, colour)
     return end
 
 
-def _draw_mean(axes: Axes, curves: np.ndarray, colour: str, banded: bool = True, **line: Any) -> np.ndarray:
+def _draw_mean(
+    axes: Axes,
+    curves: np.ndarray,
+    colour: str,
+    banded: bool = True,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+    **line: Any,
+) -> np.ndarray:
     """The mean of curves [seeds, steps], with the t interval where there are seeds and steps enough to mean something.
 
     Two seeds' interval is thirteen times their standard error, and the first rates of a stream are of a few steps.
     """
     mean, low, high = statistics.band(curves)
+    low, high = np.maximum(low, bounds[0]), np.minimum(high, bounds[1])
     at = _places(len(mean))
     axes.plot(at + 1, mean[at], color=colour, linewidth=1.9, **line)
     if banded and len(curves) >= BAND_SEEDS:
@@ -137,31 +241,35 @@ def _places(steps: int) -> np.ndarray:
     return np.unique(np.linspace(0, steps - 1, POINTS).round().astype(int))
 
 
-def _fit_to_late(axes: Axes, steps: int, margin: float) -> None:
+def _fit_to_late(axes: Axes, steps: int, margin: float, bounds: tuple[float, float] = (-np.inf, np.inf)) -> None:
     """Scale to what the lines do after the first twentieth of the stream: before, means of few steps jump about."""
     lines = [(np.asarray(line.get_xdata()), np.asarray(line.get_ydata(), float)) for line in axes.get_lines()]
     late = np.concatenate([y[x > steps / 20] for x, y in lines])
     late = late[np.isfinite(late)]
     if len(late):
         margin = max(margin, 0.12 * float(late.max() - late.min()))
-        axes.set_ylim(late.min() - margin, late.max() + margin)
+        axes.set_ylim(max(bounds[0], late.min() - margin), min(bounds[1], late.max() + margin))
 
 
 def _label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
     """Name each line at its right end; names that would overlap are moved apart as little as can be."""
+    import matplotlib
     from scipy.optimize import isotonic_regression
 
+    if not ends:
+        return
     low, high = axes.get_ylim()
     ordered = sorted(ends)
-    room = axes.get_figure().get_figheight() - 1.2  # title, axis and notes take the rest
-    gaps = NAME_HEIGHT / room * (high - low) * np.arange(len(ordered))
+    size = matplotlib.rcParams["font.size"] / STYLE["font.size"]
+    room = axes.get_figure().get_figheight() - 1.2 * size  # title, axis and notes take the rest
+    gaps = size * NAME_HEIGHT / room * (high - low) * np.arange(len(ordered))
     values = np.array([end[0] for end in ordered])
     highest = max(low, high - gaps[-1])  # of the lowest name, so that the others still fit below the top
     places = np.clip(isotonic_regression(values - gaps).x, low, highest) + gaps
     across = axes.get_yaxis_transform()
     for place, (value, name, colour) in zip(places, ordered):
         axes.plot([1.005, 1.03], [value, place], color=colour, linewidth=0.7, transform=across, clip_on=False)
-        axes.text(1.04, place, name, color=colour, fontsize=10, va="center", transform=across)
+        axes.text(1.04, place, name, color=colour, fontsize=10 * size, va="center", transform=across)
     axes.set_ylim(low, high)
 
 
@@ -210,31 +318,38 @@ def bars(summary: Summary) -> Figure | None:
     width = float(np.clip(1.6 + 0.2 * len(tasks) * (len(methods) + 2), 8.0, 12.5))
     beside = max(1, min(int(width / 1.9), int(width / (0.6 + 0.085 * max(map(len, methods))))))  # names in a line
     figure, (axes,) = make_figure(1, 1, width, 4.4 + 0.22 * max(0, -(-len(methods) // beside) - 3))
-    shown = {method: next(iter(summary.found[method].values())) for method in methods}
-    colours = colours_of(shown.values())
-    share = 0.84 / len(methods)
-    for i, method in enumerate(methods):
-        found = [summary.rates[method].get(task, statistics.NOTHING) for task in tasks]
-        at = np.arange(len(tasks)) + (i - (len(methods) - 1) / 2) * share
-        mean = np.array([100 * value.mean for value in found])
-        half = np.nan_to_num([100 * value.half_width for value in found])
-        style = {"hatch": HATCHES.get(shown[method].control or ""), "edgecolor": "white", "linewidth": 0}
-        axes.bar(at, mean, 0.92 * share, color=colours[shown[method]], label=method, **style)
-        seen = half > 0
-        axes.errorbar(at[seen], mean[seen], half[seen], fmt="none", ecolor="#222222", elinewidth=0.9, capsize=1.5)
-    slanted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(tasks) > 3 else {}
-    axes.set_xticks(range(len(tasks)), tasks, **slanted)
-    axes.set_xlim(-0.6, len(tasks) - 0.4)
-    axes.set_ylim(0, 100)
+    draw_bars(axes, summary, slanted=len(tasks) > 3)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=beside, fontsize=10, frameon=False)
-    axes.set_ylabel("success rate, %")
-    axes.grid(axis="x", visible=False)
     settings = [setting for _, setting in summary.settings]
     several = any(len(setting.finished) > 1 for setting in settings)
     notes = data_notes(summary.is_sample, settings) + (["whiskers: 95 % t interval over seeds"] if several else [])
     notes += ["unfinished runs are left out"] if any(setting.unfinished for setting in settings) else []
     finish(figure, summary.title, notes)
     return figure
+
+
+def draw_bars(axes: Axes, summary: Summary, slanted: bool) -> None:
+    """The bars with their whiskers; the tasks' names may be slanted."""
+    tasks, methods = list(summary.tasks.values()), list(summary.rates)
+    shown = {method: next(iter(summary.found[method].values())) for method in methods}
+    styles = styles_of(shown.values())
+    share = 0.84 / len(methods)
+    for i, method in enumerate(methods):
+        found = [summary.rates[method].get(task, statistics.NOTHING) for task in tasks]
+        at = np.arange(len(tasks)) + (i - (len(methods) - 1) / 2) * share
+        mean = np.array([100 * value.mean for value in found])
+        half = np.nan_to_num([100 * value.half_width for value in found])
+        style = styles[shown[method]]
+        look = {"hatch": style.hatch, "edgecolor": "white", "linewidth": 0}
+        axes.bar(at, mean, 0.92 * share, color=style.light, label=method, **look)
+        seen = half > 0
+        axes.errorbar(at[seen], mean[seen], half[seen], fmt="none", ecolor="#222222", elinewidth=0.9, capsize=1.5)
+    turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+    axes.set_xticks(range(len(tasks)), tasks, **turned)
+    axes.set_xlim(-0.6, len(tasks) - 0.4)
+    axes.set_ylim(0, 100)
+    axes.set_ylabel("success rate, %")
+    axes.grid(axis="x", visible=False)
 
 
 # -- what the plots share ----------------------------------------------------------------------------------------------
@@ -259,20 +374,6 @@ def finish(figure: Figure, title: str, notes: Iterable[str]) -> None:
 def data_notes(sample: bool, settings: Iterable[Setting]) -> list[str]:
     reader = any(setting.is_embedded for setting in settings)
     return ([SAMPLE_NOTE] if sample else []) + ([READER_NOTE] if reader else [])
-
-
-def colours_of(settings: Iterable[Setting]) -> dict[Setting, str]:
-    """The colour of each setting; a control has that of its method, and is told from it by line, hatch or filling."""
-    settings = list(settings)
-    plain = {_without_control(setting): setting.method for setting in settings if setting.control is None}
-    names = [plain.get(_without_control(setting), setting.plain_method) for setting in settings]
-    spare = iter([*SPARE, *COLOURS.values()] * (len(settings) + 1))
-    chosen = {name: COLOURS.get(name) or next(spare) for name in dict.fromkeys(names)}
-    return {setting: chosen[name] for setting, name in zip(settings, names)}
-
-
-def _without_control(setting: Setting) -> str:
-    return setting_key({name: value for name, value in setting.identity.items() if name != "control"})
 
 
 def picture(figure: Figure, kind: str) -> bytes:

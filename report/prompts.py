@@ -29,6 +29,8 @@ from registry import AGENTS, find_agent
 from runs.reader import RunFolder, read_requests
 from step import Case, Step, as_plain
 
+from .trust import check_trusted
+
 LOGGED = "as logged"
 UNPROVEN = "built again from the log by this version of the code; the run kept nothing to compare it with"
 PARTLY = "built again from the log, without what the task adds to it (tools, the actions that are allowed)"
@@ -49,6 +51,7 @@ class Rebuilt:
     prompt: str | None
     note: str
     kept: Case | None
+    truth: Any = None  # the row's label, for a task whose answers are labels
 
 
 def shown_prompts(run: RunFolder, records: list[dict[str, Any]]) -> tuple[list[Rebuilt | None], str]:
@@ -68,8 +71,8 @@ def shown_prompts(run: RunFolder, records: list[dict[str, Any]]) -> tuple[list[R
     for i, record in enumerate(records):
         sent = _first_sent(requests.get(record["step"], []), record.get("prompt_sha256"))
         if sent is not None:
-            kept = rebuilt[i].kept if rebuilt[i] else None
-            rebuilt[i] = Rebuilt(_as_text(sent), LOGGED, kept)
+            known = rebuilt[i] or Rebuilt(None, "", None)
+            rebuilt[i] = dataclasses.replace(known, prompt=_as_text(sent), note=LOGGED)
     return rebuilt, reason
 
 
@@ -102,6 +105,7 @@ def rebuild(config: dict[str, Any], records: Iterable[dict[str, Any]]) -> list[R
     task cannot be loaded here, or the code makes other steps of them than the run did.
     """
     options = config.get("options", {})
+    check_trusted(options)
     name = options.get("agent")
     if not isinstance(name, str) or not (name in AGENTS or is_outside(name)):
         raise UserError(f"this version has no agent {name}")
@@ -115,7 +119,9 @@ def rebuild(config: dict[str, Any], records: Iterable[dict[str, Any]]) -> list[R
 
 
 def read_options(options: dict[str, Any]) -> Config:
-    """The run's command line. Raises UserError where this version does not understand it."""
+    """The run's command line. Raises UserError where this version does not understand it, or it names code that is not
+    trusted."""
+    check_trusted(options)
     kinds = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(Config).items()}
     known = {name: value for name, value in options.items() if name in kinds}
     for name, value in known.items():
@@ -143,6 +149,7 @@ def _walk(env: Env, config: Config, records: Iterable[dict[str, Any]], templates
     render, retain = rendering_of(config), retaining_of(config)
     cases: dict[int, Case] = {}
     examples = Examples(config, env) if config.agent_row.retrieve == "fixed" else None
+    has_label = env.single_turn and env.fields.get("label") in (str, int)
     rebuilt = []
     for record in records:
         env.index = record["step"] - 1
@@ -163,7 +170,8 @@ def _walk(env: Env, config: Config, records: Iterable[dict[str, Any]], templates
             raise UserError(f"step {record['step']} has an answer that the task cannot show ({error})") from None
         if kept is not None:
             cases[kept.step] = kept = dataclasses.replace(kept, answer=as_plain(kept.answer))
-        rebuilt.append(Rebuilt(*_judged(env, prompt, record.get("prompt_sha256"), templates), kept))
+        truth = as_plain(env.get_ground_truth()) if has_label else None
+        rebuilt.append(Rebuilt(*_judged(env, prompt, record.get("prompt_sha256"), templates), kept, truth))
     return rebuilt
 
 

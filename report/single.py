@@ -18,6 +18,7 @@ from step import SHOWS_NOTHING
 
 from .folders import Run
 from .prompts import open_env, rebuild
+from .trust import check_trusted
 
 SHOWN = 10
 PIPE_WIDTH = 120  # where there is no terminal to fit into
@@ -102,7 +103,9 @@ def worst_confusions(run: Run, records: list[dict[str, Any]]) -> list[tuple[str,
     The truth is read from the task's rows, which must be those of the run.
     """
     try:
-        kind = find_env(str(run.options.get("env", run.env)))
+        name = str(run.options.get("env", run.env))
+        check_trusted(run.options | {"env": name})
+        kind = find_env(name)
         if not kind.single_turn or kind.fields.get("label") not in (str, int):
             return f"the answers of {run.env} are not labels"
         env = open_env(run.options, run.data)

@@ -27,7 +27,13 @@ change."""
 
 
 def write_report(
-    streams: list[Stream], figure: Figure | None, prices: Prices, left_out: list[str], out: Path, steps: str = "one"
+    streams: list[Stream],
+    figure: Figure | None,
+    prices: Prices,
+    left_out: list[str],
+    out: Path,
+    steps: str = "one",
+    paper: bool = False,
 ) -> None:
     """Write everything into `out`, with these `steps` in the page; files of an earlier report with other names stay."""
     title = figure.title if figure else "Report"
@@ -48,6 +54,18 @@ def write_report(
     write_atomically(out / "report.md", ("\n\n".join(part.strip() for part in parts) + "\n"))
     with replacing(out / "report.html") as page:
         write_page(page, streams, prices, title, overviews, steps)
+    if paper:
+        _write_paper(files, streams, figure, prices)
+
+
+def _write_paper(files: Files, streams: list[Stream], figure: Figure | None, prices: Prices) -> None:
+    from .paper import figures, tables
+
+    summaries = summarize(streams, figure)
+    for name, content in figures(streams, summaries, prices):
+        files.write("paper/figures", name, "pdf", content)
+    for name, text in tables(streams, summaries):
+        files.write("paper/tables", name, "tex", text)
 
 
 def _stream_part(files: Files, stream: Stream, prices: Prices) -> list[str]:
@@ -58,6 +76,8 @@ def _stream_part(files: Files, stream: Stream, prices: Prices) -> list[str]:
         what = f"{stream.title}, {llm}"
         curves, terms = plots.stream_curves(stream, llm), plots.stream_terms(stream, llm)
         parts += files.write_plot(curves, f"{slug(what)}-curves", f"Success rate and regret: {what}")
+        windows = plots.stream_windows(stream, llm)
+        parts += files.write_plot(windows, f"{slug(what)}-windows", f"Along the stream: {what}")
         parts += files.write_plot(gain_plot(stream, llm, prices), f"{slug(what)}-gains", f"Gain against cost: {what}")
         parts += files.write_plot(terms, f"{slug(what)}-terms", f"Exploit and explore: {what}")
     return parts + [files.write_table(table) for table in sweep_tables(stream)]
@@ -79,6 +99,10 @@ class Files:
         own = next(candidate for candidate in names if candidate not in self._taken)
         self._taken.add(own)
         return own
+
+    def write(self, folder: str, name: str, kind: str, content: bytes | str) -> None:
+        """Write a file that the report does not show."""
+        write_atomically(self._out / folder / f"{self._own(f'{folder}/{name}').rpartition('/')[2]}.{kind}", content)
 
     def write_table(self, table: Table) -> str:
         """Write the CSV and LaTeX files of `table`; returns it as Markdown with links to them."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from config import Config
 from errors import UserError
+from outside import is_outside
 
 from .prices import KINDS, Prices
 from .reader import read_run
@@ -29,6 +30,8 @@ def baseline_of(folder: Path, identity: dict[str, Any]) -> Baseline | None:
     """The zero-shot run beside the one in `folder`; None where there can be none, or it cannot be known."""
     if identity["agent"] in ("zero-shot", "ground-truth") or "," in identity["llm"]:
         return None
+    if any(is_outside(identity.get(name)) for name in ("env", "agent", "bandit")):
+        return None  # no run is called after a file: whoever wrote this wants it loaded
     names = {spec.name for spec in dataclasses.fields(Config)}
     try:
         config = Config(**{name: value for name, value in identity.items() if name in names})

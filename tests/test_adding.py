@@ -23,6 +23,7 @@ from config import Config
 from helpers.fake_server import choose_option, serving
 from helpers.runs import run_folder, run_folders, steps
 from report.prompts import rebuild
+from report.trust import trusting
 from runs.reader import open_folder
 
 if TYPE_CHECKING:
@@ -170,10 +171,11 @@ def test_a_run_from_outside_is_killed_continued_and_reported(
     assert main.main([*words, "--output_dir", "../killed"]) == 0
     assert "has changed since (greedy.py)" in capsys.readouterr().err
 
-    assert report.cli.main(["../killed"]) == 0
+    assert report.cli.main(["../killed", "--trust_code"]) == 0
     page = (folder / "killed" / "report" / "report.html").read_text()
     assert "tickets.Tickets" in page and "both-greedy.EpsilonGreedy" in page
     run = open_folder(run_folder(folder / "whole"))
     assert run is not None
-    rebuilt = rebuild(run.config, run.records())  # prompts are built anew, with the task's own file
+    with trusting():
+        rebuilt = rebuild(run.config, run.records())  # prompts are built anew, with the task's own file
     assert all(str(step.prompt).startswith("Which team should take this ticket?") for step in rebuilt)

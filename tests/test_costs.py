@@ -14,6 +14,7 @@ from helpers.planted_runs import plant_run
 from report import cli, costs, gains, plots, tables
 from report.costs import recorded_prices
 from report.runs import Stream, group, read_runs
+from report.style import CONTROLS, styles_of
 from runs.prices import Prices
 
 PRICES = Prices({"m": (1000.0, 4000.0)}, "EUR")
@@ -99,20 +100,16 @@ def test_controls_are_methods_of_their_own(tmp_path: Path) -> None:
     for control in ("random", "empty"):
         setting = named[f"self-stream-icl {control}"]
         assert setting.control == control and setting.plain_method == "self-stream-icl"
-    colours = plots.colours_of(stream.settings)
+    styles = styles_of(stream.settings)
+    colours = {setting: style.light for setting, style in styles.items()}
     own = colours[named["self-stream-icl"]]
     assert own == colours[named["self-stream-icl random"]] == colours[named["self-stream-icl empty"]]
     assert len({colours[named[name]] for name in ("zero-shot", "self-stream-icl", "self-refine")}) == 3
+    assert [styles[named[f"self-stream-icl {control}"]].dash for control in CONTROLS] == [*CONTROLS.values()]
     figure = plots.stream_curves(stream, "m")
     assert figure is not None
-    dashes = {line.get_linestyle() for line in figure.axes[0].get_lines() if line.get_color() == own}
-    assert dashes == {"-", "--", "-."}
-    assert not {"--", "-."} & {line.get_linestyle() for line in figure.axes[0].get_lines() if line.get_color() != own}
-
-
-def test_every_method_has_a_colour_of_its_own() -> None:
-    assert len(set(plots.COLOURS.values())) == len(plots.COLOURS)
-    assert not set(plots.SPARE) & set(plots.COLOURS.values())
+    drawn = set(re.findall(r"stroke-dasharray: ([^;]+);", plots.picture(figure, "svg").decode()))
+    assert len(drawn) >= 2, "the dashes of both controls"
 
 
 # -- the plot ----------------------------------------------------------------------------------------------------------

@@ -422,7 +422,7 @@ def test_report_of_sample_runs(sample_runs: Path, tmp_path: Path, capsys: pytest
     assert len(titles) == 3 and all("SAMPLE" in title for title in titles)
     assert text.count("not a language model") >= 3 and "| CASCADE | embedded-reader | 2 |" in text
     names = {kind: sorted((tmp_path / kind).iterdir()) for kind in ("tables", "plots")}
-    assert [len(names[kind]) for kind in names] == [6, 8]
+    assert [len(names[kind]) for kind in names] == [6, 10]
     for path in names["tables"]:
         content = path.read_text(encoding="utf-8")
         assert "SAMPLE" in content and "not a language model" in content

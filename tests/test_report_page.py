@@ -247,6 +247,8 @@ def test_a_step_is_the_logs(opened: Watched, results: Path) -> None:
         assert opened.part("output") == record["output"]
         assert opened.part("answer") == ("none in the required form" if record["answer"] is None else record["answer"])
         assert f"reward {record['reward']}" in opened.texts("#verdict")[0]
+        assert opened.texts("[data-part=truth]") == ([more.truth] if record["reward"] == 0 else [])
+        assert record["answer"] == more.truth or record["reward"] == 0
         cases = opened.tab.locator(".case")
         assert cases.evaluate_all("all => all.map(c => Number(c.dataset.case))") == [c["id"] for c in record["cases"]]
         scores = opened.tab.locator(".case [data-part=score]").evaluate_all("all => all.map(s => Number(s.title))")
@@ -255,6 +257,11 @@ def test_a_step_is_the_logs(opened: Watched, results: Path) -> None:
         assert opened.texts(".case [data-part=case-task]") == [source["task"] for source in sources]
         assert opened.texts(".case [data-part=case-answer]") == [source["answer"] for source in sources]
         opened.tab.keyboard.press("ArrowDown")
+    made = opened.part("run")
+    assert "python main.py --env lfd --shuffle --limit 44" in made and f"sha256 {run.data['sha256'][:12]}" in made
+    (start,) = run.config["starts"]
+    assert all(str(start[name]) in made for name in ("time", "version")) and start["code"]["commit"] in made
+    assert start["versions"]["torch"] in made
     assert f"step={SIZE}" in opened.tab.url  # the last one has no next
     target = records[-1]["cases"][0]["id"]
     opened.tab.click(".case button >> nth=0")

@@ -36,11 +36,8 @@ const asText = (value) => (typeof value === "string" ? value : JSON.stringify(va
 
 const unique = (key) => [...new Set(report.settings.map((setting) => setting[key]))];
 const methods = unique("method");
-const OWN_COLOURS = { "zero-shot": 0, "NP-CBR": 1, CASCADE: 2, "icrl-plus": 3, "REINFORCE+LoRA": 4, icrl: 7, Random: 6 };
-const others = methods.filter((method) => !(method in OWN_COLOURS));
-const SPARE_COLOURS = [5, 8, 9, 4, 7, 6, 3, 1];
-const colour = (method) => `var(--c${OWN_COLOURS[method] ?? SPARE_COLOURS[others.indexOf(method) % SPARE_COLOURS.length]})`;
-const dashes = (method) => (others.indexOf(method) >= 3 ? "7 3" : null);
+const colour = (method) => `var(--c${report.styles[method][0]})`;
+const dashes = (method) => report.styles[method][1] || null;
 
 function swatch(method) {
   const line = { x1: 0, x2: 18, y1: 4, y2: 4, "stroke-width": 3, "stroke-dasharray": dashes(method) };

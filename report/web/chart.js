@@ -74,7 +74,7 @@ function band({ method, x, low, high }, from, px, py) {
 
 function line({ method, unfinished, x, mean }, px, py) {
   const points = x.flatMap((at, i) => (mean[i] === null ? [] : [`${px(at).toFixed(1)},${py(mean[i]).toFixed(1)}`])).join(" ");
-  const shape = svg("polyline", { class: "line", points, "data-method": method, "stroke-dasharray": unfinished ? "2 3" : dashes(method) });
+  const shape = svg("polyline", { class: "line", points, "data-method": method, "stroke-dasharray": unfinished ? report.unfinished_dash : dashes(method) });
   shape.style.stroke = colour(method);
   return shape;
 }

@@ -146,7 +146,9 @@ function details(step) {
     step.answer === null ? el("p", { class: "muted", "data-part": "answer" }, "none in the required form")
       : asText(step.answer) === step.output.trim() && step.turns ? el("p", { class: "muted", "data-part": "answer" }, "the whole output")
       : el("pre", { "data-part": "answer" }, asText(step.answer)),
+    ...(step.truth !== undefined && step.reward === 0 ? [el("h3", {}, "Right would have been"), el("pre", { "data-part": "truth" }, asText(step.truth))] : []),
     el("h3", {}, "Usage"), factList(facts),
+    el("details", {}, el("summary", {}, "How this run was made"), el("div", { "data-part": "run" }, factList(run.facts))),
     ...(Object.keys(step.metrics).length ? [el("h3", {}, "Policy"), factList(Object.entries(step.metrics).map(([name, value]) => [name, short(value)]))] : []),
   ];
 }
