@@ -10,7 +10,7 @@ import io
 import math
 import textwrap
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runs.prices import Prices
 
@@ -29,7 +29,7 @@ POINTS = 8
 NAME_HEIGHT = POINTS / 72 * 1.5  # inches of a curve's name
 SEPARATION = 12 / 72.27  # inches between two columns of a LaTeX table
 CHARACTER = 0.5 * POINTS / 72.27  # inches, of a digit at 8 pt
-STYLE = {
+STYLE: Any = {
     **plots.STYLE,
     **{"font.size": POINTS, "axes.titlesize": POINTS, "axes.labelsize": POINTS, "legend.fontsize": POINTS},
     **{"xtick.labelsize": POINTS, "ytick.labelsize": POINTS, "figure.labelsize": POINTS},
@@ -86,7 +86,7 @@ def _legend_above(axes: Axes, width: float) -> None:
     axes.legend(handles, labels, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, frameon=False,
                 handlelength=1.2, columnspacing=0.8, labelspacing=0.3)  # fmt: skip
     lines = -(-len(labels) // columns)
-    axes.get_figure().set_figheight(HEIGHT + lines * NAME_HEIGHT)
+    axes.get_figure(root=True).set_figheight(HEIGHT + lines * NAME_HEIGHT)
 
 
 def _at_widths(

@@ -50,6 +50,6 @@ def left_out(runs: Iterable[Run]) -> str:
     named = [places for run in runs if (places := places_of(run.options))]
     if not named or _trusted.get():
         return ""
-    places = ", ".join(dict.fromkeys(place for found in named for place in found))
+    together = ", ".join(dict.fromkeys(place for found in named for place in found))
     who = f"{len(named)} runs name" if len(named) > 1 else "1 run names"
-    return f"not loaded: code that {who} ({places}), so their prompts are left out; --trust_code loads it"
+    return f"not loaded: code that {who} ({together}), so their prompts are left out; --trust_code loads it"
