@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 
 import outside
 import settings
-from config import EMBEDDED, EMBEDDED_READER, FIELDS, Config, Parser, add_options, declared_by_policy, flag, kind_of
+from config import EMBEDDED, EMBEDDED_READER, FIELDS, Config, Parser, add_options, declared_by_policy, flag, reader_of
 from env import find_env
 from errors import UsageError
 
@@ -122,10 +122,10 @@ def _from_file(name: str, value: Any) -> Any:
         if bool in kinds and isinstance(value, bool):
             return value
         raise ValueError
-    kind = kind_of(hint)
-    if kind is int and isinstance(value, float):
+    read = reader_of(hint)
+    if read is int and isinstance(value, float):
         raise ValueError
-    return kind(value)
+    return read(value)
 
 
 def _reopened(options: dict[str, Any], typed: Mapping[str, Any]) -> dict[str, Any]:

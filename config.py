@@ -12,10 +12,11 @@ import argparse
 import dataclasses
 import difflib
 import hashlib
+import json
 import math
 import shlex
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
@@ -55,9 +56,11 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 EMBEDDED = "embedded"  # the encoder that ships as a package; also the name of the serving mode that needs no LLM
 EMBEDDED_READER = "embedded-reader"
 OF_A_MEMBER = (  # the options that each LLM of --llms may have of its own
-    *("serving_mode", "model_path", "max_new_tokens", "temperature", "top_p"),
+    *("serving_mode", "model_path", "max_new_tokens", "temperature", "top_p", "thinking"),
     *("server", "port", "generate_batch", "timeout", "max_retries"),
 )
+NOT_SENT = "none"  # a setting that is left to the server
+OF_THE_PROTOCOL = {"messages", "model", "tools", "stream"}  # no business of --extra_body
 TWO_WIKI = ("2wiki",)
 JUDGED = ("2wiki", "toolbench")
 JUDGES = ("judge_llm", "judge_serving_mode", "judge_server", "judge_port")
@@ -70,9 +73,9 @@ def option(default: Any, help: str, about: str, **metadata: Any) -> Any:
     Further metadata: `flag` (default: the field's name), `alias`, `metavar`, `choices`, `at_least`, `above`, `at_most`;
     `tasks`, the only tasks that an option has an effect on; `places`, the form of a place outside the checkout that is
     taken beside the choices; `shown`, how a value that is off its default shows in a run's name: "flag" (the default),
-    "path" (its last part), "words" (itself) or "no"; `tuned`: whether the paper chooses it anew for each experiment, so
-    that it makes no other method; `fixed`: whether a plan of experiments sets it itself; `later`: whether it came when
-    there were runs of its agents, whose identity so stays what it was while it is at its default.
+    "path" (its last part), "words" (itself), "hash" or "no"; `tuned`: whether the paper chooses it anew for each
+    experiment, so that it makes no other method; `fixed`: whether a plan of experiments sets it itself; `later`:
+    whether it came when there were runs of its agents, whose identity so stays what it was while it is at its default.
     """
     return field(default=default, metadata={"help": help, "about": about, **metadata})
 
@@ -306,8 +309,30 @@ class Config:
         shown="no",
     )
     max_new_tokens: int = option(2048, "longest answer, in tokens", "llm", at_least=1)
-    temperature: float | None = option(None, "sampling temperature", "llm", at_least=0)
-    top_p: float | None = option(None, "nucleus sampling", "llm", above=0, at_most=1)
+    temperature: float | str | None = option(
+        None, "sampling temperature; none leaves it to the server", "llm", at_least=0, metavar="NUMBER"
+    )
+    top_p: float | str | None = option(
+        None, "nucleus sampling; none leaves it to the server", "llm", above=0, at_most=1, metavar="NUMBER"
+    )
+    thinking: str = option(
+        "auto",
+        "vllm, hf: whether a model that can think before it answers does; auto: as in the paper's runs, not",
+        "llm",
+        choices=("auto", "on", "off"),
+        later=True,
+    )
+    extra_body: str | None = option(
+        None,
+        "a JSON object that every request has beside or instead of what it says anyway; null leaves a setting out",
+        "llm",
+        metavar="JSON",
+        shown="hash",
+        later=True,
+    )
+    system_prompt: str | None = option(
+        None, "a system message before each conversation", "llm", metavar="TEXT_OR_@FILE", shown="hash", later=True
+    )
 
     web_search: bool = option(
         False, "2wiki: also offer Google search, by Serper (needs SERPER_API_KEY)", "task", tasks=TWO_WIKI
@@ -451,6 +476,7 @@ class Config:
         if self.as_streambench:
             self._set("shuffle", True)
             self._set("case_paragraphs", self.case_paragraphs or self.env == "hotpotqa")
+        self._settle_requests()
         if self.agent_row.who != "one":
             self._gather_llms()
         else:
@@ -540,6 +566,22 @@ class Config:
         elif self.llm is None:
             what = "its Hugging Face id or folder" if self.serving_mode == "hf" else "the model's name at the server"
             raise UsageError(f"--serving_mode {self.serving_mode} needs --llm NAME, {what}")
+
+    def _settle_requests(self) -> None:
+        """Keep what requests have of the user's own in one form, a file's text instead of its name."""
+        if self.extra_body is not None:
+            self._set("extra_body", json.dumps(read_extra_body(self.extra_body), sort_keys=True, ensure_ascii=False))
+        if self.system_prompt is not None:
+            self._set("system_prompt", _read_text("system_prompt", self.system_prompt))
+        if self.thinking != "auto" and self.serving_mode == "openai":
+            own = """--extra_body '{"reasoning_effort": "low"}'"""
+            raise UsageError(f"--thinking {self.thinking}: each API has a word of its own for it; say it, as in {own}")
+
+    @property
+    def system_message(self) -> str | None:
+        """The text of --system_prompt."""
+        text = self.system_prompt
+        return text[1:] if text is not None and text.startswith("@@") else text
 
     def _gather_llms(self) -> None:
         """Let `llm` name the LLMs of --llms with what can change their answers: of several there is no one."""
@@ -707,6 +749,7 @@ class Config:
             value, shown = getattr(self, spec.name), spec.metadata.get("shown", "flag")
             if spec.name in names and shown != "no" and value != defaults[spec.name]:
                 text = Path(value).name if shown == "path" else _path_safe(value)
+                text = hashlib.sha256(value.encode()).hexdigest()[:8] if shown == "hash" else text
                 words = flag(spec) if value is True else f"{flag(spec)}={text}"
                 found[spec.name] = ",".join(map(_path_safe, shlex.split(value))) if shown == "words" else words
         return found
@@ -733,7 +776,7 @@ def read_members(text: str) -> list[tuple[str, dict[str, Any]]]:
             if not equals or option not in OF_A_MEMBER:
                 raise UsageError(f"--llms {name} {word}: write OPTION=VALUE with one of {', '.join(OF_A_MEMBER)}")
             try:
-                options[option] = kind_of(get_type_hints(Config)[option])(value)
+                options[option] = reader_of(get_type_hints(Config)[option])(value)
             except ValueError:
                 raise UsageError(f"--llms {name} {word}: {value!r} is no value of --{option}") from None
         if not name or "=" in name:
@@ -794,6 +837,10 @@ def _check(spec: dataclasses.Field[Any], value: Any) -> None:
         if "places" in limits and outside.is_outside(str(value)):
             return
         raise unknown_choice(name, value, limits["choices"])
+    if isinstance(value, str) and spec.name in ("temperature", "top_p"):
+        if value == NOT_SENT:
+            return
+        raise UsageError(f"{name} must be a number or {NOT_SENT}, not {value!r}")
     if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"{name} must be a finite number, not {value}")
     if "at_least" in limits and value < limits["at_least"]:
@@ -818,9 +865,50 @@ def _add_argument(parser: argparse._ActionsContainer, spec: dataclasses.Field[An
     default = _described_default(spec)
     if default:
         help += f" (default: {default})"
-    kind = kind_of(hint)
-    metavar = metadata.get("metavar", kind.__name__.upper())
+    metavar = metadata.get("metavar", kind_of(hint).__name__.upper())
+    kind = reader_of(hint)
     parser.add_argument(*names, dest=spec.name, type=kind, default=argparse.SUPPRESS, help=help, metavar=metavar)
+
+
+def number_or_none(text: str | float) -> float | str:
+    """A setting that need not be sent. Raises ValueError."""
+    return NOT_SENT if text == NOT_SENT else float(text)
+
+
+def reader_of(hint: Any) -> Callable[[str], Any]:
+    """What reads a value of an option with this type hint. It raises ValueError."""
+    return number_or_none if {float, str} <= set(getattr(hint, "__args__", ())) else kind_of(hint)
+
+
+def read_extra_body(text: str) -> dict[str, Any]:
+    """The JSON object of --extra_body. Raises UsageError where it is none, or says what other options say."""
+    try:
+        found = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"--extra_body {text}: not JSON ({error}); write it as '{{\"name\": value}}'") from None
+    if not isinstance(found, dict):
+        raise UsageError(f"--extra_body {text}: not a JSON object; write it as '{{\"name\": value}}'")
+    for name in sorted(OF_THE_PROTOCOL & found.keys()):
+        raise UsageError(f"--extra_body: {name} is what the run itself says in a request")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _read_text(name: str, value: str) -> str:
+    """A text, or that of the file named after an @; one that begins with an @ itself has two. Raises UsageError."""
+    if value.startswith("@") and not value.startswith("@@"):
+        try:
+            text = Path(value[1:]).expanduser().read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise UsageError(f"--{name} {value}: cannot be read ({reason})") from None
+        value = f"@{text}" if text.startswith("@") else text
+    if not value.strip():
+        raise UsageError(f"--{name} is empty: drop it, or write a text")
+    return value
 
 
 def kind_of(hint: Any) -> type:

@@ -12,6 +12,8 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 
+from stopping import Terminated
+
 
 class UserError(Exception):
     """Something the user can mend: data, a model folder, a server address. Exit code 1."""
@@ -67,10 +69,11 @@ def exit_code(action: Callable[[], int | None], interrupted: str = "", debug: bo
         else:
             print(f"error: {printable(_describe(error))}", file=sys.stderr)
         return error.exit_code if isinstance(error, UserError) else 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as signal:
+        terminated = isinstance(signal, Terminated)
         if interrupted:
-            print(f"\ninterrupted: {interrupted}", file=sys.stderr)
-        return 130
+            print(f"\n{'terminated' if terminated else 'interrupted'}: {interrupted}", file=sys.stderr)
+        return 143 if terminated else 130
 
 
 def _describe(error: Exception) -> str:

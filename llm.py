@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import threading
 import time
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 Message = dict[str, Any]
 CUT = "length"  # the finish_reason of an answer that reached the token limit
 LARGEST_COUNT = 2**53  # of tokens; what is above it is no count
+THOUGHT = re.compile(r"\s*<think>(.*?)(?:</think>|\Z)", re.S)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Reply:
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)  # the generated tokens, where the client knows them
     finish_reason: str | None = None  # "stop", "length" where the token limit cut it, or what a server says
+    reasoning: str = ""  # what it thought before: no part of the answer, but of what it cost
 
     @classmethod
     def read(cls, said: Any) -> Reply:
@@ -58,14 +61,45 @@ class Reply:
             raise ValueError("the reply's tool calls are not a list of objects")
         if not isinstance(tokens, list) or not all(type(token) is int for token in tokens):
             raise ValueError("the reply's tokens are not a list of numbers")
+        before = _whole(said.get("reasoning"))
+        reasoning, text = split_reasoning(_whole(said["text"]))
         return cls(
-            _whole(said["text"]),
+            text,
             _count(said.get("prompt_tokens")),
             _count(said.get("completion_tokens")),
             [_tool_call(call) for call in calls],
             tokens,
             _whole(reason) or None,
+            "\n\n".join(part for part in (before, reasoning) if part),
         )
+
+
+def split_reasoning(text: str) -> tuple[str, str]:
+    """(what a model thought, what it answered): <think>...</think> before the answer is no part of it.
+
+    A thought that the token limit cut has no end, and there is no answer. Templates that open the thought themselves
+    leave its end alone in the text.
+    """
+    thoughts, rest = [], text
+    if "</think>" in text and "<think>" not in text.partition("</think>")[0]:
+        thought, _, rest = text.partition("</think>")
+        thoughts.append(thought)
+    while found := THOUGHT.match(rest):
+        thoughts.append(found[1])
+        rest = rest[found.end() :]
+    if not thoughts:
+        return "", text
+    return "\n\n".join(thought.strip() for thought in thoughts if thought.strip()), rest.lstrip()
+
+
+def with_system(messages: list[Message], text: str | None) -> list[Message]:
+    """A conversation with --system_prompt in front; before what a task says as the system itself."""
+    if text is None:
+        return messages
+    first = messages[0] if messages else {}
+    if first.get("role") == "system":
+        return [first | {"content": f"{text}\n\n{first['content']}"}, *messages[1:]]
+    return [{"role": "system", "content": text}, *messages]
 
 
 def _count(value: Any) -> int:

@@ -6,6 +6,11 @@ observe -> retrieve -> generate -> evaluate -> update -> retain.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # Ctrl-C while the rest is imported ends the process without a traceback, too
+    from stopping import end_at_once
+
+    end_at_once()
+
 import functools
 import sys
 from collections.abc import Callable, Iterator
@@ -26,8 +31,9 @@ from runs import screen
 from runs.baseline import baseline_of, ratios
 from runs.folder import RunLog
 from runs.prices import Bill, Prices, prices_of
-from runs.reader import summarize
+from runs.reader import Record, summarize
 from step import Step, as_number, as_plain
+from stopping import HOLD, end_at_once, signals_as_exceptions
 
 if TYPE_CHECKING:
     from agent import Agent
@@ -63,7 +69,8 @@ def run(
 
     Logged steps come back answered and scored: the LLM is not asked again, but what was learned from them is learned
     anew. An LLMError leaves its step unlogged; a refused prompt may leave it out, unscored (`on_refused`: skip).
-    A `bill` that is full stops the run between two steps, by a CostError.
+    A `bill` that is full stops the run between two steps, by a CostError. Where a round has just ended, what stops a
+    run leaves a checkpoint: an outage, a signal, a full bill.
     """
     bill = bill or Bill(None, "")
     learns, size = agent.config.learns, agent.config.concurrency if agent.config.learns else len(env)
@@ -78,28 +85,47 @@ def run(
     if pool.size < agent.config.in_flight:
         screen.say(f"note: the task {env.name} has a single instance: its steps are answered one after another")
     with nullcontext(company.progress) if company else screen.Progress() as progress, pool:
-        progress.expect(len(env), start)
+        progress.expect(len(env), log.steps_logged)
         stream = within(bill, observe(env, log, start))
-        for _ in range(start, len(env), size):
-            asked = (retrieve(step, agent) for step in islice(stream, size))
-            answered = pool.answered(list(asked) if learns else asked)
-            for step in list(answered) if agent.row.looks_up else answered:
-                env.place(step.number, step.turns)
-                if step.skipped is None:
-                    agent.update(step)
-                    agent.retain(step)
-                record = log.append(step)
-                if record is not None:
-                    bill.add(record)
-                    tracker.log(record)
-                    if not learns or step.number % size == 0:
-                        log.checkpoint(step.number, agent.save)
-                progress.advance(agent.config.seed, log.success_rate, str(bill))
-    done = log.steps_logged
-    if done < len(env):
-        if done and (not learns or done % size == 0):
-            log.checkpoint(done, agent.save, now=True)
-        bill.check(done + 1)
+        learned = start
+        try:
+            for _ in range(start, len(env), size):
+                asked = (retrieve(step, agent) for step in islice(stream, size))
+                answered = pool.answered(list(asked) if learns else asked)
+                for step in list(answered) if agent.row.looks_up else answered:
+                    with HOLD.held():
+                        learned = 0  # what is stopped in the middle of this is saved by nobody
+                        record = learn(step, agent, env, log)
+                        learned = step.number
+                        if record is not None:
+                            bill.add(record)
+                            tracker.log(record)
+                            if not learns or learned % size == 0:
+                                log.checkpoint(learned, agent.save)
+                    progress.advance(agent.config.seed, log.success_rate, str(bill), replayed=record is None)
+        except (LLMError, KeyboardInterrupt, CancelledError):
+            save_now(log, agent, learned, size)
+            raise
+    if learned < len(env):
+        save_now(log, agent, learned, size)
+        bill.check(learned + 1)
+
+
+def learn(step: Step, agent: Agent, env: Env, log: RunLog) -> Record | None:
+    """Learn from an answered step, and log it; its record, None where it was logged before."""
+    env.place(step.number, step.turns)
+    if step.skipped is None:
+        agent.update(step)
+        agent.retain(step)
+    return log.append(step)
+
+
+def save_now(log: RunLog, agent: Agent, learned: int, size: int) -> None:
+    """Leave a checkpoint of the state after `learned` steps, where that is the end of a round and nothing is torn."""
+    whole_round = not agent.config.learns or learned % size == 0
+    if learned and learned == log.steps_logged and whole_round:
+        with HOLD.held():
+            log.checkpoint(learned, agent.save, now=True)
 
 
 def within(bill: Bill, steps: Iterator[Step]) -> Iterator[Step]:
@@ -126,7 +152,8 @@ def observe(env: Env, log: RunLog, start: int) -> Iterator[Step]:
 
 def retrieve(step: Step, agent: Agent) -> Step:
     """Choose what the step shows. Raises UserError where it was logged with something else."""
-    agent.retrieve(step)
+    with HOLD.held():
+        agent.retrieve(step)
     if step.replayed:
         step.check_shown()
     return step
@@ -366,14 +393,21 @@ def run_all(argv: list[str]) -> int:
 
 
 def main(argv: list[str]) -> int:
-    """The command line; returns the exit code: 0, 1 for an error, 2 for usage, 130 for Ctrl-C."""
-    return exit_code(lambda: run_all(argv), "the same command continues the run", debug="--debug" in argv)
+    """The command line; returns the exit code: 0, 1 for an error, 2 for usage, 130 for Ctrl-C, 143 for SIGTERM."""
+
+    def work() -> int:
+        with signals_as_exceptions():
+            return run_all(argv)
+
+    return exit_code(work, "the same command continues the run", debug="--debug" in argv)
 
 
 def console() -> None:
     """The command that pyproject.toml installs, and `python main.py`."""
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that cannot show the bars still gets the figures
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    end_at_once(code)  # Ctrl-C while Python shuts down
+    sys.exit(code)
 
 
 if __name__ == "__main__":

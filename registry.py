@@ -355,7 +355,7 @@ POLICIES: dict[str, Row] = {
     "Random": Row("bandit:Random", help="any recalled case"),
 }
 
-_SAMPLING = ("max_new_tokens", "temperature", "top_p")
+_SAMPLING = ("max_new_tokens", "temperature", "top_p", "system_prompt")
 _QWEN3 = {"temperature": 0.1, "top_p": 0.8}  # the paper's; clients/sampling.py has what no option sets
 _ASKED = ("timeout", "max_retries", "concurrency", "cache", "log_requests")
 
@@ -367,17 +367,21 @@ CLIENTS: dict[str, Row] = {
     ),
     "openai": Row(
         "clients.server:OpenAI",
-        _SAMPLING,
+        (*_SAMPLING, "extra_body"),
         {"temperature": 0.05, "top_p": 0.8},
         "an API of the OpenAI protocol (OPENAI_API_KEY, OPENAI_BASE_URL)",
         reads=_ASKED,
     ),
     "vllm": Row(
-        "clients.server:VLLM", _SAMPLING, _QWEN3, "a vLLM server (--server, --port)", reads=("server", "port", *_ASKED)
+        "clients.server:VLLM",
+        (*_SAMPLING, "thinking", "extra_body"),
+        _QWEN3,
+        "a vLLM server (--server, --port)",
+        reads=("server", "port", *_ASKED),
     ),
     "hf": Row(
         "clients.local:LocalClient",
-        (*_SAMPLING, "model_path"),
+        (*_SAMPLING, "thinking", "model_path"),
         _QWEN3,
         "transformers, in this process",
         reads=("generate_batch", "cache", "log_requests"),
@@ -385,7 +389,12 @@ CLIENTS: dict[str, Row] = {
 }
 
 # The LLMs of --llms: each has a row of its own, and these options where the command line says them for all.
-ROSTER = Row("llm:Roster", _SAMPLING, help="several LLMs", reads=("llms", "server", "port", "generate_batch", *_ASKED))
+ROSTER = Row(
+    "llm:Roster",
+    (*_SAMPLING, "thinking", "extra_body"),
+    help="several LLMs",
+    reads=("llms", "server", "port", "generate_batch", *_ASKED),
+)
 
 
 # -- looking up, also what lies outside the tables --------------------------------------------------------------------

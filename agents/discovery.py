@@ -64,9 +64,12 @@ class DiscoverAgent(Agent):
         self._asked = 0
         self._about_to_ask = 0  # of the steps of this round that are not over
         self._asked_failing = 0  # of those, the steps that the LLM's answer would have failed
+        self._before: tuple[int, list[float], int] = (0, [], 0)  # the round: steps, window and seen as it began
 
     def retrieve(self, step: Step) -> None:
         super().retrieve(step)
+        if (step.number - 1) % self._round == 0:
+            self._before = step.number - 1, list(self._window), self._seen
         wants = self._chance(step) if self._strategy == "random" else self._below_window(step)
         if (step.number - 1) % self._round == 0:
             self._about_to_ask = 0
@@ -122,7 +125,10 @@ class DiscoverAgent(Agent):
 
     def save(self, checkpoint: Checkpoint) -> None:
         super().save(checkpoint)
-        state = {"window": list(self._window), "seen": self._seen, "asked": self._asked, "failing": self._asked_failing}
+        steps, window, seen = self._before
+        if checkpoint.step != steps:  # else a round has begun that is not to be in it
+            window, seen = list(self._window), self._seen
+        state = {"window": window, "seen": seen, "asked": self._asked, "failing": self._asked_failing}
         checkpoint.put("discovery", state)
         if self._failing is not None:
             checkpoint.put("failing", self._failing.past.state_dict(), PastAnswers.GROWS)

@@ -21,6 +21,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from agent import Agent, Parts
 from clients.local import LocalClient, is_out_of_memory
 from errors import LLMError, UserError
+from llm import with_system
 from memory.encoders import seeded
 from step import Metrics, Step
 
@@ -175,7 +176,7 @@ class ReinforceAgent(Agent):
         """Learn from the reward. Raises LLMError where the memory does not suffice for it."""
         try:
             with step.measure("agent"):
-                prompt = self._client.encode(self._messages(step))
+                prompt = self._client.encode(with_system(self._messages(step), self.config.system_message))
                 step.metrics |= self.trainer.learn(prompt, step.tokens or [], step.reward or 0)
         except RuntimeError as error:
             if not is_out_of_memory(error):

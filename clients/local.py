@@ -17,6 +17,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from transformers.generation import TemperatureLogitsWarper, TopPLogitsWarper
 from clients.sampling import sampling_of
 from config import Config
 from errors import LLMError, RefusedError, UserError
-from llm import CUT, Message, Reply
+from llm import CUT, Message, Reply, split_reasoning, with_system
 from memory.encoders import (
     LOAD_ERRORS,
     asking_hub_once,
@@ -104,9 +105,13 @@ class LocalClient:
         self._lock = threading.RLock()  # one answer, or one batch, at a time
         self.device = resolve_device(config.device)
         self.model, self.tokenizer = load_chat_model(self.path, self.option, self.device)
+        own = {name: getattr(self.model.generation_config, name, None) for name in ("temperature", "top_p")}
         self._ends = _end_tokens(self.model, self.tokenizer)
         self._context: int | None = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        self._sampling = sampling_of(config)
+        sampling = sampling_of(config)
+        left = {name: value or 1.0 for name, value in own.items() if getattr(sampling, name) is None}
+        self._sampling = replace(sampling, **left)  # what is left to the model is what its generation_config.json says
+        self._system = config.system_message
         self._batch_size = config.generate_batch
         self._groups: dict[int, Group] = {}  # by their first step, the latest KEPT_GROUPS
 
@@ -119,7 +124,8 @@ class LocalClient:
         attention = getattr(self.model.config, "_attn_implementation", None)
         dtype = str(self.model.dtype).removeprefix("torch.")
         where = {"model": self.path, "device": str(self.device), "dtype": dtype, "attention": attention}
-        return where | vars(self._sampling) | {"generate_batch": self._batch_size}
+        system = {} if self._system is None else {"system_prompt": self._system}
+        return where | vars(self._sampling) | {"generate_batch": self._batch_size} | system
 
     # -- steps that are known ahead --------------------------------------------------------------------------------
 
@@ -152,7 +158,10 @@ class LocalClient:
         self, messages: list[Message], tools: list[dict[str, Any]] | None, step: int, call: int
     ) -> dict[str, Any]:
         sampling = self._sampling
+        messages = with_system(messages, self._system)
         request = {"model": self.path, "dtype": str(self.model.dtype), "messages": messages}
+        if sampling.enable_thinking:
+            request["enable_thinking"] = True
         request |= {name: getattr(sampling, name) for name in SENT}
         if sampling.temperature:
             request["draw"] = [sampling.seed, step, call]
@@ -189,7 +198,7 @@ class LocalClient:
         return [self._reply(*each) for each in zip(prompts, answers, requests)]
 
     def encode(self, messages: list[Message], tools: list[dict[str, Any]] | None = None) -> list[int]:
-        """The tokens of a conversation in the model's chat template, thinking off, up to where its answer begins."""
+        """The tokens of a conversation in the model's chat template, up to where its answer begins."""
         from jinja2 import TemplateError
 
         if tools:
@@ -199,7 +208,7 @@ class LocalClient:
                 [_with_parsed_arguments(message) for message in messages],
                 tools=tools,
                 add_generation_prompt=True,
-                enable_thinking=False,
+                enable_thinking=bool(self._sampling.enable_thinking),
                 tokenize=False,
             )
         except TemplateError as error:
@@ -259,10 +268,14 @@ class LocalClient:
     def _reply(self, prompt: list[int], tokens: list[int], request: dict[str, Any]) -> Reply:
         ended = bool(tokens) and tokens[-1] in self._ends
         text = self.tokenizer.decode(tokens[:-1] if ended else tokens, skip_special_tokens=True)
+        if self.tokenizer.decode(prompt[-8:]).rstrip().endswith("<think>"):  # the template has opened a thought
+            text = f"<think>{text}"
+        reasoning, text = split_reasoning(text)
         calls: list[dict[str, Any]] = []
         if request.get("tools"):
             text, calls = read_tool_calls(text)
-        return Reply(text, len(prompt), len(tokens), calls, tokens, finish_reason="stop" if ended else CUT)
+        finish = "stop" if ended else CUT
+        return Reply(text, len(prompt), len(tokens), calls, tokens, finish_reason=finish, reasoning=reasoning)
 
 
 def load_chat_model(path: str, option: str, device: torch.device) -> tuple[Any, Any]:

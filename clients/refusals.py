@@ -25,17 +25,22 @@ FILTERED = re.compile(
     r"|blocked (?:due to|by|for) .{0,40}(?:safety|policy|content)|prompt (?:was )?blocked",
     re.IGNORECASE,
 )
+FILTER_REASON = re.compile(r"content.?filter|safety|prohibited|sensitive|refusal", re.IGNORECASE)  # of a finish
+NEITHER = "--serving_mode: openai does not send it, and --extra_body '{\"%s\": null}' leaves it out"
 OPTIONS = {  # a setting as the servers call it: the option that changes it
-    "temperature": "--temperature (models that think take 1 alone)",
-    "top_p": "--top_p (models that think take 1 alone)",
-    "max_completion_tokens": "--max_new_tokens",
+    "temperature": "--temperature: with none it is not sent (models that think mostly take no other than 1)",
+    "top_p": "--top_p: with none it is not sent (models that think mostly take no other than 1)",
+    "max_completion_tokens": "--max_new_tokens (a server that calls it otherwise: --extra_body "
+    """'{"max_completion_tokens": null, "max_tokens": N}')""",
     "max_tokens": "--max_new_tokens",
-    "presence_penalty": "--serving_mode: openai does not send it",
-    "top_k": "--serving_mode: openai does not send it",
-    "seed": "--serving_mode: openai does not send it",
-    "chat_template_kwargs": "--serving_mode: openai does not send it",
+    "enable_thinking": "--thinking",
+    "reasoning_effort": "--extra_body",
+    **{name: NEITHER % name for name in ("presence_penalty", "top_k", "seed", "chat_template_kwargs")},
 }
 SETTING = re.compile(rf"\b({'|'.join(OPTIONS)})\b")
+NO_SYSTEM = re.compile(
+    r"system (?:role|message|prompt|instruction)s?\b.{0,40}\bnot (?:supported|enabled|allowed)", re.I
+)
 
 
 def explain(error: Any, address: str) -> LLMError:
@@ -49,6 +54,8 @@ def explain(error: Any, address: str) -> LLMError:
         return RefusedError(f"{line}: {ADVICE_TOO_LONG}")
     if FILTERED.search(said):
         return RefusedError(f"{line}: its content filter stopped the prompt")
+    if error.status_code in (400, 422) and NO_SYSTEM.search(said):
+        return LLMError(f"{line}: the option to change is --system_prompt")
     setting = SETTING.search(said)
     if error.status_code in (400, 422) and setting:
         return LLMError(f"{line}: the option to change is {OPTIONS[setting[1]]}")

@@ -1,8 +1,8 @@
 """How answers are sampled: the one place that every way to serve an LLM, and the judge, takes its settings from.
 
-Temperature and top_p are options, with each serving mode's own defaults in the registry. The rest is the paper's and
-fixed: top-k, the presence penalty, and the thinking of Qwen3 switched off. An API is asked for none of these, since
-providers differ in what they take.
+Temperature, top_p and thinking are options, the first two with each serving mode's own defaults in the registry. The
+rest is the paper's and fixed: top-k, the presence penalty, and, unless it is asked for, the thinking of Qwen3 switched
+off. An API is asked for none of these, since providers differ in what they take.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from config import Config
+from config import NOT_SENT, Config
 from registry import CLIENTS
 
 TOP_K = 20
@@ -26,8 +26,8 @@ FIXED: dict[str, dict[str, Any]] = {
 class Sampling:
     """Settings of one LLM; None leaves the choice to the server."""
 
-    temperature: float
-    top_p: float
+    temperature: float | None
+    top_p: float | None
     max_new_tokens: int
     top_k: int | None = None
     presence_penalty: float | None = None
@@ -41,10 +41,17 @@ def sampling_of(config: Config) -> Sampling:
     fixed = dict(FIXED[config.serving_mode])
     if config.agent == "reinforce":  # its loss weighs the model's own distribution: nothing is added to the logits
         fixed["presence_penalty"] = 0.0
+    if config.thinking != "auto":
+        fixed["enable_thinking"] = config.thinking == "on"
     return Sampling(
-        temperature=defaults["temperature"] if config.temperature is None else config.temperature,
-        top_p=defaults["top_p"] if config.top_p is None else config.top_p,
+        temperature=_number(config.temperature, defaults["temperature"]),
+        top_p=_number(config.top_p, defaults["top_p"]),
         max_new_tokens=config.max_new_tokens,
         seed=None if config.serving_mode == "openai" else config.seed,
         **fixed,
     )
+
+
+def _number(value: float | str | None, default: float) -> float | None:
+    """What is sent: nothing for "none"."""
+    return None if value == NOT_SENT else float(default if value is None else value)

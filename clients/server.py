@@ -19,12 +19,12 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 
-from clients.refusals import brief, explain
+from clients.refusals import FILTER_REASON, brief, explain
 from clients.sampling import Sampling, sampling_of
 from clients.transport import BoundedClient, Requests
-from config import Config
+from config import Config, read_extra_body
 from errors import LLMError, RefusedError, UsageError
-from llm import Message, Reply
+from llm import Message, Reply, with_system
 
 PATH = "/chat/completions"
 UNREADABLE = (openai.APIError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
@@ -55,6 +55,8 @@ class Server:
         self.address, self.key = str(self._client.base_url), key
         self._address = _without_secrets(self.address)
         self._sampling = sampling_of(config)
+        self._extra = read_extra_body(config.extra_body) if config.extra_body is not None else None
+        self._system = config.system_message
         self._not_sent = {"address": self._address, "run_seed": config.seed}  # in the cache's key alone
 
     @classmethod
@@ -81,23 +83,27 @@ class Server:
 
     def settings(self, sampling: Sampling) -> dict[str, Any]:
         """What a request says of sampling, as the SDK takes it."""
-        return {
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "max_completion_tokens": sampling.max_new_tokens,
-        }
+        asked = {"temperature": sampling.temperature, "top_p": sampling.top_p}
+        sent = {name: value for name, value in asked.items() if value is not None}
+        return sent | {"max_completion_tokens": sampling.max_new_tokens}
 
     def check(self) -> None:
         """Raise LLMError where it can be known before the first question that the server will not answer."""
 
     def details(self) -> dict[str, Any]:
         """Which server, and how it is asked to sample; None is the server's own choice."""
-        return {"address": self._address, **vars(self._sampling)}
+        added = {"extra_body": self._extra, "system_prompt": self._system}
+        own = {name: value for name, value in added.items() if value is not None}
+        return {"address": self._address, **vars(self._sampling), **own}
 
     def request(
         self, messages: list[Message], tools: list[dict[str, Any]] | None, step: int = 0, call: int = 0
     ) -> dict[str, Any]:
-        request = {**self._not_sent, "model": self._model, "messages": messages, **self.settings(self._sampling)}
+        settings = self.settings(self._sampling)
+        if self._extra is not None:
+            settings = {"extra_body": merged(settings | settings.pop("extra_body", {}), self._extra)}
+        messages = with_system(messages, self._system)
+        request = {**self._not_sent, "model": self._model, "messages": messages, **settings}
         return request | ({"tools": tools} if tools else {})
 
     def complete(self, request: dict[str, Any]) -> Reply:
@@ -108,8 +114,13 @@ class Server:
 
     def _read(self, body: Any) -> Reply:
         reply = read_completion(body)
-        if reply.finish_reason == "content_filter" and not reply.text and not reply.tool_calls:
+        if reply.text or reply.tool_calls:
+            return reply
+        if FILTER_REASON.search(reply.finish_reason or ""):
             raise RefusedError(f"{self._address}: its content filter stopped the answer")
+        said = body["choices"][0]["message"].get("refusal")
+        if isinstance(said, str) and said:
+            raise RefusedError(f"{self._address}: the model refused the prompt: {brief(said)}")
         return reply
 
     def _call(self, send: Callable[[], Awaitable[Any]], read: Callable[[Any], Any]) -> Any:
@@ -181,6 +192,18 @@ class VLLM(Server):
             raise LLMError(f"--llm {self._model}: {self._address} serves {served}")
 
 
+def merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`settings` with `changes`, object by object, a null taking a setting out: JSON Merge Patch, RFC 7386."""
+    made = {name: value for name, value in settings.items() if name not in changes}
+    for name, value in changes.items():
+        if isinstance(value, dict):
+            before = settings.get(name)
+            made[name] = merged(before if isinstance(before, dict) else {}, value)
+        elif value is not None:
+            made[name] = value
+    return made
+
+
 async def _sent(send: Callable[[], Awaitable[Any]]) -> Any:
     return await send()
 
@@ -197,9 +220,18 @@ def read_completion(body: Any) -> Reply:
     content, calls = message.get("content"), message.get("tool_calls")
     if content is None and not calls and reason is None:
         raise ValueError("the reply has no content")
-    counts = usage if isinstance(usage, dict) else {}
+    thoughts = (message.get(name) for name in ("reasoning_content", "reasoning"))
+    reasoning = next((each for each in thoughts if isinstance(each, str)), "")
     said = {"text": "" if content is None else content, "tool_calls": calls, "finish_reason": reason}
-    return Reply.read(said | {name: counts.get(name) for name in ("prompt_tokens", "completion_tokens")})
+    return Reply.read(said | {"reasoning": reasoning} | _tokens(usage if isinstance(usage, dict) else {}))
+
+
+def _tokens(usage: dict[str, Any]) -> dict[str, Any]:
+    """What a server says that a reply has cost; some name the tokens of a thought in the total alone."""
+    prompt, completion, total = (usage.get(f"{name}_tokens") for name in ("prompt", "completion", "total"))
+    if type(prompt) is type(completion) is type(total) is int and total > prompt + completion:
+        completion = total - prompt
+    return {"prompt_tokens": prompt, "completion_tokens": completion}
 
 
 def _read_key(variable: str) -> str:

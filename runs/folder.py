@@ -303,6 +303,8 @@ class RunLog:
         """
         if not now and time.monotonic() - self._last_checkpoint < self._checkpoint_seconds:
             return
+        if self._checkpoint is not None and self._checkpoint.step == step:
+            return
         self._last_checkpoint = time.monotonic()
         new, current, old = (self.folder / name for name in ("checkpoint.new", "checkpoint", "checkpoint.old"))
         try:

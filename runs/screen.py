@@ -121,8 +121,8 @@ class Progress:
             self._bar.n += done
             self._bar.initial += done
 
-    def advance(self, seed: int, success_rate: float | None, cost: str = "") -> None:
-        """One more step of the run of `seed` is done, which has cost so much."""
+    def advance(self, seed: int, success_rate: float | None, cost: str = "", replayed: bool = False) -> None:
+        """One more step of the run of `seed` is done, which has cost so much; one that is `replayed` counted before."""
         if success_rate is not None:
             self._rates[seed] = success_rate
         self._costs[seed] = cost
@@ -134,7 +134,7 @@ class Progress:
         costs = [each for each in self._costs.values() if each]
         parts += [" + ".join(costs)] if costs else []
         self._bar.set_postfix_str(", ".join(parts), refresh=False)
-        self._bar.update()
+        self._bar.update(0 if replayed else 1)
 
 
 def print_summary(data: dict[str, Any], log: RunLog, prices: Prices | None = None) -> None:

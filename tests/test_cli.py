@@ -68,7 +68,7 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "queue_size": ("64", 64),
     "skip_steps": ("0", 0),
     "llm": ("qwen3-32b", "qwen3-32b"),
-    "serving_mode": ("openai", "openai"),
+    "serving_mode": ("hf", "hf"),
     "server": ("10.0.0.2", "10.0.0.2"),
     "port": ("8001", 8001),
     "model_path": ("models/m", "models/m"),
@@ -76,6 +76,9 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "max_new_tokens": ("512", 512),
     "temperature": ("0", 0.0),
     "top_p": ("1", 1.0),
+    "thinking": ("off", "off"),
+    "extra_body": ('{"b": 2, "a": null}', '{"a": null, "b": 2}'),
+    "system_prompt": ("Be brief.", "Be brief."),
     "timeout": ("30", 30.0),
     "max_retries": ("0", 0),
     "cache": ("answers.sqlite", "answers.sqlite"),
@@ -477,6 +480,7 @@ def test_every_choice_is_tried_somewhere() -> None:
         "device": {"auto", "cpu", "cuda", "mps"},  # test_device
         "on_refused": {"stop", "skip"},  # test_refused
         "track": {"none", "tensorboard", "wandb"},  # test_tensorboard, test_wandb
+        "thinking": {"auto", "on", "off"},  # test_any_model
     }
     choices = {name: spec.metadata.get("choices") for name, spec in fields().items()}
     assert tried == {name: set(names) for name, names in choices.items() if names}

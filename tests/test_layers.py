@@ -16,6 +16,7 @@ from conftest import ROOT
 
 # Low to high. Those of one line are one layer.
 LAYERS = """
+stopping
 errors version
 outside settings
 registry

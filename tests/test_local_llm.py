@@ -158,6 +158,25 @@ def test_seeds_draw_differently_and_temperature_zero_does_not_draw(model: str, t
     assert len(greedy) == 5 and len({tuple(output) for output in greedy}) == 1
 
 
+# -- settings of current models ----------------------------------------------------------------------------------------
+
+
+def test_thinking_system_prompt_and_what_is_left_to_the_model(model: str) -> None:
+    said = [{"role": "user", "content": "log"}]
+    off, on = local_llm(model).client, local_llm(model, thinking="on", system_prompt="Be brief.").client
+    decode = off.tokenizer.decode
+    assert off.request(said, None)["messages"] == said and "enable_thinking" not in off.request(said, None)
+    asked = on.request(said, None)
+    assert asked["messages"] == [{"role": "system", "content": "Be brief."}, *said] and asked["enable_thinking"]
+    text = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nlog<|im_end|>\n<|im_start|>assistant\n"
+    assert decode(on.encode(asked["messages"])) == text and decode(off.encode(said)).endswith("<think></think>")
+    opened = off.tokenizer("log<think>\n")["input_ids"]
+    reply = off._reply(opened, off.tokenizer("hm</think>yes")["input_ids"], {})
+    assert (reply.reasoning, reply.text) == ("hm", "yes")
+    left = local_llm(model, temperature="none", top_p="none").client
+    assert left.details()["temperature"] == 1.0 and left.details()["top_p"] == 1.0
+
+
 # -- sampling ----------------------------------------------------------------------------------------------------------
 
 

@@ -109,6 +109,9 @@ def make_judge(config: Config, make_llm: Callable[[Config], LLM], verdicts: bool
         server=config.judge_server or config.server,
         port=config.judge_port or config.port,
         temperature=0.0,
+        thinking="auto",
+        extra_body=None,
+        system_prompt=None,
     )
     made: LLM = _as_judge(make_llm, settings)
     return made.wrapped(JudgeClient) if verdicts else made
