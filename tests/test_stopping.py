@@ -117,7 +117,15 @@ def heed() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_a_signal_waits_for_what_is_being_learned_and_a_second_one_does_not() -> None:
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Ctrl-C is heeded, also where the tests run in the background, where a shell has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_signal_waits_for_what_is_being_learned_and_a_second_one_does_not(heeded: None) -> None:
     done = []
     with signals_as_exceptions():
         with pytest.raises(Terminated), HOLD.held():
