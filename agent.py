@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import outside
+import plugins
 from agents.choosing import ByRetrieval
 from agents.retaining import Retain, case_of
 from config import FIELDS, Config
@@ -331,13 +331,13 @@ def describe_method(config: Config) -> dict[str, dict[str, str]]:
 
     As with the code of a task, a run that was begun with others is another run.
     """
-    places = [name for name in (config.agent, config.bandit) if name and outside.is_outside(name)]
+    places = [name for name in (config.agent, config.bandit) if name and plugins.is_outside(name)]
     if config.agent in places:
         row = config.agent_row
         rules = (row.retrieve, row.render, row.answer, row.retain)
-        places += [name for name in (row.where, *rules) if outside.is_outside(name) and not is_of_checkout(name)]
-    files = [Path(outside.split(name)[0]) for name in places if name.endswith((".yaml", ".yml"))]
-    modules = {outside.module_of(name) for name in places if not name.endswith((".yaml", ".yml"))}
+        places += [name for name in (row.where, *rules) if plugins.is_outside(name) and not is_of_checkout(name)]
+    files = [Path(plugins.split(name)[0]) for name in places if name.endswith((".yaml", ".yml"))]
+    modules = {plugins.module_of(name) for name in places if not name.endswith((".yaml", ".yml"))}
     hashes = {path.name: hash_file(path) for path in files} | code_of(modules)
     return {"method_code": hashes} if hashes else {}
 

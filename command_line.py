@@ -5,17 +5,21 @@ task or policy declares.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import difflib
 import shlex
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, NoReturn, get_type_hints
 
-import outside
+import plugins
 import settings
-from config import EMBEDDED, EMBEDDED_READER, FIELDS, Config, Parser, add_options, declared_by_policy, flag, reader_of
+from config import ABOUT, EMBEDDED, EMBEDDED_READER, FIELDS, Config, about, declared_by_policy
 from env import find_env
 from errors import UsageError
+from options import flag, kind_of, reader_of
+from registry import AGENTS, CLIENTS, POLICIES, defaults_of
 
 OF_THE_METHOD = ("agent", "bandit", "llm", "llms", "serving_mode", "env")  # each brings defaults of its own
 NOT_REPEATED = ("overwrite", "debug")  # what a run was told to do once
@@ -57,7 +61,7 @@ def _add_settings(parser: argparse.ArgumentParser, named: dict[str, Any]) -> dic
         own["task_settings"] = settings.of_class(find_env(named["env"]).Settings)
     own["bandit_settings"] = declared_by_policy(named.get("bandit"))
     for field_name, declared in own.items():
-        whose = outside.label(named["env" if field_name == "task_settings" else "bandit"]) if declared else ""
+        whose = plugins.label(named["env" if field_name == "task_settings" else "bandit"]) if declared else ""
         group = parser.add_argument_group(f"settings of {whose}")
         for name, one in declared.items():
             if f"--{name}" in parser._option_string_actions:
@@ -144,3 +148,83 @@ def _reopened(options: dict[str, Any], typed: Mapping[str, Any]) -> dict[str, An
     if "bandit" in changed:
         left.pop("bandit_settings", None)
     return left
+
+
+def config_of(argv: list[str]) -> Config:
+    """The options of a command line without --config or settings of its task's or policy's own. Raises UsageError;
+    prints and exits for --help.
+    """
+    return Config(**typed_options(argv))
+
+
+def typed_options(argv: list[str]) -> dict[str, Any]:
+    """The options that a command line names, by field. Raises UsageError; prints and exits for --help."""
+    parser = Parser("main.py", "Deployment-time learning: run an agent on a task's stream and log every step.")
+    add_options(parser)
+    return vars(parser.parse_args(argv))
+
+
+def add_options(parser: argparse.ArgumentParser, whose: str = "") -> None:
+    """Let `parser` take every option, in groups; the namespace holds only those that a command line names."""
+    hints = get_type_hints(Config)
+    for subject, (heading, _) in ABOUT.items():
+        group = parser.add_argument_group(whose + heading)
+        for name in about(subject):
+            _add_argument(group, FIELDS[name], hints[name])
+
+
+def _add_argument(parser: argparse._ActionsContainer, spec: dataclasses.Field[Any], hint: Any) -> None:
+    metadata = spec.metadata
+    names = [f"--{flag(spec)}"] + ([f"--{metadata['alias']}"] if "alias" in metadata else [])
+    help = metadata["help"].replace("%", "%%")
+    if "choices" in metadata:
+        help += f" {{{', '.join(metadata['choices'])}}}"
+    if "places" in metadata:
+        help += f", or {metadata['places']} of your own"
+    if hint is bool:
+        parser.add_argument(*names, dest=spec.name, action="store_true", default=argparse.SUPPRESS, help=help)
+        return
+    default = _described_default(spec)
+    if default:
+        help += f" (default: {default})"
+    metavar = metadata.get("metavar", kind_of(hint).__name__.upper())
+    kind = reader_of(hint)
+    parser.add_argument(*names, dest=spec.name, type=kind, default=argparse.SUPPRESS, help=help, metavar=metavar)
+
+
+def _described_default(spec: dataclasses.Field[Any]) -> str:
+    """The field's default, or those that the registry's rows have for it: "0.1, openai: 0.05"."""
+    if spec.default is not None:
+        return str(spec.default)
+    of_agents = {name: defaults_of([row, *row.rules()], "") for name, row in AGENTS.items()}
+    of_others = {name: row.defaults for table in (POLICIES, CLIENTS) for name, row in table.items()}
+    named = {name: values[spec.name] for name, values in (of_others | of_agents).items() if spec.name in values}
+    values = list(named.values())
+    if not values:
+        return ""
+    usual = values[0]
+    others: dict[Any, list[str]] = {}
+    for name, value in named.items():
+        if value != usual:
+            others.setdefault(value, []).append(name)
+    return "; ".join([str(usual), *(f"{', '.join(names)}: {value}" for value, names in others.items())])
+
+
+class _Help(argparse.HelpFormatter):
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)  # names like zero-shot stay whole
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are UsageErrors, with the nearest option where a name is unknown."""
+
+    def __init__(self, prog: str, description: str, add_help: bool = True) -> None:
+        super().__init__(
+            prog=prog, description=description, add_help=add_help, allow_abbrev=False, formatter_class=_Help
+        )
+
+    def error(self, message: str) -> NoReturn:
+        unknown = message.partition("unrecognized arguments: ")[2].split()
+        near = difflib.get_close_matches(unknown[0], self._option_string_actions, n=1) if unknown else []
+        hint = f". Did you mean {near[0]}?" if near else ""
+        raise UsageError(f"{message}{hint} (`python {self.prog} --help` lists the options)")

@@ -8,23 +8,20 @@ names the run folder and decides whether a command continues an earlier run. Not
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import difflib
 import hashlib
 import json
-import math
 import shlex
-import textwrap
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, get_type_hints
 
-import outside
+import plugins
 import settings
 from env import ENV_ALIASES, ENV_DICT, find_env, read_settings
 from errors import UsageError, unknown_choice
+from options import check, flag, option, read_extra_body, read_text, reader_of
 from registry import (
     AGENTS,
     CHOOSERS,
@@ -59,25 +56,10 @@ OF_A_MEMBER = (  # the options that each LLM of --llms may have of its own
     *("serving_mode", "model_path", "max_new_tokens", "temperature", "top_p", "thinking"),
     *("server", "port", "generate_batch", "timeout", "max_retries"),
 )
-NOT_SENT = "none"  # a setting that is left to the server
-OF_THE_PROTOCOL = {"messages", "model", "tools", "stream"}  # no business of --extra_body
 TWO_WIKI = ("2wiki",)
 JUDGED = ("2wiki", "toolbench")
 JUDGES = ("judge_llm", "judge_serving_mode", "judge_server", "judge_port")
 STREAMBENCH = ("spider", "bird", "cosql", "ddxplus", "hotpotqa", "toolbench", "ds1000")
-
-
-def option(default: Any, help: str, about: str, **metadata: Any) -> Any:
-    """A Config field.
-
-    Further metadata: `flag` (default: the field's name), `alias`, `metavar`, `choices`, `at_least`, `above`, `at_most`;
-    `tasks`, the only tasks that an option has an effect on; `places`, the form of a place outside the checkout that is
-    taken beside the choices; `shown`, how a value that is off its default shows in a run's name: "flag" (the default),
-    "path" (its last part), "words" (itself), "hash" or "no"; `tuned`: whether the paper chooses it anew for each
-    experiment, so that it makes no other method; `fixed`: whether a plan of experiments sets it itself; `later`:
-    whether it came when there were runs of its agents, whose identity so stays what it was while it is at its default.
-    """
-    return field(default=default, metadata={"help": help, "about": about, **metadata})
 
 
 @dataclass(frozen=True)
@@ -471,7 +453,7 @@ class Config:
     def __post_init__(self) -> None:
         self._set("env", ENV_ALIASES.get(self.env, self.env))
         for spec in dataclasses.fields(self):
-            _check(spec, getattr(self, spec.name))
+            check(spec, getattr(self, spec.name))
         self._find_places()
         if self.as_streambench:
             self._set("shuffle", True)
@@ -514,9 +496,9 @@ class Config:
     def _find_places(self) -> None:
         """Write places outside the checkout so that they hold in every folder; raises UserError where none is there."""
         for name in ("env", "agent", "bandit"):
-            if outside.is_outside(getattr(self, name)):
-                self._set(name, outside.resolve(getattr(self, name)))
-        if outside.is_outside(self.env):
+            if plugins.is_outside(getattr(self, name)):
+                self._set(name, plugins.resolve(getattr(self, name)))
+        if plugins.is_outside(self.env):
             find_env(self.env)
         if self.bandit is not None:
             find_policy(self.bandit)
@@ -540,7 +522,7 @@ class Config:
     @property
     def policy_settings(self) -> dict[str, Any]:
         """The values of the settings that a policy outside the checkout has of its own."""
-        whose = f"the policy {outside.label(str(self.bandit))}"
+        whose = f"the policy {plugins.label(str(self.bandit))}"
         return settings.read(self.bandit_settings, declared_by_policy(self.bandit), whose)
 
     @property
@@ -572,7 +554,7 @@ class Config:
         if self.extra_body is not None:
             self._set("extra_body", json.dumps(read_extra_body(self.extra_body), sort_keys=True, ensure_ascii=False))
         if self.system_prompt is not None:
-            self._set("system_prompt", _read_text("system_prompt", self.system_prompt))
+            self._set("system_prompt", read_text("system_prompt", self.system_prompt))
         if self.thinking != "auto" and self.serving_mode == "openai":
             own = """--extra_body '{"reasoning_effort": "low"}'"""
             raise UsageError(f"--thinking {self.thinking}: each API has a word of its own for it; say it, as in {own}")
@@ -636,11 +618,6 @@ class Config:
         if judge and not self.judge_llm:
             raise UsageError(f"--{judge[0]} is about a judge, and there is none: add --judge_llm NAME")
 
-    @classmethod
-    def from_args(cls, argv: list[str]) -> Config:
-        """Parse a command line. Raises UsageError; prints and exits for --help."""
-        return cls(**typed_options(argv))
-
     # -- what can change the steps -----------------------------------------------------------------------------------
 
     @property
@@ -688,7 +665,7 @@ class Config:
     def _called(self, name: str) -> Any:
         """The value of a field, a place outside the checkout by its label: files may be elsewhere tomorrow."""
         value = getattr(self, name)
-        return outside.label(value) if name in ("env", "agent", "bandit") and value is not None else value
+        return plugins.label(value) if name in ("env", "agent", "bandit") and value is not None else value
 
     def _is_of_stream(self, spec: dataclasses.Field[Any]) -> bool:
         about = spec.metadata["about"]
@@ -723,12 +700,12 @@ class Config:
     def _reason(self, spec: dataclasses.Field[Any]) -> str:
         about = spec.metadata["about"]
         if "tasks" in spec.metadata:
-            return f"on the task {outside.label(self.env)}"
+            return f"on the task {plugins.label(self.env)}"
         if about in ("llm", "server"):
             return f"with --serving_mode {self.serving_mode}"
         if self._ranks and any(spec.name in row.options for row in POLICIES.values()):
-            return f"with --bandit {outside.label(str(self.bandit))}"
-        return f"with --agent {outside.label(self.agent)}"
+            return f"with --bandit {plugins.label(str(self.bandit))}"
+        return f"with --agent {plugins.label(self.agent)}"
 
     # -- the run's name ----------------------------------------------------------------------------------------------
 
@@ -760,7 +737,7 @@ FIELDS = {spec.name: spec for spec in dataclasses.fields(Config)}
 
 def declared_by_policy(bandit: str | None) -> dict[str, settings.Setting]:
     """What the constructor of a policy outside the checkout takes that is no option of main.py, by name."""
-    if bandit is None or not outside.is_outside(bandit):
+    if bandit is None or not plugins.is_outside(bandit):
         return {}
     return settings.of_constructor(find_policy(bandit).load(), {*FIELDS, *OF_EVERY_POLICY, *ENCODERS})
 
@@ -791,30 +768,9 @@ def describe_member(member: tuple[str, dict[str, Any]]) -> str:
     return " ".join([name, *(f"{option}={options[option]}" for option in sorted(options.keys() & set(about("llm"))))])
 
 
-def flag(spec: dataclasses.Field[Any]) -> str:
-    """How the option is spelled on the command line, without the dashes."""
-    return str(spec.metadata.get("flag", spec.name))
-
-
 def about(*subjects: str) -> tuple[str, ...]:
     """The names of the fields that are about one of `subjects`."""
     return tuple(name for name, spec in FIELDS.items() if spec.metadata["about"] in subjects)
-
-
-def typed_options(argv: list[str]) -> dict[str, Any]:
-    """The options that a command line names, by field. Raises UsageError; prints and exits for --help."""
-    parser = Parser("main.py", "Deployment-time learning: run an agent on a task's stream and log every step.")
-    add_options(parser)
-    return vars(parser.parse_args(argv))
-
-
-def add_options(parser: argparse.ArgumentParser, whose: str = "") -> None:
-    """Let `parser` take every option, in groups; the namespace holds only those that a command line names."""
-    hints = get_type_hints(Config)
-    for subject, (heading, _) in ABOUT.items():
-        group = parser.add_argument_group(whose + heading)
-        for name in about(subject):
-            _add_argument(group, FIELDS[name], hints[name])
 
 
 def _path_safe(value: Any) -> str:
@@ -827,128 +783,3 @@ def _shorten(name: str, limit: int = 150) -> str:
     if len(name) <= limit:
         return name
     return f"{name[:limit]}~{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _check(spec: dataclasses.Field[Any], value: Any) -> None:
-    name, limits = f"--{flag(spec)}", spec.metadata
-    if value is None:
-        return
-    if "choices" in limits and value not in limits["choices"]:
-        if "places" in limits and outside.is_outside(str(value)):
-            return
-        raise unknown_choice(name, value, limits["choices"])
-    if isinstance(value, str) and spec.name in ("temperature", "top_p"):
-        if value == NOT_SENT:
-            return
-        raise UsageError(f"{name} must be a number or {NOT_SENT}, not {value!r}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UsageError(f"{name} must be a finite number, not {value}")
-    if "at_least" in limits and value < limits["at_least"]:
-        raise UsageError(f"{name} must be at least {limits['at_least']}, not {value}")
-    if "above" in limits and value <= limits["above"]:
-        raise UsageError(f"{name} must be above {limits['above']}, not {value}")
-    if "at_most" in limits and value > limits["at_most"]:
-        raise UsageError(f"{name} must be at most {limits['at_most']}, not {value}")
-
-
-def _add_argument(parser: argparse._ActionsContainer, spec: dataclasses.Field[Any], hint: Any) -> None:
-    metadata = spec.metadata
-    names = [f"--{flag(spec)}"] + ([f"--{metadata['alias']}"] if "alias" in metadata else [])
-    help = metadata["help"].replace("%", "%%")
-    if "choices" in metadata:
-        help += f" {{{', '.join(metadata['choices'])}}}"
-    if "places" in metadata:
-        help += f", or {metadata['places']} of your own"
-    if hint is bool:
-        parser.add_argument(*names, dest=spec.name, action="store_true", default=argparse.SUPPRESS, help=help)
-        return
-    default = _described_default(spec)
-    if default:
-        help += f" (default: {default})"
-    metavar = metadata.get("metavar", kind_of(hint).__name__.upper())
-    kind = reader_of(hint)
-    parser.add_argument(*names, dest=spec.name, type=kind, default=argparse.SUPPRESS, help=help, metavar=metavar)
-
-
-def number_or_none(text: str | float) -> float | str:
-    """A setting that need not be sent. Raises ValueError."""
-    return NOT_SENT if text == NOT_SENT else float(text)
-
-
-def reader_of(hint: Any) -> Callable[[str], Any]:
-    """What reads a value of an option with this type hint. It raises ValueError."""
-    return number_or_none if {float, str} <= set(getattr(hint, "__args__", ())) else kind_of(hint)
-
-
-def read_extra_body(text: str) -> dict[str, Any]:
-    """The JSON object of --extra_body. Raises UsageError where it is none, or says what other options say."""
-    try:
-        found = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"--extra_body {text}: not JSON ({error}); write it as '{{\"name\": value}}'") from None
-    if not isinstance(found, dict):
-        raise UsageError(f"--extra_body {text}: not a JSON object; write it as '{{\"name\": value}}'")
-    for name in sorted(OF_THE_PROTOCOL & found.keys()):
-        raise UsageError(f"--extra_body: {name} is what the run itself says in a request")
-    return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _read_text(name: str, value: str) -> str:
-    """A text, or that of the file named after an @; one that begins with an @ itself has two. Raises UsageError."""
-    if value.startswith("@") and not value.startswith("@@"):
-        try:
-            text = Path(value[1:]).expanduser().read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise UsageError(f"--{name} {value}: cannot be read ({reason})") from None
-        value = f"@{text}" if text.startswith("@") else text
-    if not value.strip():
-        raise UsageError(f"--{name} is empty: drop it, or write a text")
-    return value
-
-
-def kind_of(hint: Any) -> type:
-    """int, float or str: what a value of an option with this type hint is read as."""
-    return next(kind for kind in (int, float, str) if kind is hint or kind in getattr(hint, "__args__", ()))
-
-
-def _described_default(spec: dataclasses.Field[Any]) -> str:
-    """The field's default, or those that the registry's rows have for it: "0.1, openai: 0.05"."""
-    if spec.default is not None:
-        return str(spec.default)
-    of_agents = {name: defaults_of([row, *row.rules()], "") for name, row in AGENTS.items()}
-    of_others = {name: row.defaults for table in (POLICIES, CLIENTS) for name, row in table.items()}
-    named = {name: values[spec.name] for name, values in (of_others | of_agents).items() if spec.name in values}
-    values = list(named.values())
-    if not values:
-        return ""
-    usual = values[0]
-    others: dict[Any, list[str]] = {}
-    for name, value in named.items():
-        if value != usual:
-            others.setdefault(value, []).append(name)
-    return "; ".join([str(usual), *(f"{', '.join(names)}: {value}" for value, names in others.items())])
-
-
-class _Help(argparse.HelpFormatter):
-    def _split_lines(self, text: str, width: int) -> list[str]:
-        return textwrap.wrap(text, width, break_on_hyphens=False)  # names like zero-shot stay whole
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are UsageErrors, with the nearest option where a name is unknown."""
-
-    def __init__(self, prog: str, description: str, add_help: bool = True) -> None:
-        super().__init__(
-            prog=prog, description=description, add_help=add_help, allow_abbrev=False, formatter_class=_Help
-        )
-
-    def error(self, message: str) -> NoReturn:
-        unknown = message.partition("unrecognized arguments: ")[2].split()
-        near = difflib.get_close_matches(unknown[0], self._option_string_actions, n=1) if unknown else []
-        hint = f". Did you mean {near[0]}?" if near else ""
-        raise UsageError(f"{message}{hint} (`python {self.prog} --help` lists the options)")

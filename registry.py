@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
-import outside
+import plugins
 from errors import UsageError, UserError, unknown_choice
 
 
@@ -60,7 +60,7 @@ class Row:
     def load(self) -> Any:
         """The class itself. Raises UserError where there is none, or a package that it needs is not installed."""
         try:
-            return outside.load(self.where)
+            return plugins.load(self.where)
         except ModuleNotFoundError as error:
             raise self._missing(str(error.name).partition(".")[0]) from error
 
@@ -410,12 +410,12 @@ def find_rule(table: Mapping[str, Row], name: str) -> Row:
 
 def find_agent(name: str) -> AgentRow:
     """The row of an agent: one of AGENTS, or one that a file outside has. Raises UserError."""
-    return AGENTS[name] if name in AGENTS else _outside_agent(outside.resolve(name))
+    return AGENTS[name] if name in AGENTS else _outside_agent(plugins.resolve(name))
 
 
 def find_policy(name: str) -> Row:
     """The row of a policy: one of POLICIES, or that of a class outside. Raises UserError."""
-    return POLICIES[name] if name in POLICIES else _outside_policy(outside.resolve(name))
+    return POLICIES[name] if name in POLICIES else _outside_policy(plugins.resolve(name))
 
 
 @functools.cache
@@ -444,19 +444,19 @@ def _inherited(made: Any, table: Mapping[str, Row]) -> tuple[tuple[str, ...], di
 
 @functools.cache
 def _outside_agent(place: str) -> AgentRow:
-    path, _ = outside.split(place)
+    path, _ = plugins.split(place)
     row = _read_agent(Path(path)) if path.endswith((".yaml", ".yml")) else _load(place)
     if not isinstance(row, AgentRow):
         raise UsageError(f'{place} is no row: name an AgentRow(where="file.py:Class"), or a file.yaml with its rules')
-    if outside.label(place) in AGENTS:
-        raise UsageError(f"{place}: there is an agent {outside.label(place)} already; give the file another name")
-    beside = Path(path).parent if path.endswith(outside.SUFFIXES) else None
+    if plugins.label(place) in AGENTS:
+        raise UsageError(f"{place}: there is an agent {plugins.label(place)} already; give the file another name")
+    beside = Path(path).parent if path.endswith(plugins.SUFFIXES) else None
     own = {name: getattr(row, name) for name in ("where", *RULES)}
-    resolved: dict[str, Any] = {k: outside.resolve(v, beside) for k, v in own.items() if outside.is_outside(v)}
+    resolved: dict[str, Any] = {k: plugins.resolve(v, beside) for k, v in own.items() if plugins.is_outside(v)}
     row = dataclasses.replace(row, **resolved)
     for kind, table in RULES.items():
         name = getattr(row, kind)
-        if name not in table and not outside.is_outside(name):
+        if name not in table and not plugins.is_outside(name):
             raise UsageError(f"{path}: {unknown_choice(kind, str(name), table)}, or a place such as file.py:Class")
         find_rule(table, name)
     return row
@@ -487,9 +487,9 @@ def _read_agent(path: Path) -> AgentRow:
 
 def _load(place: str) -> Any:
     try:
-        return outside.load(place)
+        return plugins.load(place)
     except ModuleNotFoundError as error:
-        raise outside.missing_package(place, error) from error
+        raise plugins.missing_package(place, error) from error
 
 
 def method_rows(agent: str, bandit: str | None, env: str) -> list[Row]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from config import NOT_SENT, Config
+from config import Config
+from options import NOT_SENT
 from registry import CLIENTS
 
 TOP_K = 20

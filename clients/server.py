@@ -22,9 +22,10 @@ import openai
 from clients.refusals import FILTER_REASON, brief, explain
 from clients.sampling import Sampling, sampling_of
 from clients.transport import BoundedClient, Requests
-from config import Config, read_extra_body
+from config import Config
 from errors import LLMError, RefusedError, UsageError
 from llm import Message, Reply, with_system
+from options import read_extra_body
 
 PATH = "/chat/completions"
 UNREADABLE = (openai.APIError, ValueError, TypeError, AttributeError, LookupError, RecursionError)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import outside
+import plugins
 import settings
 from errors import DataError, UsageError, unknown_choice
 
@@ -68,16 +68,16 @@ def find_env(name: str) -> type[Env]:
     """
     name = ENV_ALIASES.get(name, name)
     here = name in ENV_DICT
-    env_class = ENV_DICT[name] if here else outside.resolve(name)
-    if not here and not outside.is_outside(name):
+    env_class = ENV_DICT[name] if here else plugins.resolve(name)
+    if not here and not plugins.is_outside(name):
         raise unknown_choice("--env", name, ENV_DICT)
     if isinstance(env_class, str):
         try:
-            env_class = outside.load(env_class)
+            env_class = plugins.load(env_class)
         except ModuleNotFoundError as error:
             if here:
                 raise
-            raise outside.missing_package(name, error) from error
+            raise plugins.missing_package(name, error) from error
     if not (isinstance(env_class, type) and issubclass(env_class, Env)):
         raise UsageError(f"--env {name} is no task: extend Env, LabelEnv or another task of env/")
     return env_class
@@ -86,9 +86,9 @@ def find_env(name: str) -> type[Env]:
 def name_of(name: str) -> str:
     """What the task calls itself, and its rows and labels: its class's `name`, the name in ENV_DICT, or its file's."""
     own = find_env(name).name
-    if own or not outside.is_outside(name):
+    if own or not plugins.is_outside(name):
         return own or name
-    place, _ = outside.split(name)
+    place, _ = plugins.split(name)
     return Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
 
 
@@ -96,7 +96,7 @@ def home_of(name: str) -> Path | None:
     """The folder of a task outside env/, where its rows and labels are; None for those in it, and what extends one."""
     env_class = find_env(name)
     named = next((base for base in env_class.__mro__ if vars(base).get("name")), env_class)
-    if not outside.is_outside(name) or named.__module__.startswith(f"{__name__}."):
+    if not plugins.is_outside(name) or named.__module__.startswith(f"{__name__}."):
         return None
     return Path(str(sys.modules[named.__module__].__file__)).resolve().parent
 
@@ -115,7 +115,7 @@ def resolve_data(name: str, choice: str) -> str:
 def read_settings(name: str, text: str | None) -> dict[str, Any]:
     """The values of the task's own settings, as `text` says or at their default. Raises UsageError."""
     declared = settings.of_class(find_env(name).Settings)
-    return settings.read(text, declared, f"the task {outside.label(name)}")
+    return settings.read(text, declared, f"the task {plugins.label(name)}")
 
 
 def make_env(

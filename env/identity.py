@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import outside
+import plugins
 from step import as_plain
 
 from .base import Env
@@ -81,8 +81,8 @@ def hash_file(path: Path) -> str:
 
 def is_of_checkout(place: str) -> bool:
     """Whether a place package.module:Class is the project's own: the commit in config.yaml says which it was."""
-    path, _ = outside.split(place)
-    file = getattr(sys.modules[outside.module_of(place)], "__file__", None)
+    path, _ = plugins.split(place)
+    file = getattr(sys.modules[plugins.module_of(place)], "__file__", None)
     return not path.endswith(".py") and Path(str(file)).resolve().is_relative_to(ROOT)
 
 

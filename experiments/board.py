@@ -13,8 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from config import flag
 from errors import printable
+from options import flag
 from runs.prices import Prices
 
 from .grid import CAVEAT, Contest, Setting

@@ -15,9 +15,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from config import FIELDS, Config, Parser, about, add_options, flag
+from command_line import Parser, add_options
+from config import FIELDS, Config, about
 from env import ENV_ALIASES
 from errors import UsageError, exit_code, unknown_choice
+from options import flag
 
 from .local import LocalEngine
 from .plan import BY_FLAG, EXPERIMENTS, Plan, load_experiments, make_plan, reasons

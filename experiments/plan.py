@@ -21,9 +21,10 @@ from typing import Any
 import yaml
 
 from agent import check_fits
-from config import EMBEDDED, EMBEDDED_READER, FIELDS, Config, flag
+from config import EMBEDDED, EMBEDDED_READER, FIELDS, Config
 from env import ENV_DICT, find_env, resolve_data
 from errors import UsageError, UserError, unknown_choice
+from options import flag
 from registry import AGENTS, find_agent
 
 EXPERIMENTS = Path(__file__).with_name("experiments.yaml")

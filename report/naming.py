@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from config import FIELDS, about, flag
+from config import FIELDS, about
+from options import flag
 from registry import AGENTS, POLICIES, defaults_of, method_rows
 
 from .experiments import paper_method

@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from config import FIELDS, flag
+from config import FIELDS
+from options import flag
 from runs.prices import Prices
 
 from . import statistics

@@ -24,7 +24,7 @@ from config import Config
 from env import Env, describe_data, make_env, templates_of
 from errors import DataError, UserError
 from llm import hash_prompt
-from outside import is_outside
+from plugins import is_outside
 from registry import AGENTS, find_agent
 from runs.reader import RunFolder, read_requests
 from step import Case, Step, as_plain

@@ -14,7 +14,7 @@ from typing import Any
 
 from config import FIELDS
 from errors import UserError
-from outside import is_outside
+from plugins import is_outside
 
 from .folders import Run
 

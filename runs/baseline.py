@@ -10,7 +10,7 @@ from typing import Any
 
 from config import Config
 from errors import UserError
-from outside import is_outside
+from plugins import is_outside
 
 from .prices import KINDS, Prices
 from .reader import read_run

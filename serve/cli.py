@@ -14,8 +14,8 @@ from typing import Any
 
 import uvicorn
 
-from command_line import read_command_line
-from config import Config, add_options
+from command_line import add_options, read_command_line
+from config import Config
 from env import Env, find_env, templates_of
 from errors import DataError, UsageError, UserError
 from llm import make_llm

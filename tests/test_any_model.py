@@ -15,12 +15,13 @@ from openai.types.chat import ChatCompletion
 import main
 from clients.scripted import ScriptedClient
 from clients.server import merged
-from command_line import read_command_line
-from config import Config, read_extra_body
+from command_line import config_of, read_command_line
+from config import Config
 from errors import UsageError
 from helpers.fake_server import FakeServer, choose_option, completion, serving
 from helpers.runs import argv, lfd_stream, run_folder, steps
 from llm import LLM, Reply, make_llm, split_reasoning
+from options import read_extra_body
 
 SIZE = 5
 
@@ -202,7 +203,7 @@ def test_values_from_python() -> None:
     with pytest.raises(UsageError, match="--temperature must be a number or none"):
         Config(temperature="0.5")
     assert read_extra_body('{"a": {"b": [1]}}') == {"a": {"b": [1]}}
-    notes = Config.from_args(["--thinking", "on", "--system_prompt", "x"]).without_effect(["thinking", "system_prompt"])
+    notes = config_of(["--thinking", "on", "--system_prompt", "x"]).without_effect(["thinking", "system_prompt"])
     assert [note.split()[0] for note in notes] == ["--thinking", "--system_prompt"]
 
 

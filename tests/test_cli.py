@@ -16,11 +16,13 @@ import pytest
 from conftest import ROOT, run_cli
 
 import main
-from config import DEVICES, TRACKERS, Config, flag, typed_options
+from command_line import config_of, typed_options
+from config import DEVICES, TRACKERS, Config
 from env import ENV_DICT, make_env
 from errors import UsageError, UserError
 from helpers.fake_server import serving
 from helpers.runs import lfd_stream, run_folder, steps
+from options import flag
 from registry import AGENTS, CHOOSERS, CLIENTS, POLICIES
 
 HEAVY = ("torch", "transformers", "sentence_transformers", "sklearn", "scipy", "pandas")
@@ -173,10 +175,10 @@ def test_help_names_every_option_and_choice() -> None:
 
 
 def test_every_option_is_read() -> None:
-    of_your_own = {"task_settings", "bandit_settings"}  # test_outside.py
+    of_your_own = {"task_settings", "bandit_settings"}  # test_plugins.py
     assert OPTIONS.keys() == fields().keys() - of_your_own
     words = [word for name, (text, _) in OPTIONS.items() for word in (f"--{name}", text) if word]
-    config = Config.from_args(words)
+    config = config_of(words)
     for name, (_, value) in OPTIONS.items():
         spec = fields()[name]
         assert getattr(config, spec.name) == value, name
@@ -184,7 +186,7 @@ def test_every_option_is_read() -> None:
 
 
 def test_published_defaults_and_the_alias() -> None:
-    config = Config.from_args([])
+    config = config_of([])
     published = {
         "seed": 0, "shuffle": False, "limit": None, "env": "ddxplus", "agent": "cbr", "bandit": "NeuralLinLogUCB",
         "comk": 1, "recall_size": 32, "max_new_tokens": 2048, "regularization": 0.1, "exploration": 0.1,
@@ -192,11 +194,11 @@ def test_published_defaults_and_the_alias() -> None:
         "skip_steps": 16, "serving_mode": "embedded",
     }  # fmt: skip
     assert {name: getattr(config, name) for name in published} == published
-    assert Config.from_args(["--lamdba", "0.5"]).regularization == 0.5
-    reinforce = Config.from_args(["--agent", "reinforce", "--serving_mode", "hf", "--llm", "m"])
+    assert config_of(["--lamdba", "0.5"]).regularization == 0.5
+    reinforce = config_of(["--agent", "reinforce", "--serving_mode", "hf", "--llm", "m"])
     assert (reinforce.learning_rate, reinforce.kl_coef) == (1e-4, 0.1)
-    assert Config.from_args(["--llm", "x"]).serving_mode == "vllm"
-    assert Config.from_args(["--llm", "x", "--serving_mode", "openai"]).serving_mode == "openai"
+    assert config_of(["--llm", "x"]).serving_mode == "vllm"
+    assert config_of(["--llm", "x", "--serving_mode", "openai"]).serving_mode == "openai"
 
 
 def test_run_name_is_readable_and_fits_a_file_system() -> None:

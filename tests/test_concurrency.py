@@ -21,6 +21,7 @@ import main
 from agent import make_agent, make_policy
 from clients.scripted import ScriptedClient
 from clients.transport import retry_after
+from command_line import config_of
 from config import Config
 from env import Env, make_env
 from env.base import twin_of
@@ -122,7 +123,7 @@ def test_a_client_that_answers_one_at_a_time_says_so(
     words: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lfd_stream(tmp_path, 2)
-    config = Config.from_args(argv(None, tmp_path, *words, "--concurrency", 4))
+    config = config_of(argv(None, tmp_path, *words, "--concurrency", 4))
     assert config.in_flight == 1
     assert "".join(f"note: {note}" for note in config.without_effect(["concurrency"])) == said
 
@@ -332,7 +333,7 @@ def test_an_outage_loses_no_answer(agent: str, server: FakeServer, tmp_path: Pat
     more = ("--agent", agent, "--concurrency", 6)
     whole = play(server, tmp_path / "whole", *more)
     asked, server.answered = server.answered, 0
-    for faults in ({0}, {9, 10}, {11}):
+    for faults in ({0}, {4, 5}, {2}):  # early enough to be met, though five more may be answered each time
         numbers = {len(server.chats) + fault for fault in faults}
         server.fault = lambda number: (400, "down") if number in numbers else None  # noqa: B023
         assert main.main(argv(server, tmp_path / "broken", "--max_retries", 0, *more)) == 1
@@ -396,7 +397,7 @@ def test_a_rate_limit_that_lets_nobody_through_is_an_outage(server: FakeServer, 
     server.fault = lambda number: too_many(0.001)
     words = argv(server, tmp_path / "run", "--agent", "zero-shot", "--concurrency", 8, "--max_retries", 1)
     assert main.main(words) == 1
-    assert server.answered == 0 and 8 < len(server.chats) < 400
+    assert server.answered == 0 and 1 < len(server.chats) < 400
 
 
 @pytest.mark.parametrize("headers, seconds", [

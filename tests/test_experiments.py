@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
+from command_line import config_of
 from config import Config
 from errors import UsageError
 from experiments import cli
@@ -96,7 +97,7 @@ def test_a_figure_is_its_tasks_methods_llms_and_seeds(figure: str) -> None:
     assert Counter(run.config.seed for run in planned.runs) == {seed: COUNTS[figure] // 5 for seed in range(5)}
     for run in planned.runs[::7]:
         words = shlex.split(run.command)
-        assert words[:2] == ["python", "main.py"] and Config.from_args(words[2:]).identity() == run.config.identity()
+        assert words[:2] == ["python", "main.py"] and config_of(words[2:]).identity() == run.config.identity()
 
 
 def test_figures_share_the_runs_that_are_equal() -> None:
@@ -285,7 +286,7 @@ def test_a_dry_run_prints_the_command_lines(capsys: pytest.CaptureFixture[str], 
     assert cli.main(argv) == 0
     printed = capsys.readouterr()
     lines = [shlex.split(line) for line in printed.out.splitlines()]
-    assert len(lines) == 25 and all(Config.from_args(line[2:]).output_dir == str(output) for line in lines)
+    assert len(lines) == 25 and all(config_of(line[2:]).output_dir == str(output) for line in lines)
     assert "figure 3: 25 runs\n" in printed.err and "left out: REINFORCE+LoRA (5): --agent reinforce" in printed.err
     assert not output.exists()
 

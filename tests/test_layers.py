@@ -18,7 +18,8 @@ from conftest import ROOT
 LAYERS = """
 stopping
 errors version
-outside settings
+plugins settings
+options
 registry
 step env
 config

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conftest import ROOT
 
+from command_line import config_of
 from config import Config
 from env import ENV_DICT
 from errors import UsageError
@@ -73,7 +74,7 @@ def test_the_papers_figures_are_runs_of_main(figure: str, count: int) -> None:
     assert len(runs) == count
     for run in runs[::5]:
         words = shlex.split(run.command)
-        assert Config.from_args(words[2:]).identity() == run.config.identity(), run.command
+        assert config_of(words[2:]).identity() == run.config.identity(), run.command
 
 
 def test_streambenchs_settings_reach_the_command_lines() -> None:

@@ -17,6 +17,7 @@ from agent import make_agent
 from agents.refining import CRITIQUE, REWRITE, Refining
 from agents.rendering import REASONS_FIRST
 from clients.scripted import ScriptedClient
+from command_line import config_of
 from config import Config
 from env import Env, make_env
 from env.prompts.layout import ALL_RIGHT, AVOID, FEEDBACK, FOLLOW, WITH_FEEDBACK
@@ -479,7 +480,7 @@ def test_several_llms_take_turns_and_share_their_bank(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_mistakes_in_llms(words: str, complaint: str) -> None:
     with pytest.raises(UsageError) as error:
-        Config.from_args(["--agent", "mam-stream-icl", *shlex.split(words)])
+        config_of(["--agent", "mam-stream-icl", *shlex.split(words)])
     assert complaint in str(error.value)
 
 

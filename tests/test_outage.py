@@ -328,12 +328,12 @@ def test_failures_are_never_cached(server: FakeServer, tmp_path: Path, quick_pau
 
 
 def test_a_repeat_in_a_step_is_a_new_sample(server: FakeServer, tmp_path: Path) -> None:
-    from config import Config
+    from command_line import config_of
     from llm import make_llm
 
     answers = iter("abcdef")
     server.answer = lambda prompt: next(answers)
-    config = Config.from_args(argv(tmp_path, server, "--cache", tmp_path / "answers.sqlite"))
+    config = config_of(argv(tmp_path, server, "--cache", tmp_path / "answers.sqlite"))
     heard = []
     for _ in range(2):
         llm = make_llm(config, lambda: pytest.fail("no encoder is needed"))

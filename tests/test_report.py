@@ -16,7 +16,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import main
-from config import Config
+from command_line import config_of
 from helpers.planted_runs import plant_run
 from report import cli, naming, plots, prompts, references, statistics, summaries, tables
 from report.experiments import find_figure
@@ -410,7 +410,7 @@ def sample_runs(tmp_path_factory: pytest.TempPathFactory, text_encoder: TextEnco
     root = tmp_path_factory.mktemp("runs")
     common = ("--env", "lfd", "--data", "sample", "--limit", "24", "--shuffle", "--output_dir", str(root))
     for seed, method in itertools.product("01", (ZERO, CASCADE)):
-        main.run_seed(Config.from_args([*common, *method, "--seed", seed]), functools.cache(lambda: text_encoder))
+        main.run_seed(config_of([*common, *method, "--seed", seed]), functools.cache(lambda: text_encoder))
     return root
 
 
@@ -470,7 +470,7 @@ def test_the_cases_of_a_run_are_what_its_agent_kept(
     tmp_path: Path, text_encoder: TextEncoder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = ("--env", "lfd", "--data", "sample", "--limit", "12", "--output_dir", str(tmp_path))
-    config = Config.from_args([*common, "--agent", "cbrgt", "--bandit", "Random"])
+    config = config_of([*common, "--agent", "cbrgt", "--bandit", "Random"])
     main.run_seed(config, functools.cache(lambda: text_encoder))
     (run,) = read_runs(tmp_path)
     truths = {}

@@ -12,7 +12,7 @@ import yaml
 from conftest import run_cli
 
 import main
-from config import Config
+from command_line import config_of
 from helpers.fake_server import FakeServer, serving
 from helpers.runs import argv, lfd_stream, run_folder, run_folders, steps
 from runs.folder import RunLog
@@ -21,7 +21,7 @@ from runs.folder import RunLog
 def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lfd_stream(tmp_path, 4)
     with serving() as server:
-        config = Config.from_args(argv(server, tmp_path / "run", "--agent", "zero-shot"))
+        config = config_of(argv(server, tmp_path / "run", "--agent", "zero-shot"))
         held = RunLog(tmp_path / "run" / config.run_name(), {}, overwrite=False, checkpoint_seconds=0)
         for more in ((), ("--overwrite",)):
             second = run_cli(*argv(server, tmp_path / "run", "--agent", "zero-shot", *more))

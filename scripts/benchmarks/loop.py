@@ -26,7 +26,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from config import Config
+from command_line import config_of
 from experiments.local import LocalEngine
 from experiments.plan import Run
 from scripts.benchmarks.figures import keep
@@ -159,7 +159,7 @@ def measure_side_by_side(folder: Path, data: str, steps: int) -> dict[str, float
     engine = LocalEngine(2)
     for seed in (0, 1):
         argv = runs.argv("--agent", "cbr", "--seed", seed)
-        engine.start(Run("", "", "banking77", "cbr", "", {}, Config.from_args(argv), tuple(argv), ""))
+        engine.start(Run("", "", "banking77", "cbr", "", {}, config_of(argv), tuple(argv), ""))
     while engine.active:
         engine.wait(1.0)
     workers = time.perf_counter() - begin

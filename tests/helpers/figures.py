@@ -12,7 +12,7 @@ from typing import Any
 
 from conftest import ROOT
 
-from config import Config
+from command_line import config_of
 from helpers.fake_server import FakeServer, choose_option
 from helpers.runs import run_folders, steps
 
@@ -83,7 +83,7 @@ def processes(output: Path) -> dict[int, Path]:
         except (OSError, ValueError):
             continue
         if len(words) > 2 and words[1].endswith("child.py") and str(output) in words:
-            found[int(folder.name)] = output / Config.from_args(words[3:]).run_name()
+            found[int(folder.name)] = output / config_of(words[3:]).run_name()
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from config import Config
+from command_line import config_of
 from runs.folder import RunLog
 from step import Step
 
@@ -43,7 +43,7 @@ def plant_run(
 
     A reward None is a step that was skipped; `extra` is added to the steps' records.
     """
-    config = Config.from_args(["--env", env, "--llm", "m", *map(str, more)])
+    config = config_of(["--env", env, "--llm", "m", *map(str, more)])
     rows = len(rewards) if rows is None else rows
     folder = root / f"{origin}-{sha256[:4]}" / config.run_name()
     log = RunLog(folder, config.identity() | {"data_sha256": sha256}, overwrite=False, checkpoint_seconds=60)
