@@ -382,13 +382,17 @@ def test_a_rate_limit_told_to_one_holds_back_all(server: FakeServer, tmp_path: P
         if number != 10:
             return None
         refused.append(time.monotonic())
-        return too_many(0.7)
+        return too_many(2.0)
+
+    def answer(prompt: str) -> str:
+        time.sleep(1.0 if refused else 0.05)  # those on their way arrive when the refusal has long been read
+        return choose_option(prompt)
 
     server.fault = fault
-    server.answer = lambda prompt: time.sleep(0.05) or choose_option(prompt)  # type: ignore[func-returns-value]
+    server.answer = answer
     play(server, tmp_path / "run", "--agent", "zero-shot", "--concurrency", 4)  # none of the retries is needed
     later = [time for time in arrivals if time > refused[0]]
-    during = [time for time in later if time < refused[0] + 0.6]
+    during = [time for time in later if time < refused[0] + 1.9]
     assert len(arrivals) == SIZE + 1
     assert len(during) <= 3  # those that were on their way already
 

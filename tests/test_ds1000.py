@@ -22,7 +22,7 @@ from env.tools.programs import Harness, harness, transfer
 from errors import DataError
 
 SECONDS = 0.4  # of a program's own, here
-SLACK = 4.0  # seconds that a loaded machine may take to notice
+SLACK = 15.0  # seconds that a loaded machine may take to notice
 MEMORY = 4 * 2**30 + os.getpid()  # part of a worker's command line: it tells this test's from others'
 SECRET = "41.25"  # in the right answer, which no input hints at
 PROMPT = "Problem:\nHow do I get it?\n   x\n\nA:\n<code>\nimport numpy as np\n</code>\nBEGIN SOLUTION\n<code>\n"
@@ -165,7 +165,7 @@ STANDING = 6  # for each of two workers: a protection, its child, and the worker
 
 def workers(most: int = 0) -> set[str]:
     """The numbers of this test's processes in sandboxes, `most` at most soon: a namespace takes a moment to end."""
-    deadline, found = time.monotonic() + 2, {"?"}
+    deadline, found = time.monotonic() + 20, {"?"}
     while found and time.monotonic() < deadline:
         found = set()
         for folder in Path("/proc").iterdir():
