@@ -1,6 +1,7 @@
 """Tables, plots and a page of finished and unfinished runs, or one run in the terminal.
 
     python scripts/report.py results/                       # everything below results/, into results/report/
+    python scripts/report.py mine/ theirs/                  # the runs of both together, into mine/report/
     python scripts/report.py results/ --figure 3            # the tasks and methods of the paper's figure 3
     python scripts/report.py results/ --prices qwen3-32b=0.1,0.3
     python scripts/report.py results/ddxplus/cbr-NeuralLinLogUCB/qwen3-8b/seed0
@@ -30,6 +31,7 @@ from .runs import group, read_run_folder, read_runs, select
 from .trust import left_out as code_left_out
 from .trust import trusting
 
+RESULTS_HELP = "a folder of runs, several whose runs are compared with each other, or one run's folder"
 PRICES_HELP = "a file of prices, or NAME=INPUT,OUTPUT, of an LLM's tokens"
 STEPS = ("one", "all", "none")
 STEPS_HELP = "what the page lets you open: one seed of each setting (default), all runs, or none, for a small page"
@@ -52,24 +54,25 @@ def run(arguments: argparse.Namespace) -> None:
     """Do what the command line asks for. Raises UserError."""
     prices = gather_prices(arguments.prices)
     figure = find_figure(arguments.figure) if arguments.figure else None
+    roots = arguments.results
     if arguments.diagnose:
-        diagnose(arguments.results, arguments.diagnose == "best")
+        diagnose(roots, arguments.diagnose == "best")
         return
-    one = read_run_folder(arguments.results) if arguments.results.is_dir() else None
+    one = read_run_folder(roots[0]) if len(roots) == 1 and roots[0].is_dir() else None
     if one is not None and figure is not None:
-        raise UsageError(f"--figure is for a folder of runs; {arguments.results} is one run")
+        raise UsageError(f"--figure is for a folder of runs; {roots[0]} is one run")
     if one is not None:
         from .single import print_run
 
         _say_of_code([one])
         print_run(one, prices)
     else:
-        out = arguments.out or arguments.results / "report"
-        report(arguments.results, figure, prices, arguments.steps, out, arguments.paper)
+        out = arguments.out or roots[0] / "report"
+        report(roots, figure, prices, arguments.steps, out, arguments.paper)
 
 
-def diagnose(root: Path, best: bool) -> None:
-    """Print where the runs in and below `root` lost their failures. Raises UserError where that can be said of none."""
+def diagnose(roots: list[Path], best: bool) -> None:
+    """Print where the runs below `roots` lost their failures. Raises UserError where that can be said of none."""
     from memory.encoders import TextEncoder, resolve_device
 
     from .diagnosis import table
@@ -78,35 +81,41 @@ def diagnose(root: Path, best: bool) -> None:
     def load(model: str, device: str) -> TextEncoder:
         return TextEncoder(model, resolve_device(device))
 
-    runs = read_runs(root)
+    runs = read_runs(roots)
     _say_of_code(runs)
     print(table(runs, lambda config: load(config.embedding_model_path, config.device), best))
 
 
-def report(root: Path, figure: Figure | None, prices: Prices, steps: str, out: Path, paper: bool) -> None:
-    """Read the runs below `root` and write the report into `out`. Raises UserError where there is nothing to report."""
+def report(roots: list[Path], figure: Figure | None, prices: Prices, steps: str, out: Path, paper: bool) -> None:
+    """Read the runs below `roots` and write the report into `out`. Raises UserError where there is none."""
     from .writing import write_report
 
     left_out: list[str] = []
-    runs = read_runs(root, left_out.append)
+    places = ", ".join(map(str, roots))
+    runs = read_runs(roots, left_out.append)
     for line in left_out:
         say(line)
     _say_of_code(runs)
     streams = group(runs)
     if not streams:
-        raise UserError(f"{root}: no runs here; a run folder, as main.py writes it, holds config.yaml and steps.jsonl")
+        raise UserError(
+            f"{places}: no runs here; a run folder, as main.py writes it, holds config.yaml and steps.jsonl"
+        )
     if figure is not None:
         streams = select(streams, figure)
         if not streams:
-            raise UserError(f"{root}: no runs of {figure.title} ({', '.join(figure.methods)})")
+            raise UserError(f"{places}: no runs of {figure.title} ({', '.join(figure.methods)})")
     llms = dict.fromkeys(setting.llm for stream in streams for setting in stream.settings)
     for name in prices.models.keys() - {part for llm in llms for part in (llm, *llm.split(","))}:
         say(f"--prices {name}: no run of this LLM here; there are runs of {', '.join(llms)}")
     prices = prices if prices.models else recorded_prices(streams)
     try:
-        write_report(streams, figure, prices, left_out, out, steps, paper)
+        removed = write_report(streams, figure, prices, left_out, out, steps, paper)
     except OSError as error:
         raise UserError(f"{out}: cannot write here ({error.strerror}); --out chooses another place") from None
+    if removed:
+        files = f"{len(removed)} files" if len(removed) > 1 else "1 file"
+        say(f"{out}: {files} of an earlier report removed, which this one does not have")
     say(f"report: {', '.join(str(path) for path in sorted(out.glob('report.*')))}")
 
 
@@ -150,10 +159,10 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     description, _, details = __doc__.partition("\n\n")
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("report.py", None, description, details, formatter_class=formatter)
-    parser.add_argument("results", type=Path, metavar="RESULTS", help="a folder of runs, or one run's folder")
+    parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help=RESULTS_HELP)
     parser.add_argument("--figure", metavar="N", help="only this figure of the paper: 3, 4a, 4b, 5, 6 or supplement")
     parser.add_argument("--diagnose", nargs="?", const="parts", choices=("parts", "best"), help=DIAGNOSE_HELP)
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: RESULTS/report")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: report/ in the first of RESULTS")
     parser.add_argument("--prices", nargs="+", default=[], metavar="FILE", help=PRICES_HELP)
     parser.add_argument("--steps", choices=STEPS, default="one", help=STEPS_HELP)
     parser.add_argument("--paper", action="store_true", help=PAPER_HELP)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,15 +112,16 @@ def setting_key(identity: dict[str, Any]) -> str:
     return json.dumps(kept, sort_keys=True)
 
 
-def read_runs(root: Path, tell: Callable[[str], None] = say) -> list[Run]:
-    """The runs in and below `root`, in the order of their paths.
+def read_runs(roots: Path | Iterable[Path], tell: Callable[[str], None] = say) -> list[Run]:
+    """The runs in and below each of `roots`, in their order, below each in the order of the paths.
 
     Folders that are not ours are passed over. Damaged runs, and second runs of the same settings and seed, are left
-    out and told of, a line each.
+    out and told of, a line each. Of two runs that are the same a finished one is taken, then the one with more steps,
+    then the first.
     """
     runs: dict[tuple, Run] = {}
     damaged = 0
-    for folder in find_folders(root):
+    for folder in _folders_of([roots] if isinstance(roots, Path) else roots):
         try:
             run = read_run_folder(folder)
         except (UserError, OSError) as error:
@@ -133,12 +134,30 @@ def read_runs(root: Path, tell: Callable[[str], None] = say) -> list[Run]:
         twin = runs.get(key)
         if twin is not None:
             keep, drop = (run, twin) if (run.finished, run.steps) > (twin.finished, twin.steps) else (twin, run)
-            tell(f"left out: {drop.folder}: the same run as {keep.folder}")
+            tell(f"left out: {drop.folder}: the same run as {keep.folder}, which is taken{_why(keep, drop, twin)}")
             run = keep
         runs[key] = run
     if damaged:
         tell(f"{damaged} damaged run folder{'s' if damaged > 1 else ''} left out")
     return list(runs.values())
+
+
+def _folders_of(roots: Iterable[Path]) -> Iterable[Path]:
+    """The run folders below `roots`, one that is below several once."""
+    found: dict[Path, Path] = {}
+    for root in roots:
+        for folder in find_folders(root):
+            found.setdefault(folder.resolve(), folder)
+    return found.values()
+
+
+def _why(taken: Run, other: Run, first: Run) -> str:
+    """Why of two runs that are the same one was taken, where it is not for being the first."""
+    if taken is first and taken.finished == other.finished and taken.steps == other.steps:
+        return ""
+    return (
+        ": it is finished" if taken.finished != other.finished else f": it has {taken.steps} steps, not {other.steps}"
+    )
 
 
 def read_run_folder(folder: Path) -> Run | None:

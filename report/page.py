@@ -14,88 +14,110 @@ import hashlib
 import json
 import math
 import os
-import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import numpy as np
 
-from config import FIELDS
-from options import flag
 from runs.prices import Prices
 
 from . import statistics
 from .costs import cost_table
+from .curves import Along, differences, window_of, window_rates
+from .files import Link
 from .folders import Run
 from .plots import BAND_SEEDS
-from .prompts import Rebuilt, shown_prompts
+from .run_data import made, number, steps_of
 from .runs import Setting, Stream
 from .style import DARK, LIGHT, UNFINISHED, styles_of
 from .summaries import sweep_tables
-from .tables import SECONDS, Table, cost, mean_of, notes_of
+from .tables import SECONDS, Table, caveats_of, cost, mean_of, notes_of
 
 WEB = Path(__file__).resolve().parent / "web"
-SCRIPTS = ("base.js", "chart.js", "table.js", "steps.js", "start.js")
+SCRIPTS = ("base.js", "tip.js", "labels.js", "chart.js", "table.js", "groups.js", "steps.js", "start.js")
 STEPS = {  # which runs' steps the page holds, and what it says of that
     "one": "This page holds the steps of one seed of each setting.",
     "all": "This page holds the steps of all runs.",
     "none": "This page was made without the runs' steps.",
 }
 POINTS = 300  # of a curve: more than a screen shows apart
-FROM_RECORD = ("step", "task", "output", "answer", "reward", "usage", "llm_seconds", "agent_seconds", "cached")
-PERHAPS = ("turns", "env_seconds", "finish_reason", "skipped")
 LEGEND = (
     "Mean over the finished seeds ± half of the 95 % t interval; against zero-shot the 95 % interval of a paired "
-    "bootstrap over the stream. Tokens: prompt + completion. Seconds: LLM + task (where a run tells it apart) + agent. "
-    f"Bold: the best of its task and LLM. Bands: 95 % t interval, from {BAND_SEEDS} seeds on. "
-    "Dotted: unfinished runs, which count in no figure."
+    "bootstrap over the stream. Bold: the best of its task and LLM.",
+    "Tokens: prompt + completion. Seconds: LLM + task (where a run tells it apart) + agent.",
+    f"Lines: means over seeds, with the 95 % t interval from {BAND_SEEDS} seeds on; the difference to zero-shot has "
+    "the paired bootstrap's, for other queries like those of its window. Dotted: unfinished runs, which count in "
+    "no figure.",
 )
 
 
-def write_page(
-    path: Path,
+def write_page(path: Path, streams: Sequence[Stream], *more: Any, **options: Any) -> None:
+    """Write `page_of` the streams to `path`."""
+    path.write_text(page_of(streams, *more, **options), encoding="utf-8", errors="replace")
+
+
+def page_of(
     streams: Sequence[Stream],
     prices: Prices | None = None,
     title: str = "Report",
     summaries: Iterable[Table] = (),
     steps: str = "one",
-) -> None:
-    """Write the report of `streams` to `path`.
+    links: Mapping[str, Sequence[Link]] | None = None,
+) -> str:
+    """The report of `streams`.
 
     Args:
         prices: of an LLM's tokens; without them there are no costs.
         title: the page's heading.
         summaries: tables over several streams, shown as they are.
         steps: a key of STEPS.
+        links: what lies beside the page, by the stream's title that it is of, or "".
     """
-    root = _common_root([run for stream in streams for setting in stream.settings for run in setting.runs])
-    settings, packed = [], {}
+    prices, links = prices or Prices(), links or {}
+    runs = [run for stream in streams for setting in stream.settings for run in setting.runs]
+    root, caveats = _common_root(runs), caveats_of(streams)
+    settings, shown, packed = [], [], Packed()
     for stream in streams:
+        of_stream = [run for setting in stream.settings for run in setting.runs]
+        place = packed.add("made", {_name(run, root): made(run) for run in of_stream})
         for setting in stream.settings:
             opened = _opened(setting, steps)
-            shown = []
-            for run in setting.runs:
-                shown.append(_run(run, root))
-                if run in opened:
-                    place = f"steps-{len(packed)}"
-                    records, reason = _steps(run)
-                    packed[place] = _pack(records)
-                    shown[-1] |= {"place": place, "no_prompt": reason}
-            settings.append(_setting(stream, setting, prices or Prices()) | {"runs": shown})
+            members = [_run(run, root) | (_steps(run, packed) if run in opened else {}) for run in setting.runs]
+            settings.append(_setting(stream, setting, prices) | {"runs": members})
+        shown.append(_stream(stream, prices, caveats, links.get(stream.title, ())) | {"made": place})
     report = {
         "title": title,
         "about": _about(streams),
-        "legend": " ".join([LEGEND, *notes_of(streams)]),
+        "notes": [*LEGEND, *caveats.values()],
         "steps_note": STEPS[steps],
-        "tables": [_table(table) for table in summaries]
-        + [_table(table) | {"stream": stream.title} for stream in streams for table in _own_tables(stream, prices)],
+        "tables": [_table(table, caveats) | {"summary": "whose" not in table.shown} for table in summaries],
+        "links": _links(links.get("", ())),
+        "streams": shown,
         "settings": settings,
         "styles": _styles(streams),
         "unfinished_dash": _dash(UNFINISHED),
     }
-    path.write_text(_fill_in(title, report, packed), encoding="utf-8", errors="replace")
+    return _fill_in(title, report, packed.places)
+
+
+def _stream(stream: Stream, prices: Prices, caveats: Collection[str], links: Iterable[Link]) -> dict[str, Any]:
+    """What the page has of a stream beside its settings."""
+    costs = cost_table(stream, prices)
+    tables = [*([costs] if costs else []), *sweep_tables(stream)]
+    return {
+        "title": stream.title,
+        "window": window_of(stream),
+        "rows": stream.rows,
+        "notes": [note for note in notes_of([stream]) if note not in caveats],
+        "tables": [_table(table, [*caveats, *notes_of([stream])]) for table in tables],
+        "links": _links(links),
+    }
+
+
+def _links(links: Iterable[Link]) -> list[dict[str, Any]]:
+    return [{"title": link.title, "files": link.files} for link in links]
 
 
 def _styles(streams: Sequence[Stream]) -> dict[str, tuple[int, str]]:
@@ -106,12 +128,6 @@ def _styles(streams: Sequence[Stream]) -> dict[str, tuple[int, str]]:
 
 def _dash(lengths: tuple[float, ...]) -> str:
     return " ".join(f"{2 * length:g}" for length in lengths)
-
-
-def _own_tables(stream: Stream, prices: Prices | None) -> list[Table]:
-    """What the page shows of a stream beside its figures: what the methods cost, and sweeps."""
-    costs = cost_table(stream, prices or Prices())
-    return [*([costs] if costs else []), *sweep_tables(stream)]
 
 
 def _common_root(runs: list[Run]) -> Path:
@@ -138,8 +154,11 @@ def _about(streams: Sequence[Stream]) -> str:
 
 def _setting(stream: Stream, setting: Setting, prices: Prices) -> dict[str, Any]:
     skipped, cut = mean_of(setting, "skipped_steps"), mean_of(setting, "cut_answers")
-    curves = [_curves(setting.finished, unfinished=False)] if setting.finished else []
-    curves += [_curves([run], unfinished=True) for run in setting.unfinished if run.steps]
+    window = window_of(stream)
+    curves = [_curves(setting.finished, window, unfinished=False)] if setting.finished else []
+    curves += [_curves([run], window, unfinished=True) for run in setting.unfinished if run.steps]
+    along = differences(stream, setting)
+    curves += [_difference(along)] if along else []
     against = statistics.difference(setting, statistics.baseline_of(stream, setting))
     return {
         "stream": stream.title,
@@ -154,24 +173,25 @@ def _setting(stream: Stream, setting: Setting, prices: Prices) -> dict[str, Any]
         "difference": _interval(against.interval) if against else None,
         "last": _interval(statistics.last_quarter(setting)),
         "regret": _interval(statistics.regret(setting)),
-        "tokens": [_number(mean_of(setting, name) / stream.rows) for name in ("prompt_tokens", "completion_tokens")],
-        "seconds": [_number(mean_of(setting, name) / stream.rows) for name in SECONDS],
-        "skipped": _number(skipped) or None,
-        "cut": _number(cut / stream.rows) or None,
-        "cost": _number(cost(setting, prices)),
+        "tokens": [number(mean_of(setting, name) / stream.rows) for name in ("prompt_tokens", "completion_tokens")],
+        "seconds": [number(mean_of(setting, name) / stream.rows) for name in SECONDS],
+        "skipped": number(skipped) or None,
+        "cut": number(cut / stream.rows) or None,
+        "cost": number(cost(setting, prices)),
         "curves": curves,
     }
 
 
-def _curves(runs: Sequence[Run], unfinished: bool) -> dict[str, Any]:
+def _curves(runs: Sequence[Run], window: int, unfinished: bool) -> dict[str, Any]:
     """The measures of `runs`, which have one length, over the stream."""
     steps, rewards = runs[0].steps, statistics.rewards(tuple(runs))
     at = np.unique(np.linspace(1, steps, min(steps, POINTS)).round().astype(int))
     curves: dict[str, Any] = {
         "x": at.tolist(),
         "unfinished": unfinished,
-        "rate": _band(statistics.running_success_rate(rewards), at),
-        "regret": _band(statistics.cumulative_regret(rewards), at),
+        "rate": _band(statistics.running_success_rate(rewards), at, 1),
+        "window": _band(window_rates(rewards, window), at, 1),
+        "regret": _band(statistics.cumulative_regret(rewards), at, math.inf),
     }
     for term in ("exploit", "explore"):
         name = f"UCB/{term}_chosen_mean"
@@ -181,105 +201,68 @@ def _curves(runs: Sequence[Run], unfinished: bool) -> dict[str, Any]:
     return curves
 
 
-def _band(curves: np.ndarray, at: np.ndarray) -> dict[str, list[float | None]]:
-    """Mean and ends of curves [seeds, steps] at the steps `at`, counted from 1; ends only of seeds enough."""
-    mean, low, high = ([_number(value, 5) for value in line] for line in statistics.band(curves[:, at - 1]))
-    return {"mean": mean, "low": low, "high": high} if len(curves) >= BAND_SEEDS else {"mean": mean}
+def _difference(along: Along) -> dict[str, Any]:
+    ends = {name: _line(getattr(along, name)) for name in ("mean", "low", "high")}
+    return {"x": along.at.tolist(), "unfinished": False, "difference": ends}
+
+
+def _band(curves: np.ndarray, at: np.ndarray, highest: float | None = None) -> dict[str, list[float | None]]:
+    """Mean and ends of curves [seeds, steps] at the steps `at`, counted from 1; ends only of seeds enough.
+
+    With a `highest` value the ends stay between 0 and that.
+    """
+    mean, low, high = statistics.band(curves[:, at - 1])
+    if highest is not None:
+        low, high = np.maximum(low, 0), np.minimum(high, highest)
+    return {"mean": _line(mean)} | ({"low": _line(low), "high": _line(high)} if len(curves) >= BAND_SEEDS else {})
+
+
+def _line(values: np.ndarray) -> list[float | None]:
+    return [number(value, 5) for value in values]
 
 
 def _interval(interval: statistics.Interval) -> dict[str, float | None] | None:
     if math.isnan(interval.mean):
         return None
-    return {"mean": interval.mean, "low": _number(interval.low), "high": _number(interval.high)}
+    return {"mean": interval.mean, "low": number(interval.low), "high": number(interval.high)}
 
 
-def _number(value: float, digits: int = 12) -> float | None:
-    """`value` to so many significant digits, as JSON can hold it."""
-    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
-
-
-def _table(table: Table) -> dict[str, Any]:
+def _table(table: Table, said: Collection[str]) -> dict[str, Any]:
     columns, rows = list(table.shown.columns), table.shown.astype(str).values.tolist()
-    return {"title": table.title, "columns": columns, "rows": rows, "note": " ".join(table.notes)}
+    notes = [note for note in table.notes if note not in said]
+    return {"title": table.title, "columns": columns, "rows": rows, "notes": notes}
 
 
-# -- steps -------------------------------------------------------------------------------------------------------------
+# -- runs --------------------------------------------------------------------------------------------------------------
+
+
+class Packed:
+    """What the browser unpacks only when it is looked at: a JSON value for each place in the page."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, str] = {}
+
+    def add(self, kind: str, value: Any) -> str:
+        """Returns the place."""
+        place = f"{kind}-{len(self.places)}"
+        self.places[place] = _pack(value)
+        return place
+
+
+def _name(run: Run, root: Path) -> str:
+    return run.folder.absolute().relative_to(root).as_posix()
 
 
 def _run(run: Run, root: Path) -> dict[str, Any]:
-    name = run.folder.absolute().relative_to(root).as_posix()
     return {
-        **{"id": name, "seed": run.seed, "steps": run.steps, "rows": run.data["rows"], "finished": run.finished},
-        "facts": run_facts(run),
+        **{"id": _name(run, root), "seed": run.seed, "steps": run.steps, "rows": run.data["rows"]},
+        "finished": run.finished,
     }
 
 
-def run_facts(run: Run) -> list[tuple[str, str]]:
-    """How the run was made: its command line, and of each start the date, the model and what it ran with."""
-    facts = [("command line", command_line(run.options))] if run.options else []
-    facts += [("rows", f"{run.data['origin']}, sha256 {run.data['sha256'][:12]}")]
-    starts = [start for start in run.config.get("starts") or () if isinstance(start, dict)]
-    for start in starts:
-        code, versions, llm = (start.get(name) for name in ("code", "versions", "llm"))
-        said = [f"from step {start['from_step']}"] if len(starts) > 1 and "from_step" in start else []
-        said += [f"version {start['version']}"] if start.get("version") else []
-        if isinstance(code, dict):
-            said.append(f"commit {code.get('commit')}{', with changes' if code.get('dirty') else ''}")
-        said += [_named(llm)] if isinstance(llm, dict) else []
-        said += [_named(versions)] if isinstance(versions, dict) else []
-        facts.append((f"started {start.get('time', 'at an unknown time')}", "; ".join(said)))
-    return facts
-
-
-def _named(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
-
-
-def command_line(options: dict[str, Any]) -> str:
-    """The run's options off their default as main.py takes them."""
-    words = ["python", "main.py"]
-    for name, value in options.items():
-        if name in FIELDS and (name == "env" or value != FIELDS[name].default):
-            words += [f"--{flag(FIELDS[name])}"] if value is True else [f"--{flag(FIELDS[name])}", str(value)]
-    return shlex.join(words)
-
-
-def _steps(run: Run) -> tuple[list[dict[str, Any]], str]:
-    """The steps of a run as the page shows them, and why their prompts are not there ("" where they are)."""
-    records = run.records
-    rebuilt, reason = shown_prompts(run.source, records)
-    return [_step(record, more) for record, more in zip(records, rebuilt)], reason
-
-
-def _step(record: dict[str, Any], more: Rebuilt | None) -> dict[str, Any]:
-    """A record with its `prompt` and, where it differs from the step's task and answer, the case that was `kept`."""
-    step = {key: record[key] for key in FROM_RECORD}
-    step |= {key: record[key] for key in PERHAPS if record.get(key) is not None}
-    for key in ("answer", "turns"):
-        if key in step:
-            step[key] = _plain(step[key])
-    step["cases"] = [[case["id"], _plain(case.get("score"))] for case in record["cases"]]
-    step["metrics"] = {  # four digits: the page shows no more, and the rest would be a third of its size
-        name: _number(value, 4) if isinstance(value, float) else value for name, value in record["metrics"].items()
-    }
-    if more is not None:
-        step |= {"prompt": more.prompt, "prompt_note": more.note}
-        if more.truth is not None:
-            step["truth"] = _plain(more.truth)
-        if more.kept is not None:
-            kept = {key: _plain(getattr(more.kept, key)) for key in ("task", "answer", "reward")}
-            if any(kept[key] != step[key] for key in kept):
-                step["kept"] = kept
-    return step
-
-
-def _plain(value: Any) -> Any:
-    """`value` as JSON can hold it: NaN and infinity, which an answer may be, become their names."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+def _steps(run: Run, packed: Packed) -> dict[str, Any]:
+    records, reason = steps_of(run)
+    return {"place": packed.add("steps", records), "no_prompt": reason}
 
 
 # -- the file ----------------------------------------------------------------------------------------------------------

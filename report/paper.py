@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from runs.prices import Prices
 
 from . import plots, statistics
+from .curves import compared
 from .gains import draw_gains, gains_of
 from .runs import Setting, Stream
 from .summaries import Summary
@@ -59,7 +60,7 @@ def _panels(stream: Stream, llm: str, settings: list[Setting], prices: Prices) -
         yield "rate", lambda axes, _: plots.draw_rates(axes, stream, settings)
         yield "window", lambda axes, _: plots.draw_windows(axes, stream, settings)
         yield "regret", lambda axes, _: plots.draw_regrets(axes, stream, settings)
-    if plots.pairs_of(stream, settings):
+    if compared(stream, settings):
         yield "difference", lambda axes, _: plots.draw_differences(axes, stream, settings)
     found = gains_of(stream, llm, prices)
     if found:

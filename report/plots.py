@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import statistics
+from .curves import compared, window_of, window_rates
 from .folders import CURVES
 from .runs import Run, Setting, Stream
 from .style import METHODS, UNFINISHED, Style, styles_of
@@ -29,8 +30,6 @@ CurveOf = Callable[[np.ndarray], np.ndarray]  # rewards to a curve, both [seeds,
 BAND_SEEDS = 3
 MOST_BANDS = 12  # of more lines the bands hide each other
 BAND_NOTE = "band: 95 % t interval, from three seeds on"
-RESAMPLES = 2_000  # of each window
-DIFFERENCES = 40  # windows that are compared along the stream
 WIDER = 2.6  # points, of a line that others lie on
 POINTS = 250  # of a curve, enough for its width on a page
 NAME_HEIGHT = 0.22  # inches of a curve's name
@@ -76,11 +75,11 @@ def stream_windows(stream: Stream, llm: str) -> Figure | None:
     settings = drawn_settings(stream, llm)
     if not settings:
         return None
-    compared = pairs_of(stream, settings)
-    figure, panels = make_figure(1, 1 + bool(compared), 11.5, max(4.6, NAME_HEIGHT * len(settings) + 1.8))
+    paired = bool(compared(stream, settings))
+    figure, panels = make_figure(1, 1 + paired, 11.5, max(4.6, NAME_HEIGHT * len(settings) + 1.8))
     draw_windows(panels[0], stream, settings)
     notes = _line_notes(settings)
-    if compared:
+    if paired:
         draw_differences(panels[1], stream, settings)
         notes.append("right: band of a paired bootstrap, 95 % of other queries like those of the window")
     finish(figure, f"Along the stream: {stream.title}, {llm}", [*data_notes(stream.is_sample, settings), *notes])
@@ -90,11 +89,6 @@ def stream_windows(stream: Stream, llm: str) -> Figure | None:
 def drawn_settings(stream: Stream, llm: str) -> list[Setting]:
     """The settings of an LLM of which a step was scored."""
     return [setting for setting in stream.settings if setting.llm == llm and _with_curve(setting.runs)]
-
-
-def window_of(stream: Stream) -> int:
-    """A tenth of the stream, so that ten windows stand beside each other; twenty steps at least, where it has them."""
-    return min(stream.rows, max(20, stream.rows // 10))
 
 
 def _line_notes(settings: list[Setting]) -> list[str]:
@@ -117,13 +111,8 @@ def draw_rates(axes: Axes, stream: Stream, settings: list[Setting]) -> None:
 def draw_windows(axes: Axes, stream: Stream, settings: list[Setting]) -> None:
     """The success rate of the last steps, from the first whole window on."""
     window = window_of(stream)
-
-    def curve_of(values: np.ndarray) -> np.ndarray:
-        curves = np.array([statistics.smoothed(line, window) for line in values])
-        curves[:, : window - 1] = np.nan
-        return curves
-
-    _draw_all(axes, stream, settings, curve_of, 100, f"success rate of the last {window} steps, %")
+    name = f"success rate of the last {window} steps, %"
+    _draw_all(axes, stream, settings, lambda rewards: window_rates(rewards, window), 100, name)
 
 
 def draw_regrets(axes: Axes, stream: Stream, settings: list[Setting]) -> None:
@@ -133,28 +122,15 @@ def draw_regrets(axes: Axes, stream: Stream, settings: list[Setting]) -> None:
 
 def draw_differences(axes: Axes, stream: Stream, settings: list[Setting]) -> None:
     """Success rate minus zero-shot's over the same window, with the paired bootstrap's interval."""
-    window, styles, ends = window_of(stream), styles_of(settings), []
-    pairs = pairs_of(stream, settings)
-    places = np.unique(np.linspace(window, stream.rows, DIFFERENCES).round().astype(int))
-    for setting, paired in pairs.items():
-        found = [
-            statistics.paired_bootstrap(statistics.Paired(paired.differences[:, a:b], paired.rows[:, a:b]), RESAMPLES)
-            for a, b in zip(places - window, places)
-        ]
+    styles, found, ends = styles_of(settings), compared(stream, settings), []
+    for setting, along in found.items():
         style = styles[setting]
-        mean, low, high = (100 * np.array([getattr(one, end) for one in found]) for end in ("mean", "low", "high"))
-        axes.plot(places, mean, color=style.light, linewidth=1.9, linestyle=style.line)
-        if len(pairs) <= MOST_BANDS:
-            axes.fill_between(places, low, high, color=style.light, alpha=0.13, linewidth=0)
-        ends.append((mean[-1], setting.method, style.light))
+        axes.plot(along.at, 100 * along.mean, color=style.light, linewidth=1.9, linestyle=style.line)
+        if len(found) <= MOST_BANDS:
+            axes.fill_between(along.at, 100 * along.low, 100 * along.high, color=style.light, alpha=0.13, linewidth=0)
+        ends.append((100 * along.mean[-1], setting.method, style.light))
     axes.axhline(0, color=METHODS["zero-shot"].light, linewidth=1)
-    _finish_panel(axes, stream, ends, f"difference to zero-shot, last {window} steps, points")
-
-
-def pairs_of(stream: Stream, settings: list[Setting]) -> dict[Setting, statistics.Paired]:
-    """The settings that can be compared with zero-shot, a step at least."""
-    found = {setting: statistics.paired(setting, statistics.baseline_of(stream, setting)) for setting in settings}
-    return {setting: pairs for setting, pairs in found.items() if np.isfinite(pairs.differences).any()}
+    _finish_panel(axes, stream, ends, f"difference to zero-shot, last {window_of(stream)} steps, points")
 
 
 def _draw_all(axes: Axes, stream: Stream, settings: list[Setting], curve_of: CurveOf, scale: float, name: str) -> None:

@@ -84,7 +84,7 @@ def styles_of(settings: Iterable[Setting]) -> dict[Setting, Style]:
     plain = {_without_control(setting): setting.method for setting in settings if setting.control is None}
     names = [plain.get(_without_control(setting), setting.plain_method) for setting in settings]
     shown = dict.fromkeys(names)
-    free = [*SPARE, *(style for name, style in METHODS.items() if name not in shown)]
+    free = [*SPARE, *(style for name, style in METHODS.items() if name not in shown and name != "zero-shot")]
     others = [name for name in shown if name not in METHODS]
     chosen = {name: METHODS[name] for name in shown if name in METHODS}
     for name in others:

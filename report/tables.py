@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,6 +35,7 @@ SKIPPED = "Skipped: steps that the LLM refused; they are in no rate, regret or d
 CUT = "Cut: answers that ended at the token limit, and may be wrong for that alone."
 NOTHING = "–"
 LONGEST_NAME = 150  # bytes
+MOST_NAMED = 4  # streams in a sentence
 SECONDS = ("llm_seconds", "env_seconds", "agent_seconds")
 
 
@@ -48,11 +49,13 @@ class Table:
     numbers: pd.DataFrame
     notes: list[str] = field(default_factory=list)
 
-    def markdown(self) -> str:
+    def markdown(self, said: Collection[str] = ()) -> str:
+        """As Markdown, without the notes that are `said` already."""
         cells = [list(self.shown.columns), *self.shown.astype(str).values.tolist()]
         lines = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in cells]
         lines.insert(1, "|" + "---|" * len(self.shown.columns))
-        return "\n\n".join([f"## {self.title}", "\n".join(lines), *self.notes]) + "\n"
+        notes = [note for note in self.notes if note not in said]
+        return "\n\n".join([f"## {self.title}", "\n".join(lines), *notes]) + "\n"
 
     def latex(self) -> str:
         shown = self.shown.astype(str).map(escape_latex)
@@ -139,6 +142,18 @@ def notes_of(streams: Iterable[Stream], llm: str | None = None) -> list[str]:
     if "cbrdiscover" in agents:
         notes.append("cbrdiscover: a step that asked for the ground truth counts as a success.")
     return notes
+
+
+def caveats_of(streams: Sequence[Stream]) -> dict[str, str]:
+    """What has to be said once for all of `streams`: the note, and its text with the streams that it is not of all."""
+    notes = {stream: notes_of([stream]) for stream in streams}
+    said = {}
+    every = dict.fromkeys([*notes_of(streams), *(note for found in notes.values() for note in found)])
+    for note in (note for note in every if note != TUNED):
+        about = [stream.title for stream in streams if note in notes[stream]]
+        names = "; ".join(about) if len(about) <= MOST_NAMED else f"{len(about)} of {len(streams)} streams"
+        said[note] = note if len(about) in (0, len(streams)) else f"{note} This is of {names}."
+    return said
 
 
 def _seed_notes(streams: list[Stream]) -> list[str]:

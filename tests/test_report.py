@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import hashlib
 import itertools
 import json
 import re
@@ -399,6 +400,72 @@ def test_the_same_run_twice_counts_once(tmp_path: Path) -> None:
     told: list[str] = []
     (run,) = read_runs(tmp_path, told.append)
     assert run.folder == finished and len(told) == 1 and "the same run as" in told[0]
+    assert told[0].endswith(", which is taken: it is finished")
+
+
+def test_several_folders_are_one_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    first = plant_run(mine, [1, 0, 1], *ZERO)
+    second = plant_run(theirs, [0, 0, 1], *ZERO)
+    plant_run(theirs, [1, 1, 1], *CASCADE)
+    assert cli.main([str(mine), str(theirs), str(theirs)]) == 0
+    told = capsys.readouterr().err
+    assert f"left out: {second}: the same run as {first}, which is taken\n" in told and told.count("left out") == 1
+    text = (mine / "report" / "report.md").read_text(encoding="utf-8")
+    assert "| zero-shot | m | 1 | 66.7 |" in text and "| CASCADE | m | 1 | 100.0 | +33.3" in text
+    assert f"- left out: {second}" in text
+    assert cli.main([str(theirs), str(mine), "--out", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "| zero-shot | m | 1 | 33.3 |" in text and not (theirs / "report").exists()
+    assert cli.main([str(mine), str(tmp_path / "none")]) == 1
+    assert "no such folder" in capsys.readouterr().err
+
+
+def test_an_earlier_reports_files_do_not_stay(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an earlier report goes what it wrote and this one does not, and nothing else, whatever a list says."""
+    for name in ("plots.stream_windows", "plots.stream_terms", "plots.bars", "writing.gain_plot"):
+        monkeypatch.setattr(f"report.{name}", lambda *_: None)  # one plot of a task is enough
+    monkeypatch.setattr("report.paper._panels", lambda *_: ())
+    plant_run(tmp_path / "runs", [1, 0, 1], *ZERO)
+    gone = plant_run(tmp_path / "runs", [1, 0, 1], *CASCADE, env="rca")
+    out, outside = tmp_path / "out", tmp_path / "outside.csv"
+    assert cli.main([str(tmp_path / "runs"), "--out", str(out), "--paper"]) == 0
+    first = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    listed = json.loads((out / "files.json").read_text())["files"]
+    assert listed.keys() == first - {"files.json"} and "paper/tables/rca-3-steps-m.tex" in listed
+    (out / "plots" / "own.png").write_bytes(b"mine")
+    (out / "tables" / "rca-3-steps.tex").write_text("edited")
+    outside.write_text("a")
+    listed |= {"../outside.csv": hashlib.sha256(b"a").hexdigest(), "plots/none.svg": "0", "tables": "0"}
+    (out / "files.json").write_text(json.dumps({"files": listed}))
+    shutil.rmtree(gone)
+    capsys.readouterr()
+    assert cli.main([str(tmp_path / "runs"), "--out", str(out)]) == 0
+    second = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert {path for path in second if "rca" in path} == {"tables/rca-3-steps.tex"}  # somebody has edited it
+    assert "plots/own.png" in second and outside.exists() and not (out / "paper").exists()
+    assert f"{len(first - second)} files of an earlier report removed" in capsys.readouterr().err
+    listed = json.loads((out / "files.json").read_text())["files"]
+    assert listed.keys() == second - {"files.json", "plots/own.png", "tables/rca-3-steps.tex"}
+    (out / "files.json").write_text("[")
+    assert cli.main([str(tmp_path / "runs"), "--out", str(out)]) == 0
+    assert second == {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+
+
+def test_what_is_written_before_an_error_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant_run(tmp_path / "runs", [1, 0, 1], *ZERO)
+    argv = [str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
+
+    def interrupt(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("report.writing.page_of", interrupt)
+        assert cli.main(argv) == 130
+    listed = json.loads((tmp_path / "out" / "files.json").read_text())["files"]
+    assert "report.md" in listed and "report.html" not in listed
 
 
 # -- the command line ------------------------------------------------------------------------------------------------
@@ -437,13 +504,15 @@ def test_report_of_sample_runs(sample_runs: Path, tmp_path: Path, capsys: pytest
             assert path.read_bytes().startswith(b"\x89PNG")
     assert not list(tmp_path.rglob("*.new"))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.svg")}
-    assert 'gzip+base64" id' in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert 'gzip+base64" id="steps-' in (tmp_path / "report.html").read_text(encoding="utf-8")
     again = ("--figure", "3", "--steps", "none", "--prices", "embedded-reader=1,2")
     assert cli.main([str(sample_runs), "--out", str(tmp_path), *again]) == 0
-    assert 'gzip+base64" id' not in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert 'gzip+base64" id="steps-' not in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert (tmp_path / "report.md").read_text(encoding="utf-8").startswith("# Figure 3: Single-turn tasks\n")
-    capsys.readouterr()
-    assert all(path.read_bytes() == content for path, content in before.items())
+    assert "files of an earlier report removed" in capsys.readouterr().err
+    left = {path: content for path, content in before.items() if path.exists()}
+    assert all(path.read_bytes() == content for path, content in left.items())
+    assert {path.name[:8] for path in before.keys() - left.keys()} == {"summary-"}
 
 
 def test_report_of_one_run(sample_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import zlib
 from pathlib import Path
 
@@ -87,6 +89,26 @@ def test_tables_are_latex(out: Path) -> None:
         assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {len(columns)}
         (caption,) = re.findall(r"\\caption\{(.*)\}", text)
         assert len(caption) < 250 and r"bold: best" in caption.lower()
+
+
+DOCUMENT = r"""\documentclass[twocolumn,letterpaper]{article}
+\usepackage[margin=0.85in,columnsep=0.2in]{geometry}
+\usepackage{booktabs}
+\begin{document}
+%s
+\end{document}
+"""
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX on this machine")
+def test_tables_compile_and_fit_columns_of_3_3_inches(out: Path, tmp_path: Path) -> None:
+    taken = "\n".join(rf"\input{{{path}}}" for path in sorted((out / "tables").glob("*.tex")))
+    (tmp_path / "paper.tex").write_text(DOCUMENT % taken, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout and "Undefined" not in done.stdout
+    assert (tmp_path / "paper.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_the_best_is_bold_and_a_table_fits_the_page(out: Path) -> None:

@@ -29,6 +29,7 @@ const signed = (value) => {
   return Number(size) ? (value < 0 ? "\u2212" : "+") + size : size;
 };
 const count = (value) => Math.round(value).toLocaleString("en-US");
+const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 const short = (value) => (typeof value === "number" ? String(Number(value.toPrecision(4))) : String(value));
 
 /** An answer or another value of a record as text: strings as they are, the rest as JSON. */
@@ -52,7 +53,7 @@ const BADGES = {
   unfinished: ["UNFINISHED", "Not all of its runs are done; the figures are of those that are"],
 };
 
-const badge = (kind, text = BADGES[kind][0]) => el("span", { class: `badge ${kind}`, title: BADGES[kind]?.[1] }, text);
+const badge = (kind) => el("span", { class: `badge ${kind}`, ...says(BADGES[kind][1]) }, BADGES[kind][0]);
 const badges = (setting) => Object.keys(BADGES).filter((kind) => setting[kind]).map((kind) => badge(kind));
 
 /** What is to be said of all these settings at once: of every one of them, or of any for UNFINISHED. */
@@ -61,15 +62,15 @@ const common = (settings) => Object.fromEntries(Object.keys(BADGES).map((kind) =
 
 // -- what is chosen, kept in the address so that it can be linked to ------------------------------------------------
 
-const state = { task: "", llm: "", off: "", measure: "rate", sort: "", run: "", step: "", reward: "", search: "" };
+const state = { task: "", llm: "", off: "", views: "", sort: "", run: "", step: "", reward: "", search: "" };
 
 function readAddress() {
   const given = new URLSearchParams(location.hash.slice(1));
-  for (const key of Object.keys(state)) state[key] = given.get(key) ?? (key === "measure" ? "rate" : "");
+  for (const key of Object.keys(state)) state[key] = given.get(key) ?? "";
 }
 
 function writeAddress() {
-  const given = new URLSearchParams(Object.entries(state).filter(([key, value]) => value && value !== "rate"));
+  const given = new URLSearchParams(Object.entries(state).filter(([, value]) => value));
   history.replaceState(null, "", `#${given}`);
 }
 
@@ -78,3 +79,9 @@ const isOff = (method) => hidden().includes(method);
 const matches = (setting) =>
   (!state.task || setting.stream === state.task) && (!state.llm || setting.llm === state.llm) && !isOff(setting.method);
 const chosen = () => report.settings.filter(matches);
+
+function groupBy(items, key) {
+  const groups = new Map();
+  for (const item of items) groups.set(key(item), [...(groups.get(key(item)) ?? []), item]);
+  return groups;
+}

@@ -1,23 +1,20 @@
 // Put the report on the page and listen.
 "use strict";
 
-function extraTable({ title, columns, rows, note, stream }) {
-  const head = el("tr", {}, columns.map((name, i) => el("th", { scope: "col", class: i === 0 && "text" }, name)));
-  const body = rows.map((row) => el("tr", {}, row.map((value, i) => el("td", { class: i === 0 && "text" }, value ?? ""))));
-  return el("details", { class: "extra", "data-stream": stream, open: unique("stream").length > 1 !== Boolean(stream) && "" }, el("summary", {}, title), el("div", { class: "scroll" }, el("table", {}, el("thead", {}, head), el("tbody", {}, body))),
-    note ? el("p", { class: "muted small" }, note) : "");
-}
-
 function start() {
   document.querySelector("h1").textContent = report.title;
   $("about").textContent = report.about;
-  $("legend").textContent = report.legend;
+  $("notes").replaceChildren(...report.notes.map((note) => el("li", {}, note)));
   const present = Object.keys(BADGES).filter((kind) => report.settings.some((setting) => setting[kind]));
-  $("origins").replaceChildren(...present.map((kind) => badge(kind)));
-  $("extra").replaceChildren(...report.tables.map(extraTable));
+  $("origins").replaceChildren(...present.map(badge));
+  const several = report.streams.length > 1;
+  const widest = report.tables.filter(({ summary }) => summary).sort((a, b) => b.rows.length - a.rows.length)[0];
+  $("tables").replaceChildren(...report.tables.map((table) => extraTable(table, table === widest && table.rows.length > 1)), linkList(report.links) ?? "");
+  $("small").hidden = !several;
+  if (!several) $("groups").after($("overview")); // a lone task comes first
   for (const [id, key] of [["task", "stream"], ["llm", "llm"]]) options($(id), unique(key).map((value) => [value, value]), "all");
-  options($("measure"), Object.entries(MEASURES).map(([key, { title }]) => [key, title]));
   listen();
+  listenForTips();
   open();
 }
 
@@ -27,13 +24,13 @@ function open() {
   const known = (key, setting) => report.settings.some((candidate) => candidate[setting] === state[key]);
   if (!known("task", "stream")) state.task = "";
   if (!known("llm", "llm")) state.llm = "";
-  if (!(state.measure in MEASURES)) state.measure = "rate";
+  state.views = state.views.split("|").filter((view) => view in MEASURES).join("|");
   [$("reward").value, $("search").value] = [state.reward, state.search];
   update();
 }
 
 function listen() {
-  for (const key of ["task", "llm", "measure"]) {
+  for (const key of ["task", "llm"]) {
     $(key).addEventListener("change", (event) => { state[key] = event.target.value; update(); });
   }
   $("filters").addEventListener("submit", (event) => event.preventDefault());
@@ -47,7 +44,14 @@ function listen() {
     });
   }
   $("list").addEventListener("scroll", drawList);
-  addEventListener("resize", drawList);
+  $("small").addEventListener("toggle", drawSmall);
+  $("made").addEventListener("toggle", () => showRunMade(runs.get(state.run)));
+  let wide = document.documentElement.clientWidth; // a phone's bars come and go, which changes the height alone
+  addEventListener("resize", () => {
+    drawList();
+    if (wide !== (wide = document.documentElement.clientWidth)) redrawCharts();
+  });
+  addEventListener("pointerdown", (event) => { if (!event.target.closest?.(".plot")) hideCursor(); });
   addEventListener("hashchange", open);
   addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, select, textarea") || event.ctrlKey || event.altKey || event.metaKey;

@@ -7,8 +7,14 @@ let steps = []; // of the run that is open
 let found = []; // those that pass the filters
 let opened = ""; // the run that `steps` belongs to
 
-/** The steps of a run: base64 of gzip of JSON, unpacked only when the run is opened. */
-async function unpack(place) {
+const unpacked = new Map(); // place -> the value that is coming
+/** What the page keeps packed: base64 of gzip of JSON, unpacked when it is first looked at. */
+function unpack(place) {
+  if (!unpacked.has(place)) unpacked.set(place, unpackNow(place));
+  return unpacked.get(place);
+}
+
+async function unpackNow(place) {
   const packed = Uint8Array.from(atob($(place).textContent), (character) => character.charCodeAt(0));
   const plain = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(plain).json();
@@ -39,7 +45,8 @@ async function openRun() {
   const run = runs.get(state.run);
   $("step").replaceChildren();
   if (!run) {
-    steps = [];
+    [steps, opened] = [[], ""];
+    showRunMade(null);
     $("run-note").textContent = report.steps_note;
     return filterSteps();
   }
@@ -48,14 +55,21 @@ async function openRun() {
     return;
   }
   if (opened !== run.id) {
-    const unpacked = await unpack(run.place);
+    const own = await unpackNow(run.place); // not kept: the steps of many runs would fill the memory
     if (state.run !== run.id) return; // another run was chosen meanwhile
-    [steps, opened] = [unpacked, run.id];
+    [steps, opened] = [own, run.id];
   }
   const progress = run.finished ? `${count(run.steps)} steps` : `unfinished: ${count(run.steps)} of ${count(run.rows)} steps`;
   $("run-note").replaceChildren(...[...badges({ ...run.setting, unfinished: !run.finished }), ` ${run.id}: ${progress}. ${report.steps_note}`]);
+  showRunMade(run);
   filterSteps();
   showStep(Number(state.step) || found[0]?.step);
+}
+
+/** How the run that is open was made, where the reader wants to see it. */
+function showRunMade(run) {
+  $("made").hidden = !run;
+  if (run && $("made").open) showMade($("made").lastElementChild, report.streams.find(({ title }) => title === run.setting.stream), run);
 }
 
 function filterSteps() {
@@ -148,7 +162,6 @@ function details(step) {
       : el("pre", { "data-part": "answer" }, asText(step.answer)),
     ...(step.truth !== undefined && step.reward === 0 ? [el("h3", {}, "Right would have been"), el("pre", { "data-part": "truth" }, asText(step.truth))] : []),
     el("h3", {}, "Usage"), factList(facts),
-    el("details", {}, el("summary", {}, "How this run was made"), el("div", { "data-part": "run" }, factList(run.facts))),
     ...(Object.keys(step.metrics).length ? [el("h3", {}, "Policy"), factList(Object.entries(step.metrics).map(([name, value]) => [name, short(value)]))] : []),
   ];
 }
@@ -167,7 +180,7 @@ function caseBox([id, score]) {
   const [kind, , word] = VERDICTS[kept.reward];
   const ranked = score === null ? "not ranked" : `score ${short(score)}`;
   return el("div", { class: "case", "data-case": id },
-    el("div", { class: "head" }, el("button", { type: "button", onclick: () => showStep(id) }, `case ${id}`), el("span", { "data-part": "score", title: score }, ranked),
+    el("div", { class: "head" }, el("button", { type: "button", onclick: () => showStep(id) }, `case ${id}`), el("span", { "data-part": "score", ...(score === null ? {} : says(String(score))) }, ranked),
       el("span", { class: kind }, source.prompt === undefined ? `its step was ${word}` : `kept as ${word}`)),
     el("div", { class: "prose", "data-part": "case-task" }, kept.task), el("pre", { "data-part": "case-answer" }, kept.answer === null ? "no answer" : asText(kept.answer)));
 }
@@ -184,6 +197,6 @@ function turnBox(turn, number) {
       : [el("div", { class: "muted small" }, name), el("pre", {}, text)])));
 }
 
-function factList(facts) {
-  return el("dl", { class: "facts" }, facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+function factList(facts, kind = "") {
+  return el("dl", { class: `facts ${kind}` }, facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
 }

@@ -1,12 +1,10 @@
-// Filters, the summary table and the charts of what they leave.
+// The table of a task's settings, and the filters.
 "use strict";
 
 const byInterval = (key) => (setting) => setting[key]?.mean;
 const COLUMNS = [
-  { key: "stream", title: "Task", text: true, value: (s) => s.stream, cell: (s) => s.stream, when: (all) => differ(all, "stream") },
-  { key: "llm", title: "LLM", text: true, value: (s) => s.llm, cell: (s) => s.llm, when: (all) => differ(all, "llm") },
   { key: "method", title: "Agent", text: true, value: (s) => s.method,
-    cell: (s, shared) => [el("span", { class: "method" }, swatch(s.method), s.method), badges({ ...s, ...shared })] },
+    cell: (s) => [el("span", { class: "method" }, swatch(s.method), s.method), badges({ unfinished: s.unfinished })] },
   { key: "rate", title: "Success rate, %", value: byInterval("rate"), best: 1, cell: (s) => plusMinus(s.rate) },
   { key: "difference", title: "To zero-shot, points", value: byInterval("difference"), best: 1, cell: (s) => interval(s.difference) },
   { key: "last", title: "Last quarter, %", value: byInterval("last"), best: 1, cell: (s) => plusMinus(s.last) },
@@ -17,11 +15,10 @@ const COLUMNS = [
   { key: "seconds", title: "Seconds a step", value: (s) => s.seconds[0] && total(s.seconds), cell: (s) => sumOf(s.seconds, (value) => value.toFixed(3)) },
   { key: "skipped", title: "Skipped", value: (s) => s.skipped, when: (all) => all.some((s) => s.skipped), cell: (s) => (s.skipped === null ? "–" : short(s.skipped)) },
   { key: "cut", title: "Cut, %", value: (s) => s.cut, when: (all) => all.some((s) => s.cut), cell: (s) => (s.cut === null ? "–" : percent(s.cut)) },
-  { key: "seeds", title: "Seeds", value: (s) => s.seeds[0], cell: (s) => el("span", { title: s.progress }, s.seeds[0] === s.seeds[1] ? String(s.seeds[1]) : `${s.seeds[0]} of ${s.seeds[1]}`) },
+  { key: "seeds", title: "Seeds", value: (s) => s.seeds[0], cell: (s) => el("span", s.seeds[0] === s.seeds[1] ? {} : says(s.progress), s.seeds[0] === s.seeds[1] ? String(s.seeds[1]) : `${s.seeds[0]} of ${s.seeds[1]}`) },
   { key: "open", title: "", cell: (s) => openButton(s) },
 ];
 
-const differ = (settings, key) => new Set(settings.map((setting) => setting[key])).size > 1;
 const half = (x) => (x.high - x.low) / 2;
 const plusMinus = (x, show = percent) => (x ? [show(x.mean), x.low === null ? "" : el("small", {}, ` ± ${show(half(x))}`)] : "–");
 const total = (values) => values.reduce((sum, value) => sum + (value ?? 0), 0);
@@ -41,23 +38,24 @@ function openButton(setting) {
   return el("button", { type: "button", onclick: open, "aria-label": `Steps of ${setting.method} on ${setting.stream}` }, "Steps");
 }
 
-function showSummary() {
+/** The settings of a stream, those of each LLM together. */
+function settingsTable(settings) {
   const [key, direction] = state.sort.split(":");
-  const settings = chosen();
   const columns = COLUMNS.filter(({ when }) => !when || when(settings));
-  const { sample, reader } = common(settings); // said once, above, where it is true of every row
-  const of = [...groupBy(settings, ({ stream, llm }) => `${stream}, ${llm}`).keys()];
-  $("h-summary").replaceChildren(of.length === 1 ? `Summary: ${of[0]}` : "Summary", ...badges({ sample, reader }));
-  const inRows = { ...(sample ? { sample: false } : {}), ...(reader ? { reader: false } : {}) };
   const column = COLUMNS.find((candidate) => candidate.key === key);
-  if (column) settings.sort((a, b) => compare(column.value(a), column.value(b), direction === "up" ? 1 : -1));
   const best = bestValues(settings);
   const heads = columns.map((c) => el("th", { scope: "col", class: c.text && "text", "aria-sort": c.key === key ? (direction === "up" ? "ascending" : "descending") : null },
     c.title ? el("button", { type: "button", onclick: () => sortBy(c) }, c.title) : el("span", {}, "\u00a0")));
-  const rows = settings.map((setting) => el("tr", { "data-method": setting.method, "data-stream": setting.stream },
-    columns.map((c) => el("td", { class: c.text ? "text" : isBest(best, setting, c) && "best" }, c.cell(setting, inRows)))));
-  const none = el("tr", {}, el("td", { class: "text", colspan: columns.length }, "No run matches the filters."));
-  $("summary").replaceChildren(el("thead", {}, el("tr", {}, heads)), el("tbody", {}, rows.length ? rows : none));
+  const row = (setting) => el("tr", { "data-method": setting.method, "data-stream": setting.stream },
+    columns.map((c) => el("td", { class: c.text ? "text" : isBest(best, setting, c) && "best" }, c.cell(setting))));
+  const llms = groupBy(settings, ({ llm }) => llm);
+  const bodies = [...llms].map(([llm, members]) => {
+    if (column?.value) members.sort((a, b) => compare(column.value(a), column.value(b), direction === "up" ? 1 : -1));
+    const own = llms.size > 1 ? badges({ reader: common(members).reader }) : ""; // of a lone LLM it stands above
+    const head = el("tr", { class: "llm" }, el("th", { colspan: columns.length, scope: "rowgroup", class: "text" }, llm, own));
+    return el("tbody", {}, head, members.map(row));
+  });
+  return el("table", { class: "settings" }, el("thead", {}, el("tr", {}, heads)), bodies);
 }
 
 /** Missing values go last whichever way the rest is sorted. */
@@ -87,31 +85,9 @@ function sortBy({ key, text }) {
   const first = text ? "up" : "down";
   state.sort = state.sort === `${key}:${first}` ? `${key}:${text ? "down" : "up"}` : `${key}:${first}`;
   writeAddress();
-  showSummary();
-}
-
-// -- charts ------------------------------------------------------------------------------------------------------------
-
-/** One task and LLM: all measures. Several: one small chart each of the measure chosen. */
-function showCharts() {
-  const panels = groupBy(chosen(), panelName);
-  const single = panels.size === 1;
-  $("measure-label").hidden = single;
-  const figures = [...panels.values()].flatMap((settings) => {
-    const measures = single ? Object.keys(MEASURES) : [state.measure];
-    return measures.filter((measure) => seriesOf(settings, measure).length).map((measure) =>
-      chart(settings, measure, [single ? MEASURES[measure].title : panelName(settings[0]), ...badges(common(settings))]));
-  });
-  $("charts").classList.toggle("single", single);
-  $("charts").replaceChildren(...(figures.length ? figures : [el("p", { class: "muted" }, "No curve matches the filters.")]));
-}
-
-const panelName = ({ stream, llm }) => (unique("llm").length > 1 ? `${stream}, ${llm}` : stream);
-
-function groupBy(items, key) {
-  const groups = new Map();
-  for (const item of items) groups.set(key(item), [...(groups.get(key(item)) ?? []), item]);
-  return groups;
+  for (const scroll of $("groups").querySelectorAll(".scroll:has(> table.settings)")) {
+    scroll.replaceChildren(settingsTable(ofStream(chosen(), scroll.closest("details.group").dataset.stream)));
+  }
 }
 
 // -- filters -----------------------------------------------------------------------------------------------------------
@@ -121,27 +97,39 @@ function options(select, values, all) {
 }
 
 function showMethods() {
-  const present = new Set(report.settings.filter((s) => (!state.task || s.stream === state.task) && (!state.llm || s.llm === state.llm)).map((s) => s.method));
-  $("methods").replaceChildren(...methods.filter((method) => present.has(method)).map((method) =>
-    el("button", { type: "button", class: "chip", "aria-pressed": String(!isOff(method)), onclick: () => toggle(method) }, swatch(method), method)));
+  const shown = present();
+  $("methods").replaceChildren(...shown.map((method) => el("button", {
+    type: "button", class: "chip", "aria-pressed": String(!isOff(method)), onclick: () => choose(method),
+  }, swatch(method), method)), ...(shown.some(isOff) ? [el("button", { type: "button", class: "all", onclick: () => choose("") }, "all")] : []));
 }
 
-function toggle(method) {
-  const off = new Set(hidden());
-  if (!off.delete(method)) off.add(method);
-  state.off = [...off].join("|");
-  const label = document.activeElement?.textContent;
+/** The methods that the task and LLM leave. */
+function present() {
+  const found = new Set(report.settings.filter((s) => (!state.task || s.stream === state.task) && (!state.llm || s.llm === state.llm)).map((s) => s.method));
+  return methods.filter((method) => found.has(method));
+}
+
+/**
+ * One click on a method shows it alone, and a second brings all back. While some are hidden, a click on a hidden one
+ * adds it, to compare a few; "" shows all.
+ */
+function choose(method) {
+  const all = present();
+  const on = all.filter((one) => !isOff(one));
+  const next = !method ? all : on.length === all.length ? [method] : on.includes(method) ? on.filter((one) => one !== method) : [...on, method];
+  const off = next.length ? all.filter((one) => !next.includes(one)) : [];
+  state.off = off.join("|");
   update();
-  [...$("methods").children].find((chip) => chip.textContent === label)?.focus();
+  [...$("methods").children].find((chip) => chip.textContent === (method || "all"))?.focus();
 }
 
 /** Show everything anew after a filter has changed. */
 function update() {
   writeAddress();
-  for (const key of ["task", "llm", "measure"]) $(key).value = state[key];
-  for (const table of $("extra").children) table.hidden = Boolean(state.task) && table.dataset.stream !== state.task; // of all tasks, or of one
+  for (const key of ["task", "llm"]) $(key).value = state[key];
+  $("overview").hidden = Boolean(state.task) && report.streams.length > 1; // it is of all tasks
   showMethods();
-  showSummary();
-  showCharts();
+  showGroups();
+  drawSmall();
   showRuns();
 }
