@@ -31,6 +31,7 @@ from .chat import Chat, read_template
 from .learner import check_serves
 from .ledger import LEDGER
 from .messages import check_template
+from .protocol import BoundedProtocol
 from .replay import replay
 from .service import Service, Way, tenant_folder
 from .tenants import Tenants
@@ -151,7 +152,13 @@ def serve(app: Any, own: argparse.Namespace, config: Config) -> None:
     host = f"[{own.host}]" if ":" in own.host else own.host
     print(f"http://{host}:{listening.getsockname()[1]}", flush=True)
     settings = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_keep_alive=30, timeout_graceful_shutdown=10
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=10,
     )
     uvicorn.Server(settings).run(sockets=[listening])
 

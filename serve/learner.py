@@ -14,6 +14,7 @@ import copy
 import dataclasses
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
@@ -102,12 +103,27 @@ class Learner:
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
-    def choose(self, number: int, query: str) -> Step:
-        """The step of request `number`, with the cases that the agent would show."""
-        step = Step(number, query)
-        with self._ranking, step.measure("agent"):
-            self._view.retrieve(step)
-        return step
+    def choose(self, batch: list[tuple[tuple[int, str], Future[Step]]]) -> None:
+        """For each request, its number and its query, the step with the cases that the agent would show.
+
+        Their queries are embedded and recalled together; then each is ranked by itself, in order, all of them by the
+        same bank and policy.
+        """
+        begin, queries = time.perf_counter(), [query for (_, query), _ in batch]
+        if self.agent.retrieval.bank.has_vectors:
+            self._encoder().prepare(queries)
+        with self._ranking:
+            self._view.prepare(queries)
+            seconds = (time.perf_counter() - begin) / len(batch)
+            for (number, query), future in batch:
+                step = Step(number, query, agent_seconds=seconds)
+                try:
+                    with step.measure("agent"):
+                        self._view.retrieve(step)
+                except Exception as error:  # such as a policy that has diverged
+                    future.set_exception(error)
+                else:
+                    future.set_result(step)
 
     def render(self, query: str, cases: list[Case]) -> str:
         """The prompt of a query with these cases."""
@@ -127,6 +143,7 @@ class Learner:
         Events are learned in the order of their numbers, whoever asks first. The future raises what learning raised.
         """
         future: Learned = Future()
+        future.set_running_or_notify_cancel()  # a client that goes away cancels nothing
         self._asked.put((number, future))
         return future
 
