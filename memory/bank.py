@@ -6,6 +6,7 @@ import functools
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
@@ -49,11 +50,13 @@ class CaseBank:
     def __init__(self, encoder: Embedder | None = None, limit: int | None = None, forget: str = "oldest") -> None:
         self._encoder = encoder
         self._limit, self._forget = limit, forget
+        self._graphs: Path | None = None
         self._clear(encoder.dim if encoder else 0)
 
     def _clear(self, dim: int) -> None:
         self._rows: list[Case | None] = []  # by position in the index; None for one that was forgotten
         self._index = VectorIndex(dim)
+        self._index.kept = self._graphs
         self._dropped: list[int] = []
         self._compactions = 0
         self._position: dict[int | str, int] = {}  # these three only with a limit
@@ -106,6 +109,14 @@ class CaseBank:
             self._append([case], None if vectors is None else vectors[i : i + 1])
             while len(self) > self._limit:
                 self._drop(self._worst())
+
+    def keep_graphs(self, folder: Path) -> None:
+        """Keep what a search of many cases needs in `folder`, where nobody else writes, and use what is there."""
+        self._graphs = self._index.kept = folder
+
+    def wait(self) -> None:
+        """Return when a search needs to wait for nothing."""
+        self._index.wait()
 
     def latest(self, k: int) -> list[Case]:
         """The k most recent cases, oldest first."""

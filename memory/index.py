@@ -10,6 +10,8 @@ stopped. What is newest is searched exactly, and what the graphs find is compare
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import importlib.util
 import math
 import os
@@ -26,6 +28,7 @@ SWITCH = 65_536  # vectors; `benchmark.py bank` measures both sides of it
 BLOCK, LARGER = 16_384, 8  # vectors in the smallest blocks; how many of them make one of the next size
 LINKS, BUILD_EFFORT = 16, 80  # of HNSW: M, efConstruction
 SEARCH_EFFORT, MORE_EFFORT = 128, 2.5  # efSearch in the smallest blocks; times that in those of the next size
+GRAPH_SUFFIX = f"-{LINKS}-{BUILD_EFFORT}.hnsw"  # of a file that is named by its vectors' hash
 Block = tuple[int, int]  # its first vector, how many it has
 PROCESSORS = os.cpu_count() or 1
 SLACK = 1e-5  # more than the rounding of a product of unit vectors
@@ -41,6 +44,9 @@ class VectorIndex:
         waits: whether a search waits for a graph that is not built yet, so that its result depends on the vectors
             alone; else it searches that block exactly.
         switch, block: see the module.
+    Attributes:
+        kept: a folder where graphs are kept by what they are made of, so that nobody builds the same one twice; None
+            for no such folder. Whoever sets it is the only one to write there.
     Raises:
         UserError: it has grown beyond `switch`, and FAISS is not installed.
     """
@@ -54,6 +60,8 @@ class VectorIndex:
         self._graphs: dict[Block, Any] = {}
         self._building: dict[Block, Future[Any]] = {}
         self._pool: ThreadPoolExecutor | None = None
+        self.kept: Path | None = None
+        self._files: dict[Block, Path] = {}  # of graphs that are kept
         self._looked = (0, 0)  # the size, and the graphs under way, when it was last seen to what is to be built
 
     def __len__(self) -> int:
@@ -140,6 +148,15 @@ class VectorIndex:
             if block not in self._graphs and block not in self._building:
                 self._submit(block)
         self._looked = (self._size, len(self._building))
+        if self._files and not self._building:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove the files of graphs that are of no use any more."""
+        self._files = {block: path for block, path in self._files.items() if block in self._graphs}
+        if self.kept is not None:
+            for path in set(self.kept.glob(f"*{GRAPH_SUFFIX}")) - set(self._files.values()):
+                path.unlink(missing_ok=True)
 
     def _full_blocks(self, in_force: list[Block]) -> list[Block]:
         """Those that are or will be in force, the sooner the earlier."""
@@ -156,8 +173,19 @@ class VectorIndex:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(PROCESSORS, thread_name_prefix="index")
         start, length = block
-        future = self._building[block] = self._pool.submit(build_graph, self._table[start : start + length])
+        future = self._building[block] = self._pool.submit(self._make, block, self._table[start : start + length])
         return future
+
+    def _make(self, block: Block, rows: np.ndarray) -> Any:
+        if self.kept is None:
+            return build_graph(rows)
+        path = self._files[block] = self.kept / f"{hashlib.sha256(rows.data).hexdigest()}{GRAPH_SUFFIX}"
+        return kept_graph(rows, path)
+
+    def wait(self) -> None:
+        """Return when all graphs are built that a search needs now."""
+        for block in blocks_in_force(self._size, self._switch, self._block):
+            self._graph(block)
 
     def _graph(self, block: Block) -> Any:
         """The graph of a block; None where it is not built yet and nobody waits for it."""
@@ -226,6 +254,23 @@ def build_graph(rows: np.ndarray) -> Any:
     graph.hnsw.efConstruction = BUILD_EFFORT
     graph.train(rows[:1])  # half precision has nothing to learn from them
     graph.add(rows)
+    return graph
+
+
+def kept_graph(rows: np.ndarray, path: Path) -> Any:
+    """The graph of `rows` that was written to `path` before; else it is built, and written there where that can be."""
+    with contextlib.suppress(RuntimeError):  # there is none, or it is damaged
+        graph = _faiss().read_index(str(path))
+        if (graph.ntotal, graph.d) == rows.shape:
+            return graph
+    graph = build_graph(rows)
+    new = path.with_suffix(".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_graph(graph, new)
+        new.replace(path)
+    except (OSError, RuntimeError):  # a full disk: it would only save time
+        new.unlink(missing_ok=True)
     return graph
 
 

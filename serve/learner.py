@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
     from llm import LLM
     from memory.encoders import TextEncoder
 
+MOST_TOGETHER = 16  # events that are learned before requests see what they have changed
 Learned = Future[int]
+T = TypeVar("T")
 
 
 def check_serves(config: Config) -> None:
@@ -94,7 +97,7 @@ class Learner:
         self._ranking = threading.Lock()
         self.failure: str | None = None
         self._view: NoRetrieval = self.agent.retrieval
-        self.learned = self._steps = 0
+        self.learned = self._steps = self._taken_over = 0
         self._catch_up()
         self._refresh()
         self._asked: queue.SimpleQueue[tuple[int, Learned] | None] = queue.SimpleQueue()
@@ -169,12 +172,14 @@ class Learner:
         while (asked := self._asked.get()) is not None:
             waiting[asked[0]] = asked[1]
             try:
-                for event in self._ledger.events(after=self.learned):
-                    self._apply(event)
+                for events in batched(self._ledger.events(after=self.learned), MOST_TOGETHER):
+                    for event in events:
+                        self._apply(event)
                     self._refresh()
                     self._log.checkpoint(self._steps, self._save)
-                    if event.number in waiting:
-                        waiting.pop(event.number).set_result(event.number)
+                    for event in events:
+                        if event.number in waiting:
+                            waiting.pop(event.number).set_result(event.number)
             except BaseException as error:  # what is on disk is learned by a restart, where that can be
                 self.failure = f"{type(error).__name__}: {error}"
                 waiting.pop(asked[0], asked[1]).set_exception(error)
@@ -248,25 +253,33 @@ class Learner:
 
     def _save(self, checkpoint: Checkpoint) -> None:
         self.agent.save(checkpoint)
-        checkpoint.put("endpoint", {"learned": self.learned, "steps": self._steps})
+        checkpoint.put("endpoint", {"learned": self.learned, "steps": self._steps, "taken_over": self._taken_over})
 
     def _load(self, checkpoint: Checkpoint) -> None:
         self.agent.load(checkpoint)
         state = checkpoint.get("endpoint")
         self.learned, self._steps = state["learned"], state["steps"]
+        self._taken_over = state.get("taken_over", 0)
 
     def _catch_up(self) -> None:
         """Be where the last process was: the newest checkpoint, and the events since then, learned once more."""
-        if self._log.restore(self._load) == 0 and self._store is not None:
-            found = self._store.contents()
-            theirs = [i for i, entry in enumerate(found.entries) if entry.source != self._source]
-            vectors = None if found.vectors is None else found.vectors[theirs]
-            entries = [found.entries[i] for i in theirs]
-            self.agent.retrieval.bank.start_from(
-                replace(found, entries=entries, vectors=vectors), str(self._store.path)
-            )
+        if self._store is not None:
+            self.agent.retrieval.bank.keep_graphs(self._store.graphs)
+        self._log.restore(self._load)
+        if self._store is not None:
+            self._take_over_from(self._store)
         for event in self._ledger.events(after=self.learned):
             self._apply(event)
+        self.agent.retrieval.bank.wait()
+
+    def _take_over_from(self, store: Store) -> None:
+        """Hold the cases that others have put into the bank on disk, all of them or those since the last start."""
+        bank, found = self.agent.retrieval.bank, store.contents(after=self._taken_over)
+        ours = {case.key for case in bank.cases}
+        new = [i for i, entry in enumerate(found.entries) if entry.source != self._source and entry.key not in ours]
+        vectors = None if found.vectors is None else found.vectors[new]
+        bank.start_from(replace(found, entries=[found.entries[i] for i in new], vectors=vectors), str(store.path))
+        self._taken_over = store.last_id
 
     def close(self) -> None:
         """Learn what waits, and save it."""
@@ -311,6 +324,13 @@ def unpack(answered: Answered) -> Phi | None:
     dtype = getattr(torch, answered.phi["dtype"])
     rows = torch.frombuffer(bytearray(answered.arms), dtype=dtype).reshape(answered.phi["shape"])
     return Phi(rows, answered.phi["version"])
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of `size`; the last may be shorter."""
+    items = iter(items)
+    while batch := list(itertools.islice(items, size)):
+        yield batch
 
 
 def as_dict(case: Case) -> dict[str, Any]:

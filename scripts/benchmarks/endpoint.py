@@ -42,6 +42,7 @@ MEANING = {
     "errors": "answers and pieces of feedback that did not get a 200",
     "memory": "resident megabytes of the endpoint's process after a tenth of the time, half of it, and at the end",
 }
+WARM = 5.0  # seconds of one client before the first figure
 COLUMNS = ("clients", "directly/s", "endpoint/s", "throughput", "median ms", "99 % ms", "added", "added 99 %")
 
 
@@ -87,6 +88,7 @@ def measure(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as place, serving("--seconds", arguments.answer) as server:
         bank = fill_bank(Path(place) / "bank.sqlite", arguments.cases)
         with endpoint(server, bank, Path(place)) as (port, child):
+            asyncio.run(Load(port, WARM, 1.0).play(1))  # the first answers wait for what is loaded and built
             for count in arguments.clients:
                 yield measure_load(server, port, child.pid, count, arguments.seconds, arguments.feedback)
 
