@@ -275,8 +275,9 @@ class Learner:
     def _take_over_from(self, store: Store) -> None:
         """Hold the cases that others have put into the bank on disk, all of them or those since the last start."""
         bank, found = self.agent.retrieval.bank, store.contents(after=self._taken_over)
-        ours = {case.key for case in bank.cases}
-        new = [i for i, entry in enumerate(found.entries) if entry.source != self._source and entry.key not in ours]
+        theirs = [i for i, entry in enumerate(found.entries) if entry.source != self._source]
+        ours = {case.key for case in bank.cases} if theirs else set()
+        new = [i for i in theirs if found.entries[i].key not in ours]
         vectors = None if found.vectors is None else found.vectors[new]
         bank.start_from(replace(found, entries=[found.entries[i] for i in new], vectors=vectors), str(store.path))
         self._taken_over = store.last_id
