@@ -62,7 +62,7 @@ class VectorIndex:
         self._pool: ThreadPoolExecutor | None = None
         self.kept: Path | None = None
         self._files: dict[Block, Path] = {}  # of graphs that are kept
-        self._looked = (0, 0)  # the size, and the graphs under way, when it was last seen to what is to be built
+        self._looked: tuple[int, ...] = ()  # `_state`, when it was last seen to what is to be built
 
     def __len__(self) -> int:
         return self._size
@@ -137,7 +137,7 @@ class VectorIndex:
             return
         for block in [block for block, future in self._building.items() if future.done()]:
             self._graphs[block] = self._building.pop(block).result()
-        if (self._size, len(self._building)) == self._looked:
+        if self._state() == self._looked:
             return
         in_force = blocks_in_force(self._size, self._switch, self._block)
         for block in [block for block in self._graphs if _is_within(block, in_force)]:
@@ -147,9 +147,13 @@ class VectorIndex:
                 break
             if block not in self._graphs and block not in self._building:
                 self._submit(block)
-        self._looked = (self._size, len(self._building))
+        self._looked = self._state()
         if self._files and not self._building:
             self._tidy()
+
+    def _state(self) -> tuple[int, ...]:
+        """What decides which graphs are to be built now."""
+        return self._size // self._block, self._size > self._switch, len(self._building)
 
     def _tidy(self) -> None:
         """Remove the files of graphs that are of no use any more."""
