@@ -249,6 +249,20 @@ class Store:
             connection.execute("INSERT INTO about VALUES (?, ?)", (merged, _now()))
         return added
 
+    def progress(self, name: str) -> int | None:
+        """The number that `set_progress` has kept under this name."""
+        row = self._connection.execute("SELECT value FROM about WHERE name = ?", (f"progress {name}",)).fetchone()
+        return int(row[0]) if row else None
+
+    def set_progress(self, name: str, number: int) -> None:
+        """Keep how far somebody has come whose writes are in here, so that a kill repeats none and loses none."""
+        with self._transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (f"progress {name}", str(number)))
+
+    def together(self) -> contextlib.AbstractContextManager[Any]:
+        """All writes of the block at once, or none: many cost hardly more than one."""
+        return self._transaction()
+
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All of the block's writes, or none; a transaction within another is part of that."""

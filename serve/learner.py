@@ -10,6 +10,7 @@ is a run folder, and checkpoints save the state as those of a run do.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import itertools
@@ -97,7 +98,7 @@ class Learner:
         self._ranking = threading.Lock()
         self.failure: str | None = None
         self._view: NoRetrieval = self.agent.retrieval
-        self.learned = self._steps = self._taken_over = 0
+        self.learned = self._steps = self._taken_over = self._noted = 0
         self._catch_up()
         self._refresh()
         self._asked: queue.SimpleQueue[tuple[int, Learned] | None] = queue.SimpleQueue()
@@ -173,8 +174,7 @@ class Learner:
             waiting[asked[0]] = asked[1]
             try:
                 for events in batched(self._ledger.events(after=self.learned), MOST_TOGETHER):
-                    for event in events:
-                        self._apply(event)
+                    self._apply_all(events)
                     self._refresh()
                     self._log.checkpoint(self._steps, self._save)
                     for event in events:
@@ -185,6 +185,14 @@ class Learner:
                 waiting.pop(asked[0], asked[1]).set_exception(error)
             for number in [number for number in waiting if number <= self.learned]:
                 waiting.pop(number).set_result(number)
+
+    def _apply_all(self, events: list[Event]) -> None:
+        """Learn these events; what they leave in the bank on disk is written at once."""
+        with self._store.together() if self._store is not None else contextlib.nullcontext():
+            for event in events:
+                self._apply(event)
+            if self._store is not None:
+                self._store.set_progress(self._source, self._noted)
 
     def _apply(self, event: Event) -> None:
         if event.removed is not None:
@@ -209,7 +217,9 @@ class Learner:
         self._keep(case)
         if self._steps > self._log.steps_logged:
             self._log.append(step)
-            if self._store is not None and step.cases and step.reward is not None:
+        if self._store is not None and self._steps > self._noted:
+            self._noted = self._steps
+            if step.cases and step.reward is not None:
                 self._store.note([shown.key for shown in step.cases], step.reward)
 
     def _keep(self, case: Case | None) -> None:
@@ -242,7 +252,8 @@ class Learner:
         view = copy.copy(self.agent.retrieval)
         policy = getattr(view, "policy", None)
         if policy is not None:
-            before = getattr(self._view, "policy", None)
+            first = self._view is self.agent.retrieval  # which learns, and is no snapshot
+            before = None if first else getattr(self._view, "policy", None)
             view.policy = policy.snapshot(before)  # type: ignore[attr-defined]
             if not self._explores and hasattr(view.policy, "exploration"):  # type: ignore[attr-defined]
                 view.policy.exploration = 0.0  # type: ignore[attr-defined]
@@ -268,8 +279,10 @@ class Learner:
         self._log.restore(self._load)
         if self._store is not None:
             self._take_over_from(self._store)
-        for event in self._ledger.events(after=self.learned):
-            self._apply(event)
+            noted = self._store.progress(self._source)
+            self._noted = self._log.steps_logged if noted is None else min(noted, self._ledger.last_event)
+        for events in batched(self._ledger.events(after=self.learned), MOST_TOGETHER):
+            self._apply_all(events)
         self.agent.retrieval.bank.wait()
 
     def _take_over_from(self, store: Store) -> None:

@@ -107,3 +107,12 @@ def test_a_head_that_is_too_large_is_hung_up_on(tmp_path: Path, text_encoder: Te
             except ConnectionError:
                 said = b""
             assert said in (b"", b"HTTP/1.1 400")
+
+
+def test_requests_are_never_ranked_by_the_encoder_that_learns(tmp_path: Path, text_encoder: TextEncoder) -> None:
+    with stand_in() as upstream, endpoint(tmp_path, text_encoder, upstream, bandit="NeuralLinLogUCB") as running:
+        learner = running.service.learner
+        seen = learner._view.policy.encoder  # type: ignore[attr-defined]
+        assert seen is not learner.agent.retrieval.policy.encoder  # type: ignore[attr-defined]
+        learner._refresh()
+        assert learner._view.policy.encoder is seen, "of the same weights it is kept"  # type: ignore[attr-defined]
