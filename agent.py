@@ -72,6 +72,9 @@ class NoRetrieval:
     def retrieve(self, step: Step) -> None:
         """Choose what to show: `step.show(cases)`."""
 
+    def prepare(self, queries: list[str]) -> None:
+        """Do for all `queries`, whose steps are retrieved next, what is cheaper for them together, if anything."""
+
     def with_outcome(self, cases: list[Case]) -> list[Case]:
         """Those of the chosen `cases` whose outcome --feedback asks for; so they may be fewer than k."""
         return [case for case in cases if self._outcome in (None, case.reward)]
@@ -114,6 +117,9 @@ class Ranked(NoRetrieval):
         self.bank = make_bank(parts.config, encoder)
         self.policy = make_policy(parts.config, encoder)
         self._recall_size = max(parts.config.recall_size, self.k)
+
+    def prepare(self, queries: list[str]) -> None:
+        self.bank.recall_ahead(queries, self._recall_size)
 
     def retrieve(self, step: Step) -> None:
         if len(self.bank) <= (0 if self.policy.may_show_nothing else self.k):

@@ -6,6 +6,7 @@ import functools
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
@@ -49,17 +50,20 @@ class CaseBank:
     def __init__(self, encoder: Embedder | None = None, limit: int | None = None, forget: str = "oldest") -> None:
         self._encoder = encoder
         self._limit, self._forget = limit, forget
+        self._graphs: Path | None = None
         self._clear(encoder.dim if encoder else 0)
 
     def _clear(self, dim: int) -> None:
         self._rows: list[Case | None] = []  # by position in the index; None for one that was forgotten
         self._index = VectorIndex(dim)
+        self._index.kept = self._graphs
         self._dropped: list[int] = []
         self._compactions = 0
         self._position: dict[int | str, int] = {}  # these three only with a limit
         self._shown = np.zeros(0, np.int64)
         self._won = np.zeros(0, np.int64)
         self._first = 0  # no older one is left
+        self._ahead: dict[tuple[str, int], list[int]] = {}  # what `recall_ahead` has found: positions in the index
         self._totals = [0, 0]  # showings so far, of all cases ever, and the successes among them
 
     def __len__(self) -> int:
@@ -106,6 +110,14 @@ class CaseBank:
             while len(self) > self._limit:
                 self._drop(self._worst())
 
+    def keep_graphs(self, folder: Path) -> None:
+        """Keep what a search of many cases needs in `folder`, where nobody else writes, and use what is there."""
+        self._graphs = self._index.kept = folder
+
+    def wait(self) -> None:
+        """Return when a search needs to wait for nothing."""
+        self._index.wait()
+
     def latest(self, k: int) -> list[Case]:
         """The k most recent cases, oldest first."""
         found: list[Case] = []
@@ -124,13 +136,27 @@ class CaseBank:
     def recall(self, query: str, size: int) -> list[Case]:
         """The `size` cases nearest to `query` by cosine, nearest first; of equals the older first.
 
-        Raises ValueError for a bank without an encoder, UserError where it has grown beyond exact search and the
-        package for more is not installed.
+        The encoder is told their embeddings, so ranking them by it needs no encoding. Raises ValueError for a bank
+        without an encoder, UserError where it has grown beyond exact search and the package for more is not installed.
         """
         if self._encoder is None:
             raise ValueError("a bank without an encoder has no nearest cases")
-        found = (self._rows[i] for i in self._index.nearest(self._encoder.encode([query])[0], size))
-        return [case for case in found if case is not None]
+        positions = self._ahead.pop((query, size), None)
+        if positions is None:
+            positions = self._index.nearest(self._encoder.encode([query])[0], size)
+        found = [(case, i) for i in positions if (case := self._rows[i]) is not None]
+        cases = [case for case, _ in found]
+        self._encoder.remember([case.task for case in cases], self._index.vectors[[i for _, i in found]])
+        return cases
+
+    def recall_ahead(self, queries: Sequence[str], size: int) -> None:
+        """Search for all of `queries` together, which costs less; the next `recall` of each takes what that has found,
+        as long as the bank is what it was.
+        """
+        if self._encoder is None or not queries:
+            return
+        found = self._index.search_all(self._encoder.encode(list(queries)), size)
+        self._ahead = {(query, size): [i for i, _ in each] for query, each in zip(queries, found)}
 
     def note(self, cases: Iterable[Case], reward: int) -> None:
         """Put it to the record of `cases` that a step showed them and got `reward`; read only by --forget."""
@@ -166,6 +192,7 @@ class CaseBank:
                 grown = np.zeros(max(more, len(self._shown), 256), np.int64)
                 self._shown, self._won = np.append(self._shown, grown), np.append(self._won, grown)
         self._rows += cases
+        self._ahead.clear()
         if vectors is not None:
             self._index.add(vectors)
 
@@ -185,6 +212,7 @@ class CaseBank:
         case = self._rows[position]
         assert case is not None
         self._rows[position] = None
+        self._ahead.clear()
         self._position.pop(name_of(case), None)
         self._dropped.append(position)
         if self._encoder is not None:

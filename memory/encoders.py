@@ -142,7 +142,7 @@ def _load(path: str, device: torch.device) -> SentenceTransformer:
 class TextEncoder:
     """Texts -> L2-normalised embeddings.
 
-    Each text is encoded alone: the company of others in a batch would change its last digits, and a run that continues
+    Each text is encoded alone: the company of others in a batch could change its last digits, and a run that continues
     meets its texts in other company. The latest embeddings are kept, so a text is rarely encoded twice.
     """
 
@@ -183,10 +183,31 @@ class TextEncoder:
         digest.update(str(self.model.max_seq_length).encode())
         return EncoderIdentity(self.model_name, digest.hexdigest(), self.dim)
 
+    def prepare(self, texts: list[str]) -> None:
+        """Have the embeddings of `texts` at hand for `encode`: made in one batch, where that gives the same bits.
+
+        A short text in a batch costs half as much as alone.
+        """
+        if not self.same_in_batches:
+            return
+        with self._lock:
+            new = [text for text in dict.fromkeys(texts) if text not in self._known]
+            if len(new) > 1:
+                self.remember(new, self.sentences.encode(new).cpu().numpy())
+
+    @functools.cached_property
+    def same_in_batches(self) -> bool:
+        """Whether this machine's products give a text the same embedding in a batch as alone, to the last bit."""
+        texts = [("a few words more, " * n).strip() for n in (1, 2, 3, 3, 5, 8, 13, 2)]
+        alone = torch.cat([self.sentences.encode([text]) for text in texts])
+        return torch.equal(alone, self.sentences.encode(texts))
+
     def remember(self, texts: list[str], embeddings: np.ndarray) -> None:
         """Take embeddings that were computed before, by this model, as known."""
         with self._lock:
-            self._known.update(zip(texts, embeddings))
+            for text, embedding in zip(texts, embeddings):
+                if text not in self._known:
+                    self._known[text] = embedding.copy()  # a row of its own, not a view that keeps all the others
             while len(self._known) > KEPT:
                 self._known.popitem(last=False)
 

@@ -10,6 +10,8 @@ stopped. What is newest is searched exactly, and what the graphs find is compare
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import importlib.util
 import math
 import os
@@ -26,6 +28,7 @@ SWITCH = 65_536  # vectors; `benchmark.py bank` measures both sides of it
 BLOCK, LARGER = 16_384, 8  # vectors in the smallest blocks; how many of them make one of the next size
 LINKS, BUILD_EFFORT = 16, 80  # of HNSW: M, efConstruction
 SEARCH_EFFORT, MORE_EFFORT = 128, 2.5  # efSearch in the smallest blocks; times that in those of the next size
+GRAPH_SUFFIX = f"-{LINKS}-{BUILD_EFFORT}.hnsw"  # of a file that is named by its vectors' hash
 Block = tuple[int, int]  # its first vector, how many it has
 PROCESSORS = os.cpu_count() or 1
 SLACK = 1e-5  # more than the rounding of a product of unit vectors
@@ -41,6 +44,9 @@ class VectorIndex:
         waits: whether a search waits for a graph that is not built yet, so that its result depends on the vectors
             alone; else it searches that block exactly.
         switch, block: see the module.
+    Attributes:
+        kept: a folder where graphs are kept by what they are made of, so that nobody builds the same one twice; None
+            for no such folder. Whoever sets it is the only one to write there.
     Raises:
         UserError: it has grown beyond `switch`, and FAISS is not installed.
     """
@@ -54,7 +60,9 @@ class VectorIndex:
         self._graphs: dict[Block, Any] = {}
         self._building: dict[Block, Future[Any]] = {}
         self._pool: ThreadPoolExecutor | None = None
-        self._looked = (0, 0)  # the size, and the graphs under way, when it was last seen to what is to be built
+        self.kept: Path | None = None
+        self._files: dict[Block, Path] = {}  # of graphs that are kept
+        self._looked: tuple[int, ...] = ()  # `_state`, when it was last seen to what is to be built
 
     def __len__(self) -> int:
         return self._size
@@ -97,24 +105,25 @@ class VectorIndex:
 
     def search(self, vector: np.ndarray, size: int) -> list[tuple[int, float]]:
         """As `nearest`, each position with its cosine."""
+        return self.search_all(vector[None], size)[0]
+
+    def search_all(self, vectors: np.ndarray, size: int) -> list[list[tuple[int, float]]]:
+        """As `search` for each of `vectors` [q, dim], which together cost less, and find the same."""
         n = self._size  # before the table: that is never the shorter of the two
         table, alive = self._table, self._alive
         dead = alive if self._n_dead else None
-        found: list[np.ndarray] = []
+        found: list[list[np.ndarray]] = []  # of each block the candidates of each query
         exact_from = 0
         for start, length in blocks_in_force(n, self._switch, self._block):
             exact_from = start + length
             graph = self._graph((start, length))
             if graph is None:
-                found.append(_candidates(table, dead, start, exact_from, vector, size))
+                found.append(_candidates(table, dead, start, exact_from, vectors, size))
             else:
-                found.append(start + _search_graph(graph, vector, size, alive[start:exact_from], self._effort(length)))
-        found.append(_candidates(table, dead, exact_from, n, vector, size))
-        candidates = np.sort(np.concatenate(found))
-        # einsum, not @: BLAS rounds equal rows differently by where they lie, and ties would fall at random.
-        similarity = np.einsum("nd,d->n", table[candidates], vector)
-        order = np.argsort(-similarity, kind="stable")[:size]
-        return [(int(candidates[i]), float(similarity[i])) for i in order]
+                rows = _search_graph(graph, vectors, size, alive[start:exact_from], self._effort(length))
+                found.append([start + row for row in rows])
+        found.append(_candidates(table, dead, exact_from, n, vectors, size))
+        return [_best(table, np.concatenate(each), vector, size) for vector, each in zip(vectors, zip(*found))]
 
     # -- graphs ------------------------------------------------------------------------------------------------------
 
@@ -128,7 +137,7 @@ class VectorIndex:
             return
         for block in [block for block, future in self._building.items() if future.done()]:
             self._graphs[block] = self._building.pop(block).result()
-        if (self._size, len(self._building)) == self._looked:
+        if self._state() == self._looked:
             return
         in_force = blocks_in_force(self._size, self._switch, self._block)
         for block in [block for block in self._graphs if _is_within(block, in_force)]:
@@ -138,7 +147,20 @@ class VectorIndex:
                 break
             if block not in self._graphs and block not in self._building:
                 self._submit(block)
-        self._looked = (self._size, len(self._building))
+        self._looked = self._state()
+        if self._files and not self._building:
+            self._tidy()
+
+    def _state(self) -> tuple[int, ...]:
+        """What decides which graphs are to be built now."""
+        return self._size // self._block, self._size > self._switch, len(self._building)
+
+    def _tidy(self) -> None:
+        """Remove the files of graphs that are of no use any more."""
+        self._files = {block: path for block, path in self._files.items() if block in self._graphs}
+        if self.kept is not None:
+            for path in set(self.kept.glob(f"*{GRAPH_SUFFIX}")) - set(self._files.values()):
+                path.unlink(missing_ok=True)
 
     def _full_blocks(self, in_force: list[Block]) -> list[Block]:
         """Those that are or will be in force, the sooner the earlier."""
@@ -155,8 +177,19 @@ class VectorIndex:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(PROCESSORS, thread_name_prefix="index")
         start, length = block
-        future = self._building[block] = self._pool.submit(build_graph, self._table[start : start + length])
+        future = self._building[block] = self._pool.submit(self._make, block, self._table[start : start + length])
         return future
+
+    def _make(self, block: Block, rows: np.ndarray) -> Any:
+        if self.kept is None:
+            return build_graph(rows)
+        path = self._files[block] = self.kept / f"{hashlib.sha256(rows.data).hexdigest()}{GRAPH_SUFFIX}"
+        return kept_graph(rows, path)
+
+    def wait(self) -> None:
+        """Return when all graphs are built that a search needs now."""
+        for block in blocks_in_force(self._size, self._switch, self._block):
+            self._graph(block)
 
     def _graph(self, block: Block) -> Any:
         """The graph of a block; None where it is not built yet and nobody waits for it."""
@@ -228,6 +261,23 @@ def build_graph(rows: np.ndarray) -> Any:
     return graph
 
 
+def kept_graph(rows: np.ndarray, path: Path) -> Any:
+    """The graph of `rows` that was written to `path` before; else it is built, and written there where that can be."""
+    with contextlib.suppress(RuntimeError):  # there is none, or it is damaged
+        graph = _faiss().read_index(str(path))
+        if (graph.ntotal, graph.d) == rows.shape:
+            return graph
+    graph = build_graph(rows)
+    new = path.with_suffix(".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_graph(graph, new)
+        new.replace(path)
+    except (OSError, RuntimeError):  # a full disk: it would only save time
+        new.unlink(missing_ok=True)
+    return graph
+
+
 def write_graph(graph: Any, path: Path) -> None:
     _faiss().write_index(graph, str(path))
 
@@ -237,32 +287,44 @@ def graph_bytes(graph: Any) -> int:
     return int(graph.ntotal * graph.d * 2 + graph.hnsw.neighbors.size() * 4 + graph.hnsw.offsets.size() * 8)
 
 
-def _search_graph(graph: Any, vector: np.ndarray, size: int, alive: np.ndarray, effort: int) -> np.ndarray:
-    """Positions within the block of about the `size` nearest that are alive."""
+def _best(table: np.ndarray, candidates: np.ndarray, vector: np.ndarray, size: int) -> list[tuple[int, float]]:
+    candidates = np.sort(candidates)
+    # einsum, not @: BLAS rounds equal rows differently by where they lie, and ties would fall at random.
+    similarity = np.einsum("nd,d->n", table[candidates], vector)
+    order = np.argsort(-similarity, kind="stable")[:size]
+    return [(int(candidates[i]), float(similarity[i])) for i in order]
+
+
+def _search_graph(graph: Any, vectors: np.ndarray, size: int, alive: np.ndarray, effort: int) -> list[np.ndarray]:
+    """For each of `vectors` [q, dim] the positions within the block of about the `size` nearest that are alive."""
     faiss = _faiss()
+    faiss.omp_set_num_threads(1)  # of this thread
     arguments: dict[str, Any] = {"efSearch": max(effort, 2 * size)}
     if not alive.all():
         bits = np.packbits(alive, bitorder="little")
         arguments["sel"] = faiss.IDSelectorBitmap(bits)
     parameters = faiss.SearchParametersHNSW(**arguments)
-    _, found = graph.search(np.ascontiguousarray(vector[None]), min(size, graph.ntotal), params=parameters)
-    return found[0][found[0] >= 0]
+    _, found = graph.search(np.ascontiguousarray(vectors), min(size, graph.ntotal), params=parameters)
+    return [row[row >= 0] for row in found]
 
 
 def _candidates(
-    table: np.ndarray, alive: np.ndarray | None, start: int, end: int, vector: np.ndarray, size: int
-) -> np.ndarray:
-    """Positions from `start` to `end` among which the `size` nearest are, the edge's equals too; in rising order.
+    table: np.ndarray, alive: np.ndarray | None, start: int, end: int, vectors: np.ndarray, size: int
+) -> list[np.ndarray]:
+    """For each of `vectors` [q, dim] the positions from `start` to `end` among which its `size` nearest are, the edge's
+    equals too; in rising order.
 
     One product by BLAS finds them, with room for its rounding.
     """
-    similarity = table[start:end] @ vector
-    if alive is not None:
-        similarity = np.where(alive[start:end], similarity, -np.inf)
-    if size < len(similarity):
-        edge = np.partition(similarity, len(similarity) - size)[len(similarity) - size]
-        return start + np.flatnonzero((similarity >= edge - SLACK) & (similarity > -np.inf))
-    return start + np.flatnonzero(similarity > -np.inf)
+    found = []
+    for similarity in vectors @ table[start:end].T:
+        if alive is not None:
+            similarity = np.where(alive[start:end], similarity, -np.inf)
+        edge = -np.inf
+        if size < len(similarity):
+            edge = np.partition(similarity, len(similarity) - size)[len(similarity) - size]
+        found.append(start + np.flatnonzero((similarity >= edge - SLACK) & (similarity > -np.inf)))
+    return found
 
 
 def _faiss() -> Any:

@@ -249,6 +249,20 @@ class Store:
             connection.execute("INSERT INTO about VALUES (?, ?)", (merged, _now()))
         return added
 
+    def progress(self, name: str) -> int | None:
+        """The number that `set_progress` has kept under this name."""
+        row = self._connection.execute("SELECT value FROM about WHERE name = ?", (f"progress {name}",)).fetchone()
+        return int(row[0]) if row else None
+
+    def set_progress(self, name: str, number: int) -> None:
+        """Keep how far somebody has come whose writes are in here, so that a kill repeats none and loses none."""
+        with self._transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (f"progress {name}", str(number)))
+
+    def together(self) -> contextlib.AbstractContextManager[Any]:
+        """All writes of the block at once, or none: many cost hardly more than one."""
+        return self._transaction()
+
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All of the block's writes, or none; a transaction within another is part of that."""
@@ -278,20 +292,25 @@ class Store:
         row = self._connection.execute("SELECT * FROM cases WHERE key = ?", (key,)).fetchone()
         return _as_entry(row) if row else None
 
-    def entries(self) -> Iterator[Entry]:
-        """All of them, in the order they were added."""
-        for row in self._connection.execute("SELECT * FROM cases ORDER BY id"):
+    @property
+    def last_id(self) -> int:
+        """The number of the newest case; numbers rise in the order in which cases are added, and none comes twice."""
+        return int(self._connection.execute("SELECT coalesce(max(id), 0) FROM cases").fetchone()[0])
+
+    def entries(self, after: int = 0) -> Iterator[Entry]:
+        """All of them, in the order they were added; or those after number `after`."""
+        for row in self._connection.execute("SELECT * FROM cases WHERE id > ? ORDER BY id", (after,)):
             yield _as_entry(row)
 
-    def contents(self) -> Contents:
-        """All of it, as of one moment."""
+    def contents(self, after: int = 0) -> Contents:
+        """All of it, as of one moment; or what came after number `after`."""
         connection = self._connection
         inside = connection.in_transaction
         if not inside:
             connection.execute("BEGIN")
         try:
-            entries = list(self.entries())
-            vectors = self._read_vectors()[1] if self.encoder else None
+            entries = list(self.entries(after))
+            vectors = self._read_vectors(after)[1] if self.encoder else None
         finally:
             if not inside:
                 connection.execute("COMMIT")
@@ -322,15 +341,21 @@ class Store:
             rows |= {row["id"]: row for row in found}
         return rows
 
-    def _read_vectors(self) -> tuple[np.ndarray, np.ndarray]:
+    def _read_vectors(self, after: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Ids [n] and vectors [n, dim], in order; one copy of them in memory."""
         assert self.encoder is not None
         dim = self.encoder.dim
-        n = self._connection.execute("SELECT count(*) FROM vectors").fetchone()[0]
+        n = self._connection.execute("SELECT count(*) FROM vectors WHERE id > ?", (after,)).fetchone()[0]
         ids, vectors = np.zeros(n, np.int64), np.zeros((n, dim), np.float32)
-        for i, (id, blob) in enumerate(self._connection.execute("SELECT id, vector FROM vectors ORDER BY id")):
+        query = "SELECT id, vector FROM vectors WHERE id > ? ORDER BY id"
+        for i, (id, blob) in enumerate(self._connection.execute(query, (after,))):
             ids[i], vectors[i] = id, np.frombuffer(blob, np.float32)
         return ids, vectors
+
+    @property
+    def graphs(self) -> Path:
+        """The folder beside it, of the graphs that a search of many cases needs: they can be built anew at any time."""
+        return self.path.with_name(f"{self.path.name}-graphs")
 
     def _read_index(self) -> None:
         assert self.encoder is not None

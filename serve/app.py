@@ -14,6 +14,7 @@ GET    /                      a page of all this
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import json
 import time
@@ -78,7 +79,7 @@ class Refused(Exception):
 
 
 def make_app(tenants: Tenants, upstream: Upstream, limits: Limits) -> Starlette:
-    """The application; `tenants` and `upstream` stay the caller's to close."""
+    """The application; `tenants` stay the caller's to close, `upstream` is closed with the application's event loop."""
     endpoint = Endpoint(tenants, upstream, limits)
     routes = [
         Route("/v1/chat/completions", endpoint.guard(endpoint.chat), methods=["POST"]),
@@ -93,7 +94,13 @@ def make_app(tenants: Tenants, upstream: Upstream, limits: Limits) -> Starlette:
         Route("/", endpoint.front),
     ]
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=list(limits.hosts), www_redirect=False)
-    return Starlette(routes=routes, middleware=[hosts])
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await upstream.close()
+
+    return Starlette(routes=routes, middleware=[hosts], lifespan=lifespan)
 
 
 class Endpoint:

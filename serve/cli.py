@@ -31,6 +31,7 @@ from .chat import Chat, read_template
 from .learner import check_serves
 from .ledger import LEDGER
 from .messages import check_template
+from .protocol import BoundedProtocol
 from .replay import replay
 from .service import Service, Way, tenant_folder
 from .tenants import Tenants
@@ -45,6 +46,7 @@ DESCRIPTION = """Serve an agent that learns behind the OpenAI protocol.
 All options of main.py for the task, the agent, its policy and the LLM apply; --port is the endpoint's own."""
 KEY_VARIABLE = "ENDPOINT_API_KEY"
 FOLDER = "endpoint"  # below --output_dir
+BACKLOG = 2048  # connections that wait to be taken
 CHAT = f"{chat.__file__}:Chat"
 NO_ROWS = {"path": None, "origin": "user", "sha256": hashlib.sha256(b"requests").hexdigest(), "rows": None}
 
@@ -146,12 +148,19 @@ def serve(app: Any, own: argparse.Namespace, config: Config) -> None:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((own.host, own.port))
+        listening.listen(BACKLOG)  # who reads the address may use it at once
     except OSError as error:
         raise UserError(f"--host {own.host} --port {own.port}: {error.strerror}") from None
     host = f"[{own.host}]" if ":" in own.host else own.host
     print(f"http://{host}:{listening.getsockname()[1]}", flush=True)
     settings = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_keep_alive=30, timeout_graceful_shutdown=10
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=10,
     )
     uvicorn.Server(settings).run(sockets=[listening])
 

@@ -10,15 +10,18 @@ is a run folder, and checkpoints save the state as those of a run do.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
+import itertools
 import queue
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -41,7 +44,9 @@ if TYPE_CHECKING:
     from llm import LLM
     from memory.encoders import TextEncoder
 
+MOST_TOGETHER = 16  # events that are learned before requests see what they have changed
 Learned = Future[int]
+T = TypeVar("T")
 
 
 def check_serves(config: Config) -> None:
@@ -93,7 +98,7 @@ class Learner:
         self._ranking = threading.Lock()
         self.failure: str | None = None
         self._view: NoRetrieval = self.agent.retrieval
-        self.learned = self._steps = 0
+        self.learned = self._steps = self._taken_over = self._noted = 0
         self._catch_up()
         self._refresh()
         self._asked: queue.SimpleQueue[tuple[int, Learned] | None] = queue.SimpleQueue()
@@ -102,12 +107,27 @@ class Learner:
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
-    def choose(self, number: int, query: str) -> Step:
-        """The step of request `number`, with the cases that the agent would show."""
-        step = Step(number, query)
-        with self._ranking, step.measure("agent"):
-            self._view.retrieve(step)
-        return step
+    def choose(self, batch: list[tuple[tuple[int, str], Future[Step]]]) -> None:
+        """For each request, its number and its query, the step with the cases that the agent would show.
+
+        Their queries are embedded and recalled together; then each is ranked by itself, in order, all of them by the
+        same bank and policy.
+        """
+        begin, queries = time.perf_counter(), [query for (_, query), _ in batch]
+        if self.agent.retrieval.bank.has_vectors:
+            self._encoder().prepare(queries)
+        with self._ranking:
+            self._view.prepare(queries)
+            seconds = (time.perf_counter() - begin) / len(batch)
+            for (number, query), future in batch:
+                step = Step(number, query, agent_seconds=seconds)
+                try:
+                    with step.measure("agent"):
+                        self._view.retrieve(step)
+                except Exception as error:  # such as a policy that has diverged
+                    future.set_exception(error)
+                else:
+                    future.set_result(step)
 
     def render(self, query: str, cases: list[Case]) -> str:
         """The prompt of a query with these cases."""
@@ -127,6 +147,7 @@ class Learner:
         Events are learned in the order of their numbers, whoever asks first. The future raises what learning raised.
         """
         future: Learned = Future()
+        future.set_running_or_notify_cancel()  # a client that goes away cancels nothing
         self._asked.put((number, future))
         return future
 
@@ -152,17 +173,26 @@ class Learner:
         while (asked := self._asked.get()) is not None:
             waiting[asked[0]] = asked[1]
             try:
-                for event in self._ledger.events(after=self.learned):
-                    self._apply(event)
+                for events in batched(self._ledger.events(after=self.learned), MOST_TOGETHER):
+                    self._apply_all(events)
                     self._refresh()
                     self._log.checkpoint(self._steps, self._save)
-                    if event.number in waiting:
-                        waiting.pop(event.number).set_result(event.number)
+                    for event in events:
+                        if event.number in waiting:
+                            waiting.pop(event.number).set_result(event.number)
             except BaseException as error:  # what is on disk is learned by a restart, where that can be
                 self.failure = f"{type(error).__name__}: {error}"
                 waiting.pop(asked[0], asked[1]).set_exception(error)
             for number in [number for number in waiting if number <= self.learned]:
                 waiting.pop(number).set_result(number)
+
+    def _apply_all(self, events: list[Event]) -> None:
+        """Learn these events; what they leave in the bank on disk is written at once."""
+        with self._store.together() if self._store is not None else contextlib.nullcontext():
+            for event in events:
+                self._apply(event)
+            if self._store is not None:
+                self._store.set_progress(self._source, self._noted)
 
     def _apply(self, event: Event) -> None:
         if event.removed is not None:
@@ -187,7 +217,9 @@ class Learner:
         self._keep(case)
         if self._steps > self._log.steps_logged:
             self._log.append(step)
-            if self._store is not None and step.cases and step.reward is not None:
+        if self._store is not None and self._steps > self._noted:
+            self._noted = self._steps
+            if step.cases and step.reward is not None:
                 self._store.note([shown.key for shown in step.cases], step.reward)
 
     def _keep(self, case: Case | None) -> None:
@@ -220,7 +252,8 @@ class Learner:
         view = copy.copy(self.agent.retrieval)
         policy = getattr(view, "policy", None)
         if policy is not None:
-            before = getattr(self._view, "policy", None)
+            first = self._view is self.agent.retrieval  # which learns, and is no snapshot
+            before = None if first else getattr(self._view, "policy", None)
             view.policy = policy.snapshot(before)  # type: ignore[attr-defined]
             if not self._explores and hasattr(view.policy, "exploration"):  # type: ignore[attr-defined]
                 view.policy.exploration = 0.0  # type: ignore[attr-defined]
@@ -231,25 +264,36 @@ class Learner:
 
     def _save(self, checkpoint: Checkpoint) -> None:
         self.agent.save(checkpoint)
-        checkpoint.put("endpoint", {"learned": self.learned, "steps": self._steps})
+        checkpoint.put("endpoint", {"learned": self.learned, "steps": self._steps, "taken_over": self._taken_over})
 
     def _load(self, checkpoint: Checkpoint) -> None:
         self.agent.load(checkpoint)
         state = checkpoint.get("endpoint")
         self.learned, self._steps = state["learned"], state["steps"]
+        self._taken_over = state.get("taken_over", 0)
 
     def _catch_up(self) -> None:
         """Be where the last process was: the newest checkpoint, and the events since then, learned once more."""
-        if self._log.restore(self._load) == 0 and self._store is not None:
-            found = self._store.contents()
-            theirs = [i for i, entry in enumerate(found.entries) if entry.source != self._source]
-            vectors = None if found.vectors is None else found.vectors[theirs]
-            entries = [found.entries[i] for i in theirs]
-            self.agent.retrieval.bank.start_from(
-                replace(found, entries=entries, vectors=vectors), str(self._store.path)
-            )
-        for event in self._ledger.events(after=self.learned):
-            self._apply(event)
+        if self._store is not None:
+            self.agent.retrieval.bank.keep_graphs(self._store.graphs)
+        self._log.restore(self._load)
+        if self._store is not None:
+            self._take_over_from(self._store)
+            noted = self._store.progress(self._source)
+            self._noted = self._log.steps_logged if noted is None else min(noted, self._ledger.last_event)
+        for events in batched(self._ledger.events(after=self.learned), MOST_TOGETHER):
+            self._apply_all(events)
+        self.agent.retrieval.bank.wait()
+
+    def _take_over_from(self, store: Store) -> None:
+        """Hold the cases that others have put into the bank on disk, all of them or those since the last start."""
+        bank, found = self.agent.retrieval.bank, store.contents(after=self._taken_over)
+        theirs = [i for i, entry in enumerate(found.entries) if entry.source != self._source]
+        ours = {case.key for case in bank.cases} if theirs else set()
+        new = [i for i in theirs if found.entries[i].key not in ours]
+        vectors = None if found.vectors is None else found.vectors[new]
+        bank.start_from(replace(found, entries=[found.entries[i] for i in new], vectors=vectors), str(store.path))
+        self._taken_over = store.last_id
 
     def close(self) -> None:
         """Learn what waits, and save it."""
@@ -294,6 +338,13 @@ def unpack(answered: Answered) -> Phi | None:
     dtype = getattr(torch, answered.phi["dtype"])
     rows = torch.frombuffer(bytearray(answered.arms), dtype=dtype).reshape(answered.phi["shape"])
     return Phi(rows, answered.phi["version"])
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of `size`; the last may be shorter."""
+    items = iter(items)
+    while batch := list(itertools.islice(items, size)):
+        yield batch
 
 
 def as_dict(case: Case) -> dict[str, Any]:

@@ -10,10 +10,10 @@ paid once for all of them.
 from __future__ import annotations
 
 import json
-import queue
 import sqlite3
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -23,7 +23,10 @@ from typing import Any
 from errors import UsageError
 from step import Case
 
+from .batching import Batcher
+
 LEDGER = "ledger.sqlite"
+RECENT = 1000  # requests that are kept in memory too, some 25 MB of them with the features of four cases each
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, time REAL NOT NULL, said TEXT NOT NULL, arms BLOB
@@ -107,11 +110,10 @@ class Ledger:
         except sqlite3.Error as error:
             raise UsageError(f"{path}: not a usable SQLite file ({error})") from None
         self._reading = threading.Lock()
+        self._recent: OrderedDict[str, Answered] = OrderedDict()  # feedback mostly comes soon
         self.last_event = self._one("SELECT coalesce(max(number), 0) FROM events")
         self.last_request: int = self._one("SELECT coalesce(max(number), 0) FROM requests")
-        self._waiting: queue.SimpleQueue[tuple[Write, Future[Any]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write_all, name="ledger")
-        self._thread.start()
+        self._writes: Batcher[Write, Any] = Batcher(self._commit, 1000, "ledger")
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -123,8 +125,11 @@ class Ledger:
         def write(db: sqlite3.Connection) -> None:
             db.execute("INSERT INTO requests VALUES (?, ?, ?, ?, ?)", values)
             db.executemany(COUNT, [(key, 1, 0, 0) for key in answered.sent_keys])
+            self._recent[answered.id] = answered
+            if len(self._recent) > RECENT:
+                self._recent.popitem(last=False)
 
-        return self._write(write)
+        return self._writes.submit(write)
 
     def feed(self, answered: Answered, reward: int, answer: str | None) -> Future[tuple[Event, bool]]:
         """Keep feedback for a request; the event, and whether it is new.
@@ -139,11 +144,11 @@ class Ledger:
             db.executemany(COUNT, [(key, 0, 1, reward) for key in answered.sent_keys])
             return self._add(db, answered.id, reward, answer, None), True
 
-        return self._write(write)
+        return self._writes.submit(write)
 
     def remove(self, key: str) -> Future[Event]:
         """Keep that the cases of this key are to be taken out of the bank."""
-        return self._write(lambda db: self._add(db, None, None, None, key))
+        return self._writes.submit(lambda db: self._add(db, None, None, None, key))
 
     def _add(self, db: sqlite3.Connection, *values: Any) -> Event:
         self.last_event += 1
@@ -151,24 +156,8 @@ class Ledger:
         db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", tuple(vars(event).values()))
         return event
 
-    def _write(self, work: Write) -> Future[Any]:
-        future: Future[Any] = Future()
-        self._waiting.put((work, future))
-        return future
-
-    def _write_all(self) -> None:
-        """Carry out what waits, all in one transaction, and only then say that it is done."""
-        while (first := self._waiting.get()) is not None:
-            batch = [first]
-            while not self._waiting.empty() and len(batch) < 1000:
-                following = self._waiting.get()
-                if following is None:
-                    self._waiting.put(None)
-                    break
-                batch.append(following)
-            self._commit(batch)
-
     def _commit(self, batch: list[tuple[Write, Future[Any]]]) -> None:
+        """Carry out what waits, all in one transaction, and only then say that it is done."""
         events = self.last_event
         try:
             with self._writer:
@@ -187,8 +176,7 @@ class Ledger:
 
     def close(self) -> None:
         """Finish what waits, then let go of the file."""
-        self._waiting.put(None)
-        self._thread.join()
+        self._writes.close()
         self._writer.close()
         self._reader.close()
 
@@ -196,6 +184,9 @@ class Ledger:
 
     def get(self, request: str) -> Answered | None:
         """The answered request with this id."""
+        recent = self._recent.get(request)
+        if recent is not None:
+            return recent
         rows = self._all("SELECT number, id, time, said, arms FROM requests WHERE id = ?", request)
         return _answered(rows[0]) if rows else None
 

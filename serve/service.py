@@ -10,7 +10,6 @@ import random
 import secrets
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +20,13 @@ from memory.store import Store
 from runs.folder import RunLog
 from step import Case, Step
 
+from .batching import Batcher
 from .learner import Learner, as_dict, pack
 from .ledger import LEDGER, Answered, Event, Ledger
 from .messages import Message, query_of, whole, with_prompt
 from .stats import Stats
 
+MOST_TOGETHER = 16  # requests that are ranked in one batch: more would make the first of them wait, and gain little
 OUTCOMES = {  # of feedback: its HTTP status and what it means
     "learned": (200, "taken, and learned by now"),
     "accepted": (200, "taken: it is on disk and will be learned"),
@@ -82,7 +83,7 @@ class Service:
         self.learner = Learner(config, env, llm, load_encoder, log, self.ledger, way.explore != "off", store)
         self._seed = config.seed
         self._numbers = itertools.count(self.ledger.last_request + 1)
-        self._ranking = ThreadPoolExecutor(1, "ranking")
+        self._ranking: Batcher[tuple[int, str], Step] = Batcher(self.learner.choose, MOST_TOGETHER, "ranking")
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
@@ -90,17 +91,11 @@ class Service:
         """Choose cases for a conversation. Raises Unusable."""
         place, query = query_of(messages, self.way.query_template)
         number = next(self._numbers)
-        loop = asyncio.get_running_loop()
-        step, prompt, group = await loop.run_in_executor(self._ranking, self._choose, number, query)
-        sent = with_prompt(messages, place, prompt)
+        step = await asyncio.wrap_future(self._ranking.submit((number, query)))
+        group = self.group_of(number)
+        sent = with_prompt(messages, place, self.learner.render(query, step.cases if group == "cases" else []))
         step.prompt_sha256 = hash_prompt(sent)
         return Asked(f"chatcmpl-{secrets.token_hex(16)}", step, group, sent, time.perf_counter())
-
-    def _choose(self, number: int, query: str) -> tuple[Step, str, str]:
-        step = self.learner.choose(number, query)
-        group = self.group_of(number)
-        shown = step.cases if group == "cases" else []
-        return step, self.learner.render(query, shown), group
 
     def group_of(self, number: int) -> str:
         """Which requests get cases: by the seed and the request's number alone."""
@@ -186,7 +181,7 @@ class Service:
 
     def close(self) -> None:
         """Learn what waits, save it, let go of the files."""
-        self._ranking.shutdown()
+        self._ranking.close()
         self.learner.close()
         self.ledger.close()
 

@@ -7,6 +7,7 @@ back, streamed or whole. `LocalUpstream` asks an LLM of this process, such as th
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import time
 from collections.abc import AsyncIterator
@@ -14,12 +15,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import aiohttp
 import httpx2
 
 from errors import LLMError, RefusedError
 from llm import LLM
 
 LARGEST_ANSWER = 32 * 2**20  # bytes
+KEPT_OPEN = 15.0  # seconds that an idle connection is used again
+FAILURES = (aiohttp.ClientError, asyncio.TimeoutError, OSError)  # what asking a server raises
 PASSED_ON = ("content-type", "retry-after")
 
 
@@ -57,69 +61,79 @@ class HttpUpstream:
 
     def __init__(self, address: str, key: str, seconds: float) -> None:
         self._address = address.rstrip("/")
-        self._client = httpx2.AsyncClient(
-            headers={"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"},
-            timeout=httpx2.Timeout(seconds, pool=None),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=256),
-            follow_redirects=False,
-            trust_env=False,
+        self._headers = {"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"}
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=seconds, sock_read=seconds)
+
+    @functools.cached_property
+    def _client(self) -> aiohttp.ClientSession:
+        """Made by the first request: it belongs to that one's event loop."""
+        trusted = httpx2.create_ssl_context(trust_env=False)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_OPEN, ssl=trusted)
+        jar = aiohttp.DummyCookieJar()
+        return aiohttp.ClientSession(
+            headers=self._headers, timeout=self._timeout, connector=connector, cookie_jar=jar, trust_env=False
         )
 
     async def ask(self, body: dict[str, Any]) -> Whole:
-        return await self._whole(self._client.build_request("POST", f"{self._address}/chat/completions", json=body))
+        return await self._whole("POST", "chat/completions", body)
 
     async def models(self) -> Whole:
-        return await self._whole(self._client.build_request("GET", f"{self._address}/models"))
+        return await self._whole("GET", "models")
 
-    async def _whole(self, request: httpx2.Request) -> Whole:
+    def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        return self._client.request(method, f"{self._address}/{path}", json=body, allow_redirects=False)
+
+    async def _whole(self, method: str, path: str, body: dict[str, Any] | None = None) -> Whole:
         try:
-            response = await self._client.send(request, stream=True)
-            try:
+            async with self._request(method, path, body) as response:
                 return await _read(response)
-            finally:
-                await response.aclose()
-        except (httpx2.HTTPError, httpx2.StreamError) as error:
+        except FAILURES as error:
             return unreachable(error)
 
     @asynccontextmanager
     async def stream(self, body: dict[str, Any]) -> AsyncIterator[Whole | AsyncIterator[str]]:
-        request = self._client.build_request("POST", f"{self._address}/chat/completions", json=body)
         try:
-            response = await self._client.send(request, stream=True)
-        except httpx2.HTTPError as error:
+            response = await self._request("POST", "chat/completions", body)
+        except FAILURES as error:
             yield unreachable(error)
             return
-        try:
-            if response.status_code != 200 or "text/event-stream" not in response.headers.get("content-type", ""):
-                yield await _read(response)
-            else:
+        async with response:
+            if response.status == 200 and response.content_type == "text/event-stream":
                 yield _events(response)
-        finally:
-            await response.aclose()
+                return
+            try:
+                whole = await _read(response)
+            except FAILURES as error:
+                whole = unreachable(error)
+            yield whole
 
     async def close(self) -> None:
-        await self._client.aclose()
+        if "_client" in self.__dict__:
+            await self._client.close()
 
 
-async def _read(response: httpx2.Response) -> Whole:
+async def _read(response: aiohttp.ClientResponse) -> Whole:
     body = bytearray()
-    async for piece in response.aiter_bytes():
+    async for piece in response.content.iter_any():
         body += piece
         if len(body) > LARGEST_ANSWER:
+            response.close()
             return failure(502, "the upstream's answer is too large", "upstream_error")
     headers = {name: response.headers[name] for name in PASSED_ON if name in response.headers}
-    return Whole(response.status_code, bytes(body), headers)
+    return Whole(response.status, bytes(body), headers)
 
 
-async def _events(response: httpx2.Response) -> AsyncIterator[str]:
+async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[str]:
     """What follows `data: ` in each line of a stream of server-sent events."""
-    size = 0
-    async for line in response.aiter_lines():
-        size += len(line)
+    size, left = 0, b""
+    async for piece in response.content.iter_any():
+        size += len(piece)
         if size > LARGEST_ANSWER:
+            response.close()
             return
-        if line.startswith("data:"):
-            yield line[5:].strip()
+        *lines, left = (left + piece).split(b"\n")
+        for line in (line for line in lines if line.startswith(b"data:")):
+            yield line[5:].decode(errors="replace").strip()
 
 
 class LocalUpstream:
@@ -184,6 +198,6 @@ def failure(status: int, message: str, kind: str) -> Whole:
 
 
 def unreachable(error: Exception) -> Whole:
-    if isinstance(error, httpx2.TimeoutException):
+    if isinstance(error, asyncio.TimeoutError):
         return failure(504, "the upstream has not answered in time", "upstream_error")
     return failure(502, f"no answer from the upstream ({type(error).__name__})", "upstream_error")

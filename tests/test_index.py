@@ -136,3 +136,30 @@ def test_a_missing_package_is_missed_only_beyond_the_switch(monkeypatch: pytest.
     with pytest.raises(UserError, match="pip install -r requirements-bank.txt"):
         index.add(unit(200, 15))
         index.nearest(unit(1, 14)[0], 3)
+
+
+def test_kept_graphs_are_taken_instead_of_built_and_only_where_they_fit(faiss: Any, tmp_path: Path) -> None:
+    vectors = unit(1500, 0)
+
+    def found(rows: np.ndarray) -> list[list[int]]:
+        index = VectorIndex(DIM, **SMALL)
+        index.kept = tmp_path / "graphs"
+        index.add(rows)
+        index.wait()
+        while index._building:  # what will be needed later, too
+            index._build_ahead()
+        return [index.nearest(query, 5) for query in unit(20, 1)]
+
+    def files() -> dict[Path, tuple[int, int]]:
+        paths = sorted((tmp_path / "graphs").iterdir())
+        return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in paths}
+
+    first, kept = found(vectors), files()
+    assert len(kept) == 17
+    assert found(vectors) == first and files() == kept, "nothing is built again"
+    damaged = next(iter(kept))
+    damaged.write_bytes(damaged.read_bytes()[:1000])
+    assert found(vectors) == first
+    assert files().items() - kept.items() == {(damaged, files()[damaged])} and files()[damaged][1] == kept[damaged][1]
+    found(vectors[1:])  # one is gone: each block is of other vectors
+    assert not kept.keys() & files().keys(), "what is of no use any more is removed"

@@ -14,9 +14,11 @@ import pytest
 
 from helpers.endpoint import CALL, KEY, Running, StandIn, endpoint, stand_in
 from memory.encoders import TextEncoder
+from memory.entries import Entry
 from memory.store import Store
 from serve.app import Limits
 from serve.service import Way
+from step import Case
 
 TOOL = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}
 CARD = "Where do I link my card?"
@@ -332,6 +334,24 @@ def test_bank_on_disk_keeps_what_is_learned_and_starts_another_endpoint(
     with Store.open(bank) as store:
         assert [entry.case.task for entry in store.entries()] == [f"{CARD} {i}" for i in range(8)]
         assert sum(entry.shown for entry in store.entries()) == 7
+
+
+def test_cases_that_were_put_into_the_bank_on_disk_meanwhile_join_at_the_next_start(
+    tmp_path: Path, text_encoder: TextEncoder, behind: StandIn
+) -> None:
+    bank, known = tmp_path / "bank.sqlite", []
+    for start, theirs in enumerate(["an imported question", "another one", "an imported question"]):
+        with Store.open(bank, text_encoder.identity, create=True) as store:
+            store.add([Entry(Case(theirs, "card_arrival"))], text_encoder.encode([theirs]))
+        known += [theirs] if theirs not in known else []
+        with endpoint(tmp_path, text_encoder, behind, bank=bank) as running:
+            assert [case.task for case in running.service.learner.bank] == known
+            client = openai.OpenAI(base_url=f"{running.address}/v1", api_key="x")
+            id = client.chat.completions.create(model="model", messages=says(f"{CARD} {start}")).id
+            feed(running, id=id, reward=1)
+            known.append(f"{CARD} {start}")
+            nearest = running.service.nearest(theirs, 1)
+            assert [case.task for case in nearest] == [theirs]
 
 
 # -- restarts ----------------------------------------------------------------------------------------------------------

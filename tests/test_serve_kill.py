@@ -47,8 +47,10 @@ class Clients:
         with httpx2.Client(timeout=20) as client:
             while not self._stop.is_set():
                 number += 1
-                with contextlib.suppress(httpx2.HTTPError, ValueError, KeyError):
+                try:
                     self.one(client, f"client {seed} asks about card {number}", chance)
+                except (httpx2.HTTPError, ValueError, KeyError):
+                    self._stop.wait(0.1)  # it is being started again, which needs the processor
 
     def one(self, client: httpx2.Client, query: str, chance: random.Random) -> None:
         body: dict[str, Any] = {"messages": [{"role": "user", "content": query}], "stream": chance.random() < 0.3}

@@ -86,11 +86,13 @@ def brute_force(vectors: np.ndarray, query: np.ndarray) -> np.ndarray:
     return best[np.argsort(-similarity[best])]
 
 
-def measure(size: int, queries: int, clusters: int, folder: Path) -> dict[str, Any]:
-    """The figures of MEANING for a bank of `size` cases."""
+def measure(size: int, queries: int, clusters: int, folder: Path, graphs: Path | None = None) -> dict[str, Any]:
+    """The figures of MEANING for a bank of `size` cases; `graphs` as `--graphs`."""
     vectors, asked = make_vectors(size + 200, clusters, 0), make_vectors(queries, clusters, 1)
     before = resident_bytes()
     bank = CaseBank(Planted(vectors, asked))
+    if graphs is not None:
+        bank.keep_graphs(graphs)
     _, add_seconds = timed(functools.partial(add_cases, bank, 0, size))
     build_seconds = wait_for_graphs(bank._index)
     figures: dict[str, Any] = {"cases": size} | search_figures(bank._index, asked)
@@ -138,7 +140,7 @@ def wait_for_graphs(index: VectorIndex) -> float:
 
     if len(index) <= SWITCH:
         return 0.0
-    index.nearest(index.vectors[0], 1)
+    index.wait()
     _, seconds = timed(lambda: build_graph(index.vectors[:BLOCK]))
     return seconds / BLOCK
 
@@ -175,6 +177,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cases", type=int, nargs="+", default=[1_000_000], help="sizes (default: 1000000)")
     parser.add_argument("--queries", type=int, default=300, help="searches at each size (default: %(default)s)")
     parser.add_argument("--clusters", type=int, default=10_000, help="groups of vectors (default: %(default)s)")
+    parser.add_argument("--graphs", type=Path, help="keep the graphs here, and take those that are", metavar="FOLDER")
     parser.add_argument("--json", type=Path, help="write the figures to this file too", metavar="FILE")
 
 
@@ -183,7 +186,7 @@ def report(arguments: argparse.Namespace) -> None:
     print(f"| {' | '.join(MEANING)} |\n|{'---|' * len(MEANING)}")
     for size in arguments.cases:
         with tempfile.TemporaryDirectory() as folder:
-            found = measure(size, arguments.queries, arguments.clusters, Path(folder))
+            found = measure(size, arguments.queries, arguments.clusters, Path(folder), arguments.graphs)
         figures.append({name: found[name] for name in MEANING})
         print(f"| {' | '.join(f'{value:,}' for value in figures[-1].values())} |", flush=True)
     print("\n" + "\n".join(f"- {name}: {text}" for name, text in MEANING.items()))

@@ -1,12 +1,14 @@
 """What the endpoint adds to the server behind it, under load: `benchmark.py endpoint`.
 
-    python scripts/benchmark.py endpoint                        # 64 clients, 30 s, a bank of 100,000 cases
-    python scripts/benchmark.py endpoint --tiny                 # the same in seconds, for a look
-    python scripts/benchmark.py endpoint --json endpoint.json   # the figures as JSON too
+    python scripts/benchmark.py endpoint                              # 64 clients, 30 s, a bank of 100,000 cases
+    python scripts/benchmark.py endpoint --clients 1 4 8 16 32 64     # one number of clients after the other
+    python scripts/benchmark.py endpoint --tiny                       # the same in seconds, for a look
+    python scripts/benchmark.py endpoint --json endpoint.json         # the figures as JSON too
 
 A server that takes the same time for each answer is asked by the same clients twice, directly and through the endpoint,
-one after the other. Server, endpoint and clients are processes of this machine and share its cores: each query is
-embedded by the endpoint, which a server on another machine would leave more room for.
+one after the other; `--feedback` is the share of the endpoint's answers that get feedback, which it learns from
+meanwhile. Server, endpoint and clients are processes of this machine and share its cores. The clients speak just as
+much HTTP as they need, on one connection each, to leave as much of the machine as they can to what is measured.
 """
 
 from __future__ import annotations
@@ -14,17 +16,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import itertools
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import numpy as np
 
 from memory.entries import Entry
@@ -36,12 +38,16 @@ from step import Case
 MEANING = {
     "throughput": "answers a second through the endpoint / directly: 1 is an endpoint that costs nothing",
     "added": "milliseconds that the endpoint adds to an answer, at the median and the 99th percentile",
-    "memory": "resident megabytes of the endpoint after a tenth of the time and at the end",
+    "cpu": "milliseconds of a processor that the endpoint spends on an answer and what it learns of it",
+    "errors": "answers and pieces of feedback that did not get a 200",
+    "memory": "resident megabytes of the endpoint's process after a tenth of the time, half of it, and at the end",
 }
+WARM = 5.0  # seconds of one client before the first figure
+COLUMNS = ("clients", "directly/s", "endpoint/s", "throughput", "median ms", "99 % ms", "added", "added 99 %")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--clients", type=int, default=64, help="(default: %(default)s)")
+    parser.add_argument("--clients", type=int, nargs="+", default=[64], help="(default: 64)")
     parser.add_argument("--seconds", type=float, default=30.0, help="of load on each (default: %(default)s)")
     parser.add_argument(
         "--answer", type=float, default=0.1, help="seconds that the server takes (default: %(default)s)"
@@ -56,30 +62,48 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def report(arguments: argparse.Namespace) -> None:
     if arguments.tiny:
-        arguments.clients, arguments.seconds, arguments.cases = 4, 2.0, 200
-    figures = measure(arguments)
-    print(f"{'':<12}{'answers/s':>10}{'median ms':>11}{'99 % ms':>9}{'errors':>8}")
-    for name in ("directly", "endpoint"):
-        row = figures[name]
-        print(f"{name:<12}{row['rate']:>10.1f}{row['median']:>11.1f}{row['p99']:>9.1f}{row['errors']:>8}")
-    print(f"\nthroughput {figures['throughput']:.2f}   ({MEANING['throughput']})")
-    print(f"added      {figures['added']['median']:.1f} and {figures['added']['p99']:.1f}   ({MEANING['added']})")
-    print(f"memory     {figures['memory'][0]:.0f} and {figures['memory'][1]:.0f}   ({MEANING['memory']})")
+        arguments.clients, arguments.seconds, arguments.cases = [4], 2.0, 200
+    print(f"| {' | '.join((*COLUMNS, 'cpu ms', 'errors', 'memory MB'))} |\n|{'---|' * (len(COLUMNS) + 3)}")
+    figures = []
+    for figure in measure(arguments):
+        figures.append(figure)
+        print(in_words(figure), flush=True)
+    print("\n" + "\n".join(f"- {name}: {meaning}" for name, meaning in MEANING.items()))
     if arguments.json:
-        arguments.json.write_text(json.dumps(figures | {"meaning": MEANING}, indent=2) + "\n", encoding="utf-8")
+        written = {"meaning": MEANING, "cases": arguments.cases, "feedback": arguments.feedback, "loads": figures}
+        arguments.json.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
 
 
-def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+def in_words(figure: dict[str, Any]) -> str:
+    """A line of the table."""
+    direct, through, added = figure["directly"], figure["endpoint"], figure["added"]
+    rates = f"{direct['rate']:.1f} | {through['rate']:.1f} | {figure['throughput']:.2f}"
+    times = f"{through['median']:.1f} | {through['p99']:.1f} | {added['median']:.1f} | {added['p99']:.1f}"
+    memory = ", ".join(f"{size:.0f}" for size in figure["memory"])
+    return f"| {figure['clients']} | {rates} | {times} | {figure['cpu']:.2f} | {figure['errors']} | {memory} |"
+
+
+def measure(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """For each number of clients the figures of MEANING; the endpoint goes on from one to the next."""
     with tempfile.TemporaryDirectory() as place, serving("--seconds", arguments.answer) as server:
         bank = fill_bank(Path(place) / "bank.sqlite", arguments.cases)
-        load = (arguments.clients, arguments.seconds)
-        direct = asyncio.run(play(f"http://127.0.0.1:{server.port}/v1", *load, feedback=0.0))
-        with endpoint(server, bank, Path(place)) as (address, child):
-            through = asyncio.run(play(f"{address}/v1", *load, feedback=arguments.feedback, watched=child.pid))
+        with endpoint(server, bank, Path(place)) as (port, child):
+            asyncio.run(Load(port, WARM, 1.0).play(1))  # the first answers wait for what is loaded and built
+            for count in arguments.clients:
+                yield measure_load(server, port, child.pid, count, arguments.seconds, arguments.feedback)
+
+
+def measure_load(
+    server: Server, port: int, process: int, clients: int, seconds: float, feedback: float
+) -> dict[str, Any]:
+    direct = asyncio.run(Load(server.port, seconds, 0.0).play(clients))
+    begin = cpu_seconds(process)
+    through = asyncio.run(Load(port, seconds, feedback, process).play(clients))
+    cpu = 1000 * (cpu_seconds(process) - begin) / max(1, through["answers"])
     added = {name: through[name] - direct[name] for name in ("median", "p99")}
-    memory = through.pop("memory")
-    figures = {"directly": direct, "endpoint": through, "throughput": through["rate"] / direct["rate"]}
-    return figures | {"added": added, "memory": memory, "clients": arguments.clients, "cases": arguments.cases}
+    figures = {"clients": clients, "directly": direct, "endpoint": through, "added": added, "cpu": cpu}
+    errors, memory = direct["errors"] + through["errors"], through.pop("memory")
+    return figures | {"throughput": through["rate"] / direct["rate"], "errors": errors, "memory": memory}
 
 
 def fill_bank(path: Path, count: int) -> Path:
@@ -98,54 +122,88 @@ def fill_bank(path: Path, count: int) -> Path:
 
 
 @contextlib.contextmanager
-def endpoint(server: Server, bank: Path, folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The endpoint as a process of its own; its address."""
+def endpoint(server: Server, bank: Path, folder: Path) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """The endpoint as a process of its own; its port."""
     words = ["--env", "banking77", "--bandit", "Pretrained", "--serving_mode", "vllm", "--llm", "m", "--port", "0"]
     words += ["--server", f"http://127.0.0.1:{server.port}/v1", "--bank", str(bank), "--output_dir", str(folder)]
     command = [sys.executable, str(ROOT / "scripts" / "serve.py"), *words]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert child.stdout is not None
-        yield child.stdout.readline().strip(), child
+        yield int(child.stdout.readline().strip().rpartition(":")[2]), child
     finally:
         child.terminate()
         child.wait()
 
 
-async def play(
-    address: str, clients: int, seconds: float, feedback: float, watched: int | None = None
-) -> dict[str, Any]:
-    """Let `clients` ask one question after the other for some seconds."""
-    begin, times, errors, memory = time.perf_counter(), [], itertools.count(), []
-    chance = np.random.default_rng(0)
+@dataclass
+class Load:
+    """Clients of a server on loopback, each of which asks one question after the other.
 
-    async def one(http: httpx2.AsyncClient, client: int) -> None:
-        for number in itertools.count():
-            started = time.perf_counter()
-            if started - begin > seconds:
-                return
+    Args:
+        feedback: the share of the answers that are fed back.
+        watched: a process whose memory is noted.
+    """
+
+    port: int
+    seconds: float
+    feedback: float
+    watched: int | None = None
+    _times: list[float] = field(default_factory=list)
+    _memory: list[float] = field(default_factory=list)
+    _errors: int = 0
+
+    async def play(self, clients: int) -> dict[str, Any]:
+        """Let that many ask, all at once; what came of it."""
+        self._begin = time.perf_counter()
+        watching = [self._watch()] if self.watched else []
+        await asyncio.gather(*(self._ask(client) for client in range(clients)), *watching)
+        elapsed = time.perf_counter() - self._begin
+        median, p99 = (1000 * float(np.quantile(self._times, share)) for share in (0.5, 0.99))
+        found = {"rate": len(self._times) / elapsed, "answers": len(self._times), "median": median, "p99": p99}
+        return found | {"errors": self._errors, "memory": self._memory}
+
+    async def _ask(self, client: int) -> None:
+        chance, number = np.random.default_rng(client), 0
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        while (started := time.perf_counter()) - self._begin < self.seconds:
+            number += 1
             said = {"role": "user", "content": f"client {client} asks question {number} about a card"}
-            answer = await http.post(f"{address}/chat/completions", json={"model": "m", "messages": [said]})
-            times.append(time.perf_counter() - started)
-            if answer.status_code != 200:
-                next(errors)
-            elif chance.random() < feedback:
-                body = {"id": answer.json()["id"], "reward": int(chance.random() < 0.7)}
-                fed = await http.post(f"{address}/feedback", json=body)
-                if fed.status_code != 200:
-                    next(errors)
+            answer = await self._post(reader, writer, "chat/completions", {"model": "m", "messages": [said]})
+            self._times.append(time.perf_counter() - started)
+            if answer is not None and chance.random() < self.feedback:
+                body = {"id": answer["id"], "reward": int(chance.random() < 0.7)}
+                await self._post(reader, writer, "feedback", body)
+        writer.close()
 
-    async def watch() -> None:
-        for share in (0.1, 1.0):
-            await asyncio.sleep(max(0.0, begin + share * seconds - time.perf_counter()))
-            memory.append(resident(watched))
+    async def _post(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, body: dict[str, Any]
+    ) -> Any:
+        """The JSON of the answer; None where its status was not 200."""
+        data = json.dumps(body).encode()
+        head = f"POST /v1/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        writer.write(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
+        said = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = int(said.partition("content-length:")[2].partition("\r\n")[0])
+        answer = await reader.readexactly(length)
+        if said.split()[1] != "200":
+            self._errors += 1
+            return None
+        return json.loads(answer)
 
-    limits = httpx2.Limits(max_connections=clients, max_keepalive_connections=clients)
-    async with httpx2.AsyncClient(timeout=60, limits=limits, trust_env=False) as http:
-        await asyncio.gather(*(one(http, client) for client in range(clients)), *([watch()] if watched else []))
-    elapsed = time.perf_counter() - begin
-    median, p99 = (1000 * float(np.quantile(times, share)) for share in (0.5, 0.99))
-    return {"rate": len(times) / elapsed, "median": median, "p99": p99, "errors": next(errors), "memory": memory}
+    async def _watch(self) -> None:
+        for share in (0.1, 0.5, 1.0):
+            await asyncio.sleep(max(0.0, self._begin + share * self.seconds - time.perf_counter()))
+            self._memory.append(resident(self.watched))
+
+
+def cpu_seconds(process: int) -> float:
+    """A processor's time that a process has taken; nan where the system does not say."""
+    try:
+        said = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return float("nan")
+    return (int(said[11]) + int(said[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident(process: int | None) -> float:

@@ -22,6 +22,7 @@ from env import templates_of
 from llm import make_llm
 from serve.app import Limits, make_app
 from serve.cli import NO_ROWS, make_task, make_upstream, open_log, open_store
+from serve.protocol import BoundedProtocol
 from serve.service import Service, Way
 from serve.tenants import Tenants
 
@@ -35,7 +36,8 @@ CALL = {"id": "call_1", "type": "function", "function": {"name": "look_up", "arg
 @contextmanager
 def running(app: Any) -> Iterator[str]:
     """`app` behind uvicorn while the context lasts; gives its address."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=1))
+    settings = uvicorn.Config(app, http=BoundedProtocol, port=0, log_level="error", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
