@@ -173,6 +173,13 @@ class Config:
         shown="path",
         tuned=True,
     )
+    precision: str = option(
+        "float32",
+        "in which the encoders multiply while they encode; the ranking encoder is trained in float32",
+        "method",
+        choices=("float32", "bfloat16"),
+        later=True,
+    )
     bank_from: str | None = option(
         None,
         "start with the cases of another run's folder or of a bank (scripts/bank.py)",

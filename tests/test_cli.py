@@ -52,6 +52,7 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "evidence_width": ("0.1", 0.1),
     "embedding_model_path": ("models/e", "models/e"),
     "reranker_model_path": ("models/r", "models/r"),
+    "precision": ("bfloat16", "bfloat16"),
     "lambda": ("1e-3", 1e-3),
     "nu": ("0", 0.0),
     "batch_size": ("16", 16),
