@@ -99,9 +99,9 @@ def _layer(layer: Any) -> _Layer:
     attention, output = layer.attention.self, layer.attention.output
     parts = (attention.query, attention.key, attention.value)
     qkv = torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
-    others = [(part.weight, part.bias) for part in (output.dense, layer.intermediate.dense, layer.output.dense)]
+    out, up, down = ((part.weight, part.bias) for part in (output.dense, layer.intermediate.dense, layer.output.dense))
     norms = output.LayerNorm, layer.output.LayerNorm
-    return _Layer(qkv, *others, norms, layer.intermediate.intermediate_act_fn)
+    return _Layer(qkv, out, up, down, norms, layer.intermediate.intermediate_act_fn)
 
 
 def _made(layer: _Layer, as_columns: bool, precision: torch.dtype) -> _Layer:
@@ -111,8 +111,7 @@ def _made(layer: _Layer, as_columns: bool, precision: torch.dtype) -> _Layer:
         weight, bias = (each.detach().to(precision) for each in weights)
         return weight.T.contiguous() if as_columns else weight, bias
 
-    products = [made(weights) for weights in (layer.qkv, layer.out, layer.up, layer.down)]
-    return _Layer(*products, layer.norms, layer.activation)
+    return _Layer(made(layer.qkv), made(layer.out), made(layer.up), made(layer.down), layer.norms, layer.activation)
 
 
 def _drop(x: Tensor, share: float) -> Tensor:

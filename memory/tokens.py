@@ -42,11 +42,14 @@ class _Frame:
     def join(self, one: np.ndarray, two: np.ndarray) -> np.ndarray:
         """The tokens of a pair, int32 [fields, length], from those of its texts, [length] each."""
         before, between, after = self.around
-        parts = [before, self._with_fields(0, one), between, self._with_fields(1, two), after]
-        return np.concatenate(parts, axis=1)
-
-    def _with_fields(self, text: int, tokens: np.ndarray) -> np.ndarray:
-        return np.concatenate([tokens[None], np.broadcast_to(self.beside[text], (len(self.beside[text]), len(tokens)))])
+        begin, second = before.shape[1], before.shape[1] + len(one) + between.shape[1]
+        end = second + len(two)
+        made = np.empty((len(before), end + after.shape[1]), np.int32)
+        made[:, :begin], made[:, begin + len(one) : second], made[:, end:] = self.around
+        made[0, begin : begin + len(one)], made[0, second:end] = one, two
+        if len(made) > 1:
+            made[1:, begin : begin + len(one)], made[1:, second:end] = self.beside
+        return made
 
 
 def _place(tokens: np.ndarray, part: np.ndarray, start: int) -> int:

@@ -103,6 +103,7 @@ def steps_of(settings: dict[str, Any]) -> Iterator[tuple[float, float, list[int]
     if settings.get("naive"):
         from scripts.benchmarks.naive import NaivePolicy
 
+        encoder.sentences._body = None  # cases are recalled as sentence-transformers encodes
         retrieval.policy = NaivePolicy(config, encoder.model, retrieval.policy.encoder)
     env.reset()
     for number in range(1, len(env) + 1):
