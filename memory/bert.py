@@ -2,11 +2,12 @@
 
 What transformers' own does, in the same order, without what it is wrapped in: one product for query, key and value, and
 no padding. A single short text, of which a step encodes two, costs half as much; so does a batch of many. For encoding
-alone the weights are kept once more as columns, which small batches are multiplied with twice as fast, or in bfloat16.
+alone the weights are kept once more: as columns, which small batches are multiplied with twice as fast, or in bfloat16.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +17,12 @@ from torch.nn import functional as F
 
 from .packing import Group, attend, rounded_product
 
+Product = Callable[[Tensor, tuple[Tensor, Tensor]], Tensor]
+
 
 @dataclass(frozen=True)
 class _Layer:
-    """One layer's weights: [out, in] as nn.Linear has them, or [in, out] where they are columns."""
+    """One layer's weights, [out, in] as nn.Linear has them, or in the form that they are multiplied in."""
 
     qkv: tuple[Tensor, Tensor]
     out: tuple[Tensor, Tensor]
@@ -59,11 +62,18 @@ class PackedBert:
 
     def encode(self, tokens: Tensor, positions: Tensor, groups: list[Group]) -> Tensor:
         """Hidden states [tokens, hidden] in evaluation mode, without gradients."""
-        as_columns = self.precision == torch.float32
+        make, linear = self._form(tokens.device)
         if self._kept is None:
-            self._kept = [_made(layer, as_columns, self.precision) for layer in self._layers()]
-        linear = _times_columns if as_columns else rounded_product
+            self._kept = [_made(layer, make, self.precision) for layer in self._layers()]
         return self._run(tokens, positions, groups, self._kept, linear, training=False)
+
+    def _form(self, device: torch.device) -> tuple[Callable[[Tensor], Tensor], Product]:
+        """How a weight is kept for encoding, and what multiplies with it."""
+        if self.precision == torch.float32:
+            return _columns, _times_columns
+        if device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            return torch.ops.mkldnn._reorder_linear_weight, _times_blocks
+        return Tensor.contiguous, rounded_product
 
     def features(self, tokens: Tensor, positions: Tensor, groups: list[Group]) -> Tensor:
         """Hidden states with gradients; with dropout where the model is in training mode."""
@@ -78,7 +88,7 @@ class PackedBert:
         positions: Tensor,
         groups: list[Group],
         layers: list[_Layer],
-        linear: Any,
+        linear: Product,
         training: bool,
     ) -> Tensor:
         dropout = self._dropout if training else 0.0
@@ -104,12 +114,12 @@ def _layer(layer: Any) -> _Layer:
     return _Layer(qkv, out, up, down, norms, layer.intermediate.intermediate_act_fn)
 
 
-def _made(layer: _Layer, as_columns: bool, precision: torch.dtype) -> _Layer:
+def _made(layer: _Layer, make: Callable[[Tensor], Tensor], precision: torch.dtype) -> _Layer:
     """The layer's weights for encoding alone."""
 
     def made(weights: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         weight, bias = (each.detach().to(precision) for each in weights)
-        return weight.T.contiguous() if as_columns else weight, bias
+        return make(weight), bias
 
     return _Layer(made(layer.qkv), made(layer.out), made(layer.up), made(layer.down), layer.norms, layer.activation)
 
@@ -120,6 +130,16 @@ def _drop(x: Tensor, share: float) -> Tensor:
 
 def _times_rows(x: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
     return F.linear(x, *weights)
+
+
+def _columns(weight: Tensor) -> Tensor:
+    return weight.T.contiguous()
+
+
+def _times_blocks(x: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
+    """x times bfloat16 weights that lie as oneDNN multiplies them: it would lay them out anew for each product."""
+    made: Tensor = torch.ops.mkldnn._linear_pointwise(x.to(torch.bfloat16), *weights, "none", [], "")
+    return made
 
 
 def _times_columns(x: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
