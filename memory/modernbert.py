@@ -83,9 +83,9 @@ class PackedModernBert:
 
 def _turn(query_and_key: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary positions of both, [tokens, 2, heads, size]; cos and sin [tokens, 1, 1, size]."""
-    one, two = query_and_key.float().chunk(2, dim=-1)
-    turned = torch.cat((one, two), dim=-1) * cos + torch.cat((-two, one), dim=-1) * sin
-    return turned.to(query_and_key.dtype)
+    both = query_and_key.float()
+    one, two = both.chunk(2, dim=-1)
+    return torch.addcmul(both * cos, torch.cat((-two, one), dim=-1), sin).to(query_and_key.dtype)
 
 
 def _product(x: Tensor, weights: Weights) -> Tensor:
