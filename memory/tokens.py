@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
@@ -77,7 +78,6 @@ class TokenStore:
         self._known: OrderedDict[Hashable, np.ndarray] = OrderedDict()
         self._size = 0
         self._lock = threading.Lock()  # tokenizers are not made for several threads
-        self._frame = self._find_frame()
 
     def texts(self, texts: Sequence[str]) -> list[np.ndarray]:
         """For each text its tokens, int32 [fields, length]."""
@@ -111,7 +111,8 @@ class TokenStore:
         made = self._tokenizer([text for (text,) in texts], add_special_tokens=False, verbose=False)
         return [np.array([ids], np.int32) for ids in made["input_ids"]]
 
-    def _find_frame(self) -> _Frame | None:
+    @functools.cached_property
+    def _frame(self) -> _Frame | None:
         """What stands around the texts of a pair; None where pairs are not put together so."""
         bare = {text: tokens[0] for text, tokens in zip(PROBES, self._tokenize_bare([(text,) for text in PROBES]))}
         pairs = [(one, two) for one in PROBES for two in PROBES]
