@@ -175,7 +175,10 @@ class TextEncoder:
 
     @functools.cached_property
     def identity(self) -> EncoderIdentity:
-        """Its name, and a hash of its weights and tokenizer, by which a bank tells its vectors from another's."""
+        """Its name, and a hash of its weights and tokenizer, by which a bank tells its vectors from another's.
+
+        The precision is not in it: its rounding is far below what two models differ by.
+        """
         digest = hashlib.sha256()
         for name, weight in sorted(self.model.state_dict().items()):
             digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
