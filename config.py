@@ -49,6 +49,7 @@ ABOUT = {
     "run": ("the run", ""),
 }
 TRACKERS = ("none", "tensorboard", "wandb")
+PRECISIONS = ("float32", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 EMBEDDED = "embedded"  # the encoder that ships as a package; also the name of the serving mode that needs no LLM
 EMBEDDED_READER = "embedded-reader"
@@ -172,6 +173,13 @@ class Config:
         metavar="MODEL",
         shown="path",
         tuned=True,
+    )
+    precision: str = option(
+        "float32",
+        "in which the encoders multiply while they encode; the ranking encoder is trained in float32",
+        "method",
+        choices=PRECISIONS,
+        later=True,
     )
     bank_from: str | None = option(
         None,

@@ -368,7 +368,7 @@ def make_load_encoder(config: Config) -> LoadEncoder:
 
         local = [str(config.llm)] if config.serving_mode == "hf" else []
         set_threads(config.threads, [config.embedding_model_path, config.reranker_model_path, *local])
-        return TextEncoder(config.embedding_model_path, resolve_device(config.device))
+        return TextEncoder(config.embedding_model_path, resolve_device(config.device), config.precision)
 
     return load_encoder
 

@@ -111,9 +111,10 @@ class AgentRow(Row):
 
 _BANK = ("bank_from", "retain", "bank_limit", "forget")
 _SHOWN = ("comk", "control")
+_RECALLED = ("embedding_model_path", "precision")
 _ONE = {"comk": 1}
 _RANKED: dict[str, Any] = {  # of a rule that lets a policy rank
-    "options": (*_SHOWN, *_BANK, "policy_from", "bandit", "recall_size", "embedding_model_path", "reranker_model_path"),
+    "options": (*_SHOWN, *_BANK, "policy_from", "bandit", "recall_size", *_RECALLED, "reranker_model_path"),
     "defaults": {**_ONE, "bandit": "NeuralLinLogUCB"},
 }
 
@@ -123,7 +124,7 @@ RETRIEVALS: dict[str, Row] = {
     "latest": Row("agent:Latest", (*_SHOWN, *_BANK, "feedback"), _ONE),
     "nearest": Row(
         "agents.nearest:Nearest",
-        (*_SHOWN, *_BANK, "feedback", "order", "embedding_model_path"),
+        (*_SHOWN, *_BANK, "feedback", "order", *_RECALLED),
         {**_ONE, "order": "similar_last"},
     ),
     "ranked": Row("agent:Ranked", **_RANKED),

@@ -144,13 +144,17 @@ class TextEncoder:
 
     Each text is encoded alone: the company of others in a batch could change its last digits, and a run that continues
     meets its texts in other company. The latest embeddings are kept, so a text is rarely encoded twice.
+
+    Args:
+        precision: `float32` or `bfloat16`, of the products; embeddings are float32 either way.
     """
 
-    def __init__(self, model: str, device: torch.device) -> None:
+    def __init__(self, model: str, device: torch.device, precision: str = "float32") -> None:
         self.model_name = model
         self.device = device
         self.model = load_sentence_model(model, device)
-        self.sentences = Sentences(self.model)
+        self.precision = precision
+        self.sentences = Sentences(self.model, getattr(torch, precision))
         dim = self.model.get_embedding_dimension()
         if dim is None:
             raise UserError(f"--embedding_model_path {model}: it does not say how long its embeddings are")
@@ -171,7 +175,10 @@ class TextEncoder:
 
     @functools.cached_property
     def identity(self) -> EncoderIdentity:
-        """Its name, and a hash of its weights and tokenizer, by which a bank tells its vectors from another's."""
+        """Its name, and a hash of its weights and tokenizer, by which a bank tells its vectors from another's.
+
+        The precision is not in it: its rounding is far below what two models differ by.
+        """
         digest = hashlib.sha256()
         for name, weight in sorted(self.model.state_dict().items()):
             digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())

@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 ATTENTION = "packed"  # its name in transformers' table of attention functions
-BUDGET = {"cpu": 1024, "cuda": 16_384}  # tokens in a batch: what measured fastest on a CPU, what fills a GPU
+BUDGET = {"cpu": 2048, "cuda": 16_384}  # tokens in a batch: what measured fastest on a CPU, what fills a GPU
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ def grouped(lengths: Sequence[int]) -> list[Group]:
 
 def positions(lengths: Sequence[int], device: torch.device) -> Tensor:
     """The place of each token in its text, from 0, [sum of lengths]."""
-    return torch.cat([torch.arange(length) for length in lengths]).to(device)
+    counts = np.asarray(lengths)
+    ends = counts.cumsum()
+    return torch.from_numpy(np.arange(ends[-1]) - np.repeat(ends - counts, counts)).to(device)
 
 
 def batches(lengths: Sequence[int], device: torch.device) -> Iterator[list[int]]:
@@ -96,6 +100,22 @@ def attend(
         out = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, scale=scale)
         parts.append(out.transpose(1, 2).reshape(-1, *query.shape[1:]))
     return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def pooled(hidden: Tensor, groups: list[Group], mean: bool) -> Tensor:
+    """One vector for each text, of hidden states [tokens, size]: their mean, or the first one's."""
+    texts = [hidden[group.tokens].view(group.count, group.length, -1) for group in groups]
+    return torch.cat([text.mean(1) if mean else text[:, 0] for text in texts])
+
+
+def reduced(device: torch.device, precision: torch.dtype) -> AbstractContextManager[Any]:
+    """In the block the products of any model are of `precision`; float32 leaves all as it is."""
+    return torch.autocast(device.type, precision, enabled=precision != torch.float32)
+
+
+def rounded_product(x: Tensor, weights: tuple[Tensor, Tensor | None]) -> Tensor:
+    """x times weights of a lower precision, in theirs."""
+    return nn.functional.linear(x.to(weights[0].dtype), *weights)
 
 
 # -- any body of transformers ------------------------------------------------------------------------------------------

@@ -29,7 +29,8 @@ from memory.encoders import (
     quiet_transformers,
     seeded,
 )
-from memory.packing import batches, pack_body, unpack_body
+from memory.modernbert import PackedModernBert
+from memory.packing import batches, grouped, pack_body, positions, reduced, unpack_body
 from memory.tokens import TokenStore
 
 if TYPE_CHECKING:
@@ -42,10 +43,11 @@ Pair = tuple[str, str]  # (query, case task)
 def make_pair_encoder(config: Config, text_encoder: TextEncoder) -> PairEncoder:
     """The ranking encoder of `config`; `text_encoder` is the recall encoder, shared where both are the embedded one."""
     training = (config.learning_rate or 0.0, config.weight_decay, config.seed)
+    device, precision = text_encoder.device, config.precision
     if config.reranker_model_path != EMBEDDED:
-        return CrossEncoder(config.reranker_model_path, text_encoder.device, *training)
-    same = config.embedding_model_path == EMBEDDED
-    return BiEncoder(text_encoder if same else TextEncoder(EMBEDDED, text_encoder.device), *training)
+        return CrossEncoder(config.reranker_model_path, device, *training, precision=precision)
+    same = config.embedding_model_path == EMBEDDED and text_encoder.precision == precision
+    return BiEncoder(text_encoder if same else TextEncoder(EMBEDDED, device, precision), *training)
 
 
 class PairEncoder(ABC):
@@ -119,7 +121,11 @@ class PairEncoder(ABC):
         optimizer.zero_grad()
         module.eval()
         self.version += 1
+        self._changed()
         return total
+
+    def _changed(self) -> None:
+        """The weights have changed."""
 
     def _get_optimizer(self) -> torch.optim.Optimizer:
         if self._optimizer is None:
@@ -153,6 +159,7 @@ class PairEncoder(ABC):
             self._get_optimizer().load_state_dict(state["optimizer"])
         self._trainable().eval()
         self.version = state["version"]
+        self._changed()
 
 
 class BiEncoder(PairEncoder):
@@ -221,11 +228,9 @@ class BiEncoder(PairEncoder):
         u, v = (embeddings[[row[pair[side]] for pair in pairs]] for side in (0, 1))
         return _combine(u, v)
 
-    def train_step(self, chunks: list[tuple[list[Pair], Tensor]], loss: str) -> float:
-        mean_loss = super().train_step(chunks, loss)
+    def _changed(self) -> None:
         self._sentences().refresh()
         self._row.clear()
-        return mean_loss
 
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()
@@ -235,9 +240,6 @@ class BiEncoder(PairEncoder):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        if self._own is not None:
-            self._own.refresh()
-        self._row.clear()
         if "texts" in state:
             self._store(state["texts"], state["embeddings"].to(self.device))
 
@@ -255,13 +257,24 @@ class CrossEncoder(PairEncoder):
     """A Hugging Face sequence classifier whose logits come out of a linear layer; phi is what enters that layer.
 
     A classifier with two labels becomes one with a single logit, the difference of the two; a bias is dropped. Where
-    the model gives the same features without padding it runs without.
+    the model gives the same features without padding it runs without, a ModernBERT by a forward pass of our own.
+
+    Args:
+        precision: `float32` or `bfloat16`, of the products in `encode`; it is trained in float32.
 
     Attributes:
-        packed: whether it does.
+        packed: whether it runs without padding.
     """
 
-    def __init__(self, model: str, device: torch.device, learning_rate: float, weight_decay: float, seed: int) -> None:
+    def __init__(
+        self,
+        model: str,
+        device: torch.device,
+        learning_rate: float,
+        weight_decay: float,
+        seed: int,
+        precision: str = "float32",
+    ) -> None:
         self._model, self._tokenizer = _load_classifier(model)
         max_tokens = _max_tokens(self._model, self._tokenizer)
         self._tokens = TokenStore(self._tokenizer, max_tokens)
@@ -273,20 +286,34 @@ class CrossEncoder(PairEncoder):
         self._phi: Tensor | None = None
         head.register_forward_pre_hook(self._keep_input)
         super().__init__(head, device, learning_rate, weight_decay, seed)
+        self._precision = torch.float32
+        self._own: PackedModernBert | None = None
         self.packed = self._try_packed(max_tokens)
+        self._precision = getattr(torch, precision)
+        if self._own is not None:
+            self._own.precision = self._precision
 
     def _keep_input(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:
         self._phi = args[0]
 
     def _try_packed(self, max_tokens: int) -> bool:
-        """Pack the model's body if that changes no feature, of texts longer than any window of its attention too."""
+        """Run without padding if that changes no feature, of texts longer than any window of its attention too."""
         window = getattr(self._model.config, "sliding_window", None) or 8
         words = " ".join(["word"] * min(max_tokens, 4 * window))
         probes = [("a", "b"), ("a few words", words), ("more words than the first has", "and others")]
         expected = self.encode(probes)
+
+        def is_right() -> bool:
+            return torch.allclose(self.encode(probes), expected, rtol=1e-4, atol=1e-5)
+
         try:
+            if PackedModernBert.can_run(self._model):
+                self._own = PackedModernBert(self._model)
+                if is_right():
+                    return True
+                self._own = None
             pack_body(self._model)
-            if torch.allclose(self.encode(probes), expected, rtol=1e-4, atol=1e-5):
+            if is_right():
                 return True
         except (ValueError, TypeError, AttributeError, RuntimeError):  # what a body raises that takes no such input
             pass
@@ -310,7 +337,13 @@ class CrossEncoder(PairEncoder):
 
     def _run(self, tokens: list[np.ndarray]) -> Tensor:
         """phi of pairs that come sorted by length, [n, d], in the mode and with the gradients of the moment."""
-        self._model(**self._padded(tokens))
+        if self._own is not None:
+            lengths = [each.shape[1] for each in tokens]
+            flat = torch.from_numpy(np.concatenate([each[0] for each in tokens])).to(self.device)
+            run = self._own.features if torch.is_grad_enabled() else self._own.encode
+            return run(flat, positions(lengths, self.device), grouped(lengths))
+        with reduced(self.device, torch.float32 if torch.is_grad_enabled() else self._precision):
+            self._model(**self._padded(tokens))
         phi, self._phi = self._phi, None
         assert phi is not None, "the head's hook has kept what entered it"
         return phi
@@ -333,6 +366,11 @@ class CrossEncoder(PairEncoder):
 
     def _trainable(self) -> nn.Module:
         return self._model
+
+    def _changed(self) -> None:
+        self._phi = None  # training goes through the head alone, whose hook has kept this, gradients and all
+        if self._own is not None:
+            self._own.refresh()
 
     def twin(self) -> CrossEncoder:
         shared = (self._tokenizer, self._tokens, self.device)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .bert import PackedBert
-from .packing import batches, grouped, positions
+from .packing import batches, grouped, pooled, positions, reduced
 from .tokens import TokenStore
 
 if TYPE_CHECKING:
@@ -29,20 +29,26 @@ class Sentences:
 
     Args:
         model: stays the owner of the weights; after they have changed call `refresh`.
+        precision: in which it multiplies while it encodes; it is trained in float32.
 
     Attributes:
         packed: whether it runs without padding.
     """
 
-    def __init__(self, model: SentenceTransformer) -> None:
+    def __init__(self, model: SentenceTransformer, precision: torch.dtype = torch.float32) -> None:
         self.model = model
+        self._precision = torch.float32
         self._body = self._as_bert()
+        self._precision = precision
+        if self._body is not None:
+            self._body.precision = precision
+            self.refresh()
 
     def twin(self, memo: dict[int, Any]) -> Sentences:
         """The same with weights of its own; `memo` as copy.deepcopy takes it."""
         twin = copy.copy(self)
         twin.model = copy.deepcopy(self.model, memo)
-        twin._body = None if self._body is None else PackedBert(twin.model[0].auto_model)
+        twin._body = None if self._body is None else PackedBert(twin.model[0].auto_model, self._precision)
         return twin
 
     @property
@@ -92,14 +98,18 @@ class Sentences:
         groups = grouped(lengths)
         run = self._body.features if training else self._body.encode
         hidden = run(flat, positions(lengths, self.device), groups)
-        texts = [hidden[group.tokens].view(group.count, group.length, -1) for group in groups]
-        pooled = [text.mean(1) if self._takes_mean else text[:, 0] for text in texts]
-        return nn.functional.normalize(torch.cat(pooled), dim=1)
+        return nn.functional.normalize(pooled(hidden, groups, self._takes_mean), dim=1)
 
     def _encode_padded(self, texts: list[str]) -> Tensor:
-        return self.model.encode(
-            texts, batch_size=ENCODE_BATCH, convert_to_tensor=True, normalize_embeddings=True, show_progress_bar=False
-        ).clone()
+        with reduced(self.device, self._precision):
+            found = self.model.encode(
+                texts,
+                batch_size=ENCODE_BATCH,
+                convert_to_tensor=True,
+                normalize_embeddings=True,
+                show_progress_bar=False,
+            )
+        return found.float().clone()
 
     def _as_bert(self) -> PackedBert | None:
         """The model's body where it can run packed and then gives the same embeddings."""

@@ -78,12 +78,12 @@ def diagnose(roots: list[Path], best: bool) -> None:
     from .diagnosis import table
 
     @functools.cache
-    def load(model: str, device: str) -> TextEncoder:
-        return TextEncoder(model, resolve_device(device))
+    def load(model: str, device: str, precision: str) -> TextEncoder:
+        return TextEncoder(model, resolve_device(device), precision)
 
     runs = read_runs(roots)
     _say_of_code(runs)
-    print(table(runs, lambda config: load(config.embedding_model_path, config.device), best))
+    print(table(runs, lambda config: load(config.embedding_model_path, config.device, config.precision), best))
 
 
 def report(roots: list[Path], figure: Figure | None, prices: Prices, steps: str, out: Path, paper: bool) -> None:

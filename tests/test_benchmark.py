@@ -51,6 +51,7 @@ def test_growth(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
         """Stands for a process: a step costs a text for each step before it, or at most 100."""
 
         def __init__(self, checkout: Path, options: dict[str, Any], steps: int, passes: bool) -> None:
+            assert options["precision"] == "bfloat16"
             self._done, self._limit = 0, options["history_limit"]
 
         def play(self, count: int) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def test_growth(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(growth, "Contestant", Played)
-    (_, every, limited) = table(capsys, "growth", "--steps", "1600", "--limits", "0", "100")
+    (_, every, limited) = table(capsys, "growth", "--steps", "1600", "--limits", "0", "100", "--precision", "bfloat16")
     assert every[0] == "all" and float(every[3]) == pytest.approx(1520 / 400, rel=0.05)
     assert limited == ["100", "100.0", "100.0", "1.00", "100.0", "100.0"]
 

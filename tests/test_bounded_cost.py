@@ -189,11 +189,12 @@ def test_a_bounded_run_that_is_killed_is_the_run_that_was_not(bandit: str, tmp_p
 
 def test_the_defaults_are_no_part_of_a_runs_identity() -> None:
     default = Config(env="lfd", agent="cbr")
-    assert not {"history_limit", "refresh", "threads"} & default.identity().keys()
+    assert not {"history_limit", "refresh", "threads", "precision"} & default.identity().keys()
     assert default.run_name() == Config(env="lfd", agent="cbr", history_limit=0, refresh="sync", threads=3).run_name()
-    bounded = Config(env="lfd", agent="cbr", history_limit=64, refresh="overlap")
-    assert bounded.identity() == default.identity() | {"history_limit": 64, "refresh": "overlap"}
-    assert "history_limit=64,refresh=overlap" in bounded.run_name()
+    off = {"precision": "bfloat16", "history_limit": 64, "refresh": "overlap"}
+    bounded = Config(env="lfd", agent="cbr", **off)
+    assert bounded.identity() == default.identity() | off
+    assert "precision=bfloat16,history_limit=64,refresh=overlap" in bounded.run_name()
     assert default.without_effect(["history_limit", "refresh", "threads"]) == []
     told = Config(env="lfd", agent="cbr", bandit="LinLogUCB").without_effect(["history_limit", "refresh"])
     assert told == [f"--{name} has no effect with --bandit LinLogUCB" for name in ("history_limit", "refresh")]

@@ -52,6 +52,7 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "evidence_width": ("0.1", 0.1),
     "embedding_model_path": ("models/e", "models/e"),
     "reranker_model_path": ("models/r", "models/r"),
+    "precision": ("bfloat16", "bfloat16"),
     "lambda": ("1e-3", 1e-3),
     "nu": ("0", 0.0),
     "batch_size": ("16", 16),
@@ -474,6 +475,7 @@ def test_every_choice_is_tried_somewhere() -> None:
         "null_arm": {"off", "on"},  # test_resume: combinations
         "control": {"empty", "random"},  # test_methods, test_resume
         "discover_strategy": {"random", "ucb", "explore", "exploit", "failing"},  # test_resume: combinations
+        "precision": {"float32", "bfloat16"},  # test_packing
         "refresh": {"sync", "overlap"},  # test_bounded_cost
         "serving_mode": {"embedded", "openai", "vllm", "hf"},  # test_resume, test_outage and test_local_llm
         "retrieval_method": {"bm25", "dense"},  # test_retrieval

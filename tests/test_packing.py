@@ -138,11 +138,14 @@ def test_the_embedded_encoder_is_packed(text_encoder: TextEncoder) -> None:
 def test_a_text_is_tokenised_once(folders: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     real = TokenStore._tokenize
+    bare = TokenStore._tokenize_bare
     monkeypatch.setattr(TokenStore, "_tokenize", lambda self, *c: asked.append(len(c[0])) or real(self, *c))
+    monkeypatch.setattr(TokenStore, "_tokenize_bare", lambda self, t: asked.append(len(t)) or bare(self, t))
     pairs = random_pairs(12)
     bi = BiEncoder(TextEncoder(folders["recall"], CPU), 1e-2, 1e-2, 0)
     cross = CrossEncoder(folders["ModernBert"], CPU, 1e-2, 1e-2, 0)
-    for encoder, distinct in ((bi, {text for pair in pairs for text in pair}), (cross, set(pairs))):
+    distinct = {text for pair in pairs for text in pair}
+    for encoder in (bi, cross):
         asked.clear()
         for _ in range(3):
             encoder.encode(pairs)
@@ -192,3 +195,51 @@ def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == [1, 1]
     set_threads(0, [encoders.EMBEDDED, "a-large-model"])
     assert asked == [1, 1], "torch's own choice"
+
+
+# -- pairs from the tokens of their texts, precision -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["ModernBert", "Roberta", "DebertaV2"])
+def test_pairs_are_put_together_as_the_tokenizer_does(folders: dict[str, str], kind: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folders[kind])
+    store = TokenStore(tokenizer, 40)
+    assert store._frame is not None
+    pairs = [*random_pairs(12), ("", "w1"), ("w1 " * 60, "w2"), ("w2", "w1 " * 38), ("[SEP] w1", " w2\n")]
+    made = tokenizer(*map(list, zip(*pairs)), truncation=True, max_length=40)
+    for i, found in enumerate(store.pairs(pairs)):
+        assert [found[row].tolist() for row in range(len(store.fields))] == [made[name][i] for name in store.fields]
+
+
+def test_a_tokenizer_that_joins_in_another_way_is_asked_for_each_pair(folders: dict[str, str]) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folders["ModernBert"])
+
+    class Swapping:
+        """Puts the second text first."""
+
+        def __call__(self, one: Any, two: Any = None, **more: Any) -> Any:
+            return tokenizer(one, **more) if two is None else tokenizer(two, one, **more)
+
+    store = TokenStore(Swapping(), 40)
+    assert store._frame is None
+    (found,) = store.pairs([("w1", "w2 w3")])
+    assert found[0].tolist() == tokenizer("w2 w3", "w1")["input_ids"]
+
+
+@pytest.mark.parametrize("kind", ["bi", "ModernBert", "Electra", "DebertaV2"])
+def test_bfloat16_is_near_and_trains_in_float32(folders: dict[str, str], kind: str) -> None:
+    def make(precision: str) -> PairEncoder:
+        if kind == "bi":
+            return BiEncoder(TextEncoder(folders["recall"], CPU, precision), 1e-2, 1e-2, 0)
+        return CrossEncoder(folders[kind], CPU, 1e-2, 1e-2, 0, precision)
+
+    pairs = random_pairs(12)
+    rounded, exact = make("bfloat16"), make("float32")
+    for _ in range(2):
+        found, expected = rounded.encode(pairs), exact.encode(pairs)
+        assert found.dtype == torch.float32 and not torch.equal(found, expected)
+        assert torch.allclose(found, expected, atol=0.05 * float(expected.abs().max()))
+        assert rounded.train_step([(pairs, REWARDS)], "bce") == exact.train_step([(pairs, REWARDS)], "bce")
+        assert torch.equal(rounded.head_weight(), exact.head_weight())
+    again = rounded.twin().encode(pairs)
+    assert torch.equal(again, rounded.encode(pairs)) and not torch.equal(again, found), "the new weights"

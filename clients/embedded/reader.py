@@ -55,8 +55,8 @@ class EmbeddedReader:
 
     @classmethod
     def from_config(cls, config: Config, recall_encoder: Callable[[], TextEncoder]) -> EmbeddedReader:
-        """The reader with the embedded encoder, whichever the cases are recalled with; loaded once where it is both."""
-        if config.embedding_model_path == EMBEDDED:
+        """The reader with the embedded encoder, however the cases are recalled; loaded once where it is the same."""
+        if config.embedding_model_path == EMBEDDED and config.precision == "float32":
             return cls(recall_encoder())
         from memory.encoders import TextEncoder, resolve_device
 

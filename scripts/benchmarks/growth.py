@@ -13,14 +13,15 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from config import PRECISIONS
 from scripts.benchmarks import versus
 from scripts.benchmarks.figures import keep
 from scripts.benchmarks.player import Contestant
 
 
-def measure(data: str, steps: int, limits: list[int]) -> list[dict[str, Any]]:
+def measure(data: str, steps: int, limits: list[int], precision: str) -> list[dict[str, Any]]:
     """For each limit the mean CPU milliseconds of a step early and late, and their ratio."""
-    options = {"agent": "cbr", "bandit": "NeuralLinLogUCB", "data": data}
+    options = {"agent": "cbr", "bandit": "NeuralLinLogUCB", "data": data, "precision": precision}
     contestants = {
         limit: Contestant(versus.ROOT, options=options | {"history_limit": limit}, steps=steps, passes=True)
         for limit in limits
@@ -38,7 +39,10 @@ def measure(data: str, steps: int, limits: list[int]) -> list[dict[str, Any]]:
                         total[i] += value
     for contestant in contestants.values():
         contestant.close()
-    return [figures(limit, steps, spent[limit, "early"], spent[limit, "late"]) for limit in limits]
+    return [
+        {"precision": precision, **figures(limit, steps, spent[limit, "early"], spent[limit, "late"])}
+        for limit in limits
+    ]
 
 
 def figures(limit: int, steps: int, early: list[float], late: list[float]) -> dict[str, Any]:
@@ -58,12 +62,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", default="auto", help="banking77 rows, as main.py --data (default: auto)")
     parser.add_argument("--steps", type=int, default=10_000, help="length of the stream (default: %(default)s)")
     parser.add_argument("--limits", type=int, nargs="+", default=[0, 1024], metavar="M", help="--history_limit of each")
+    parser.add_argument("--precision", default="float32", choices=PRECISIONS, help="as main.py (default: %(default)s)")
 
 
 def report(arguments: argparse.Namespace) -> None:
     print("| history_limit | CPU ms a step early | late | late / early | texts a step early | late |")
     print("|---|---|---|---|---|---|")
-    found = measure(arguments.data, arguments.steps, arguments.limits)
+    found = measure(arguments.data, arguments.steps, arguments.limits, arguments.precision)
     for each in found:
         texts = " | ".join(f"{count:.1f}" for count in each["texts_a_step"])
         times = f"{each['early_ms']:.1f} | {each['late_ms']:.1f} | {each['ratio']:.2f}"

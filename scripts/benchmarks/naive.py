@@ -2,7 +2,8 @@
 
 It tokenises what it has tokenised before, pads batches of 32, in the order in which texts come, to their longest,
 encodes both texts of every pair whatever it has seen, the whole history after each training step, and builds and
-inverts A anew for every ranking. It learns from what it is given and shares no code with bandit.py.
+inverts A anew for every ranking. It learns from what it is given and shares no code with bandit.py. Its cases are
+recalled with sentence-transformers as it comes, each query encoded once.
 """
 
 from __future__ import annotations

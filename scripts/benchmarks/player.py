@@ -93,7 +93,8 @@ def steps_of(settings: dict[str, Any]) -> Iterator[tuple[float, float, list[int]
     env = stream(settings["options"], settings["steps"])
     chance = random.Random(0)
     llm = LLM(ScriptedClient(lambda prompt: truth(env) if chance.random() < 0.6 else "no idea"))
-    encoder = TextEncoder(config.embedding_model_path, torch.device("cpu"))
+    precision = [config.precision] if hasattr(config, "precision") else []  # older commits have none
+    encoder = TextEncoder(config.embedding_model_path, torch.device("cpu"), *precision)
     agent = make_agent(config, env, llm, lambda: encoder)
     retrieval: Any = agent.retrieval
     ranker = getattr(retrieval.policy.encoder, "_model", encoder.model)
@@ -102,6 +103,7 @@ def steps_of(settings: dict[str, Any]) -> Iterator[tuple[float, float, list[int]
     if settings.get("naive"):
         from scripts.benchmarks.naive import NaivePolicy
 
+        encoder.sentences._body = None  # cases are recalled as sentence-transformers encodes
         retrieval.policy = NaivePolicy(config, encoder.model, retrieval.policy.encoder)
     env.reset()
     for number in range(1, len(env) + 1):

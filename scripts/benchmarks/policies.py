@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import main as command_line  # the repository's main.py
 from agent import make_agent
 from clients.scripted import ScriptedClient
-from config import Config
+from config import PRECISIONS, Config
 from llm import LLM
 from registry import POLICIES
 from runs.folder import RunLog
@@ -99,15 +99,18 @@ def measure_help() -> tuple[float, float]:
 RANKERS = ("embedded", "tiny-modernbert")
 
 
-def compare(against: str, ranker: str, data: str, first: int, steps: int) -> dict[str, Any]:
-    """Play NeuralLinLogUCB beside `against`, "naive" or a checkout; figures of the steps after `first`."""
+def compare(against: str, ranker: str, data: str, first: int, steps: int, precision: str) -> dict[str, Any]:
+    """Play NeuralLinLogUCB beside `against`, "naive" or a checkout; figures of the steps after `first`.
+
+    `precision` is this side's; the other multiplies in float32.
+    """
     options = {"agent": "cbr", "bandit": "NeuralLinLogUCB", "data": data}
     with tempfile.TemporaryDirectory() as folder:
         if ranker != "embedded":
             options["reranker_model_path"] = save_tiny_modernbert(Path(folder))
         naive = against == "naive"
-        shared = {"options": options, "steps": steps, "dropout": False}
-        ours = Contestant(versus.ROOT, **shared, passes=True)
+        shared: dict[str, Any] = {"options": options, "steps": steps, "dropout": False}
+        ours = Contestant(versus.ROOT, **shared | {"options": options | {"precision": precision}}, passes=True)
         theirs = Contestant(versus.ROOT if naive else Path(against).resolve(), **shared, naive=naive)
         costs = versus.play({"this": ours, "that": theirs}, first, steps)
     this, that = costs["this"], costs["that"]
@@ -115,6 +118,7 @@ def compare(against: str, ranker: str, data: str, first: int, steps: int) -> dic
     return {
         "against": against,
         "ranker": ranker,
+        "precision": precision,
         "steps": [first, steps],
         "cpu_ms": [this.ms(), that.ms()],
         "cpu_ratio": that.ms() / this.ms(),
@@ -148,7 +152,8 @@ def report_comparison(arguments: argparse.Namespace) -> None:
     print("|---|---|---|---|---|---|---|---|")
     figures = []
     for ranker in arguments.rankers:
-        found = compare(arguments.against, ranker, arguments.data, arguments.steps // 2, arguments.steps)
+        first, steps = arguments.steps // 2, arguments.steps
+        found = compare(arguments.against, ranker, arguments.data, first, steps, arguments.precision)
         figures.append(found)
         (ours, theirs), same = found["cpu_ms"], f"{found['same_arms']} of {arguments.steps}"
         ratios = f"{found['cpu_ratio']:.1f} | {found['wall_ratio']:.1f} | {same} | {found['over_passes']:.2f}"
@@ -163,6 +168,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=1000, help="length of the stream (default: %(default)s)")
     parser.add_argument("--against", metavar="naive|FOLDER", help="beside a naive implementation or another checkout")
     parser.add_argument("--rankers", nargs="+", default=list(RANKERS), choices=RANKERS, help="of --against")
+    parser.add_argument("--precision", default="float32", choices=PRECISIONS, help="of --against: this side's")
 
 
 def report(arguments: argparse.Namespace) -> None:
