@@ -21,15 +21,14 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import main as command_line
 from errors import UserError
 from runs.reader import find_folders, iterate_steps
+from scripts.benchmarks.serving import Server, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 MEANING = {
@@ -37,31 +36,6 @@ MEANING = {
     "seeds": "five seeds played beside each other / one of them alone, as many questions in flight for each",
     "first_step": "seconds a process that logs one step and ends, whole; the ratio is to starting Python itself",
 }
-
-
-@dataclass(frozen=True)
-class Server:
-    """The slow server as a process of its own; see slow_server.py."""
-
-    port: int
-
-    def stats(self) -> dict[str, float]:
-        """What was asked since the last time."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/stats") as reply:
-            found: dict[str, float] = json.load(reply)
-        return found
-
-
-@contextlib.contextmanager
-def serving(*options: object) -> Iterator[Server]:
-    command = [sys.executable, ROOT / "scripts" / "benchmarks" / "slow_server.py", *options]
-    process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdin is not None and process.stdout is not None
-    try:
-        yield Server(int(process.stdout.readline()))
-    finally:
-        process.stdin.close()
-        process.wait(timeout=10)
 
 
 def play(server: Server, folder: Path, *more: object) -> dict[str, float]:
