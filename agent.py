@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,6 +243,7 @@ class Agent:
         self._answer = find_rule(RULES["answer"], self.row.answer).load()
         self._retain = retaining_of(parts.config)
         self._preparing = ThreadPoolExecutor(1, "ahead")
+        self._prepared: list[Future[None]] = []
 
     def retrieve(self, step: Step) -> None:
         with step.measure("agent"):
@@ -286,12 +287,12 @@ class Agent:
             return
         env = twin_of(self.env)
         env.place(step.number + 1)
-        preparing = self._preparing.submit(lambda: self.retrieval.prepare(step, env.observe()))
+        self._prepared = [self._preparing.submit(lambda: self.retrieval.prepare(step, env.observe()))]
         try:
             yield
         finally:
             with HOLD.held(), step.measure("agent"):
-                wait([preparing])  # what it has raised, retrieving raises again
+                wait(self._prepared)  # what it has raised, retrieving raises again
 
     def reflect(self, step: Step) -> None:
         """Ask the LLM what it makes of the step, now that it is scored. Raises LLMError where the LLM does not answer.
@@ -314,6 +315,7 @@ class Agent:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Put everything that the next step depends on."""
+        wait(self._prepared)  # an interruption may have come before that was over
         self.retrieval.save(checkpoint)
         self.choosing.save(checkpoint)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import wait
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from memory.pair_encoders import BiEncoder
 from memory.sentences import Sentences
 from runs.folder import RunLog
 from runs.track import Tracker
+from step import Step
 
 SIZE = 25  # the last step trains nothing
 TRAINED = ("NeuralLinLogUCB", {"batch_size": 4})
@@ -128,3 +130,26 @@ def test_what_preparing_raises_is_raised_by_retrieving(
     monkeypatch.setattr(LinLogUCB, "score", broken)
     with pytest.raises(RuntimeError, match="broken"):
         play(model, tmp_path / "score", "LinLogUCB")
+
+
+def test_a_checkpoint_waits_for_what_is_being_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config(env="lfd", data=str(lfd_stream(tmp_path, SIZE)), agent="icrl", llm="m")
+    agent = make_agent(config, make_env("lfd", config.data), LLM(ScriptedClient(str)), lambda: None)
+    released, order = threading.Event(), []
+
+    def prepare(*more: object) -> None:
+        released.wait(60)
+        order.append("prepared")
+
+    def interrupted(futures: Any) -> None:
+        monkeypatch.setattr("agent.wait", wait)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(agent.retrieval, "prepare", prepare)
+    monkeypatch.setattr(agent.retrieval, "save", lambda checkpoint: order.append("saved"))
+    monkeypatch.setattr("agent.wait", interrupted)
+    with pytest.raises(KeyboardInterrupt), agent.ahead(Step(1, "a task")):
+        pass
+    threading.Timer(0.05, released.set).start()
+    agent.save(Any)
+    assert order == ["prepared", "saved"]
