@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,7 @@ from memory.bank import CaseBank
 from memory.opening import open_bank, open_final
 from registry import CHOOSERS, OF_EVERY_POLICY, RULES, AgentRow, find_agent, find_policy, find_rule
 from step import Case, Step
+from stopping import HOLD
 
 if TYPE_CHECKING:
     from bandit import Policy
@@ -72,8 +75,11 @@ class NoRetrieval:
     def retrieve(self, step: Step) -> None:
         """Choose what to show: `step.show(cases)`."""
 
-    def prepare(self, queries: list[str]) -> None:
+    def recall_ahead(self, queries: list[str]) -> None:
         """Do for all `queries`, whose steps are retrieved next, what is cheaper for them together, if anything."""
+
+    def prepare(self, step: Step, query: str) -> None:
+        """Do, while `step` is answered, what retrieving for the next `query` will need; see Policy.prepare."""
 
     def with_outcome(self, cases: list[Case]) -> list[Case]:
         """Those of the chosen `cases` whose outcome --feedback asks for; so they may be fewer than k."""
@@ -118,7 +124,7 @@ class Ranked(NoRetrieval):
         self.policy = make_policy(parts.config, encoder)
         self._recall_size = max(parts.config.recall_size, self.k)
 
-    def prepare(self, queries: list[str]) -> None:
+    def recall_ahead(self, queries: list[str]) -> None:
         self.bank.recall_ahead(queries, self._recall_size)
 
     def retrieve(self, step: Step) -> None:
@@ -130,6 +136,10 @@ class Ranked(NoRetrieval):
         chosen = scores.top(self.k)
         step.show([recalled[i] for i in chosen], scores.total[chosen].tolist(), scores.chosen(chosen))
         step.metrics |= scores.metrics(chosen)
+
+    def prepare(self, step: Step, query: str) -> None:
+        if len(self.bank) >= self.k:
+            self.policy.prepare(step, query, self.bank.recall(query, self._recall_size))
 
     def update(self, step: Step, reward: int) -> None:
         super().update(step, reward)
@@ -238,6 +248,8 @@ class Agent:
         self.render = rendering_of(parts.config)
         self._answer = find_rule(RULES["answer"], self.row.answer).load()
         self._retain = retaining_of(parts.config)
+        self._preparing = ThreadPoolExecutor(1, "ahead")
+        self._prepared: list[Future[None]] = []
 
     def retrieve(self, step: Step) -> None:
         with step.measure("agent"):
@@ -268,6 +280,26 @@ class Agent:
         self.retrieval.retrieve(step)
         return self.render(env, step.task, step.cases)
 
+    @contextmanager
+    def ahead(self, step: Step) -> Iterator[None]:
+        """While the step is answered, in the block, prepare to retrieve for the next one, in a thread.
+
+        A replayed step is prepared after as well, so that a continued run is the run that was not. Of a dialogue the
+        next task is known only once its simulator has begun it, and in a round all are retrieved for together.
+        """
+        known = self.config.learns and self.config.concurrency == 1 and asks_once(type(self.env))
+        if not known or step.number == len(self.env):
+            yield
+            return
+        env = twin_of(self.env)
+        env.place(step.number + 1)
+        self._prepared = [self._preparing.submit(lambda: self.retrieval.prepare(step, env.observe()))]
+        try:
+            yield
+        finally:
+            with HOLD.held(), step.measure("agent"):
+                wait(self._prepared)  # what it has raised, retrieving raises again
+
     def reflect(self, step: Step) -> None:
         """Ask the LLM what it makes of the step, now that it is scored. Raises LLMError where the LLM does not answer.
 
@@ -289,6 +321,7 @@ class Agent:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Put everything that the next step depends on."""
+        wait(self._prepared)  # an interruption may have come before that was over
         self.retrieval.save(checkpoint)
         self.choosing.save(checkpoint)
 

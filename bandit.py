@@ -36,6 +36,7 @@ class Encoder(Protocol):
     device: torch.device
     version: int
     grows: Collection[str]
+    keeps: bool
 
     def encode(self, pairs: list[Pair]) -> Tensor: ...
 
@@ -134,6 +135,12 @@ class Policy(ABC):
     def score(self, query: str, cases: Sequence[Case]) -> Scores:
         """Score the arms (query, case) of `cases`, which come in recall order."""
 
+    def prepare(self, step: Step, query: str, cases: Sequence[Case]) -> None:
+        """Do, while `step` is answered, what will be needed to score `cases` for the next `query`.
+
+        It changes nothing that is chosen, and depends on no clock: called for the same steps it leaves the same state.
+        """
+
     def update(self, query: str, cases: Sequence[Case], reward: int, phi: Phi | None = None) -> Metrics:
         """Learn that `query`, answered with `cases`, got `reward`; returns metrics, mostly none.
 
@@ -211,6 +218,10 @@ class FeaturePolicy(Policy):
         if not torch.isfinite(phi).all():
             raise not_finite("the features of its encoder")
         return phi
+
+    def prepare(self, step: Step, query: str, cases: Sequence[Case]) -> None:
+        if self.encoder.keeps:
+            self.encoder.encode(self.pairs(query, cases))
 
     def score(self, query: str, cases: Sequence[Case]) -> Scores:
         phi = Phi(self.features(self.pairs(query, cases)), self.encoder.version)
@@ -426,6 +437,16 @@ class NeuralLinear(FeaturePolicy):
             self._launch(len(self.history), new)
         return metrics
 
+    def prepare(self, step: Step, query: str, cases: Sequence[Case]) -> None:
+        """Under the weights that the next query will meet: those of a training step that is due need its result."""
+        due = self.buffered + len(step.cases) >= self.buffer_size
+        if not due or (self._overlaps and self._training is None):
+            super().prepare(step, query, cases)
+        elif self._training is not None and self.encoder.keeps:
+            learned = self._training.result()
+            since, _ = _unzip(self.history[learned.seen :])
+            learned.encoder.encode(since + self.pairs(step.task, step.cases) + self.pairs(query, cases))
+
     def learn_online(self, query: str, cases: Sequence[Case], reward: int, phi: Phi | None) -> None:
         """Take in one step under the weights of the moment."""
         self._take_in(self.chosen_features(query, cases, phi), self._tensor([reward] * len(cases)))
@@ -480,7 +501,8 @@ class NeuralLinear(FeaturePolicy):
         """Begin to train a twin of the encoder on the first `seen` pairs of the history, in a thread of its own."""
         executor = ThreadPoolExecutor(1, "training")
         self._trains_on, self._new = (seen, new), []
-        self._training = executor.submit(self.relearn, self.encoder.twin(), self.history[:seen], new)
+        encoder, history = self.encoder, self.history[:seen]
+        self._training = executor.submit(lambda: self.relearn(encoder.twin(), history, new))
         executor.shutdown(wait=False)
 
     def _tensor(self, rewards: Any) -> Tensor:

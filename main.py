@@ -161,16 +161,17 @@ def retrieve(step: Step, agent: Agent) -> Step:
 
 def answer(step: Step, agent: Agent, env: Env, on_refused: str) -> None:
     """Have the step answered and scored, or left out where its prompt is refused and that is to be no obstacle."""
-    if step.replayed:
-        return
-    try:
-        agent.generate(step)
-        evaluate(step, env)
-        agent.reflect(step)
-    except RefusedError as error:
-        if on_refused != "skip":
-            raise
-        step.skipped, step.reward = str(error), None
+    with agent.ahead(step):
+        if step.replayed:
+            return
+        try:
+            agent.generate(step)
+            evaluate(step, env)
+            agent.reflect(step)
+        except RefusedError as error:
+            if on_refused != "skip":
+                raise
+            step.skipped, step.reward = str(error), None
 
 
 def evaluate(step: Step, env: Env) -> None:

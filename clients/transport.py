@@ -13,7 +13,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import CancelledError, Future
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -23,20 +23,24 @@ import httpx2
 import openai
 
 LARGEST_REPLY = 32 * 2**20  # bytes
+LANE = 8  # requests on their way through one pool of connections
 TOO_MANY = 429
 
 
 class Gate:
     """How many requests may be at the server, and when the next ones may go: a rate limit told to one holds for all.
 
-    As in TCP (additive increase, multiplicative decrease: Chiu and Jain, 1989): a refusal halves how many may be on
-    their way, once for all that were sent before it, and every answer lets a little more through. Until the first
-    refusal there is no limit. Everything here happens in one event loop.
+    As in TCP (additive increase, multiplicative decrease: Chiu and Jain, 1989; slow start: Jacobson, 1988): a refusal
+    halves how many may be on their way, once for all that were sent before it, and every answer lets a little more
+    through. Where several refusals came one after the other, because the server let nobody in for a while, every answer
+    lets one more through up to half of what was on its way before the first. Until the first refusal there is no limit.
+    Everything here happens in one event loop.
     """
 
     def __init__(self) -> None:
         self._answered = 0.0  # when a request was last answered,
         self._limit = math.inf
+        self._safe = 0.0  # up to which the limit grows fast
         self._inside = 0
         self._opens = 0.0  # when requests may go again,
         self._narrowed = 0.0  # and when the limit was last lowered, by time.monotonic()
@@ -66,14 +70,38 @@ class Gate:
 
     def accept(self) -> None:
         self._answered = time.monotonic()
-        self._limit += 1 / self._limit
+        self._limit += 1.0 if self._limit + 1 <= self._safe else 1 / self._limit
 
     def refuse(self, sent: float, pause: float) -> None:
         """A request that went at `sent` was told to wait for `pause` seconds."""
         now = time.monotonic()
         self._opens = max(self._opens, now + pause)
         if sent >= self._narrowed:
+            if self._answered >= self._narrowed:  # the first since an answer
+                self._safe = self._inside / 2
             self._limit, self._narrowed = max(1.0, self._inside / 2), now
+
+
+class Lanes:
+    """Clients with a pool of connections each, of which none has more than LANE requests on their way.
+
+    A pool goes over all of its connections whenever a request comes or goes; at 64 in flight that was a third of what a
+    question cost.
+    """
+
+    def __init__(self, make: Callable[[], httpx2.AsyncClient]) -> None:
+        self._inside: dict[httpx2.AsyncClient, int] = {}
+        self._make = make
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[httpx2.AsyncClient]:
+        """The first with room for a request."""
+        lane = next((lane for lane, inside in self._inside.items() if inside < LANE), None) or self._make()
+        self._inside[lane] = self._inside.get(lane, 0) + 1
+        try:
+            yield lane
+        finally:
+            self._inside[lane] -= 1
 
 
 class BoundedClient(openai.DefaultAsyncHttpxClient):
@@ -86,7 +114,10 @@ class BoundedClient(openai.DefaultAsyncHttpxClient):
 
     def __init__(self, seconds: float) -> None:
         # a compressed reply may be a thousand times larger than what arrives
-        super().__init__(timeout=seconds, follow_redirects=False, headers={"Accept-Encoding": "identity"})
+        options: dict[str, Any] = {"timeout": seconds, "headers": {"Accept-Encoding": "identity"}}
+        options |= {"follow_redirects": False, "verify": httpx2.create_ssl_context()}
+        super().__init__(**options)
+        self._lanes = Lanes(lambda: openai.DefaultAsyncHttpxClient(**options))
         self._seconds = seconds
         self._gate = Gate()
 
@@ -108,8 +139,8 @@ class BoundedClient(openai.DefaultAsyncHttpxClient):
 
     async def _send_once(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         try:
-            with anyio.fail_after(self._seconds):
-                response = await super().send(request, stream=True, **options)
+            with anyio.fail_after(self._seconds), self._lanes.one() as lane:
+                response = await lane.send(request, stream=True, **options)
                 try:
                     body = await _read(response)
                 finally:

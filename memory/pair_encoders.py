@@ -58,9 +58,11 @@ class PairEncoder(ABC):
         head: nn.Linear(d, 1, bias=False).
         version: counts training steps; equal versions mean equal weights.
         grows: the entries of `state_dict` that only get longer while the version is the same.
+        keeps: whether what was encoded once is kept as long as the version is the same.
     """
 
     grows: tuple[str, ...] = ()
+    keeps = False
 
     def __init__(self, head: nn.Linear, device: torch.device, learning_rate: float, weight_decay: float, seed: int):
         self.head = head.to(device)
@@ -170,6 +172,7 @@ class BiEncoder(PairEncoder):
     """
 
     grows = ("texts", "embeddings")
+    keeps = True
 
     def __init__(self, text_encoder: TextEncoder, learning_rate: float, weight_decay: float, seed: int) -> None:
         head = nn.Linear(2 * text_encoder.dim, 1, bias=False)

@@ -1,4 +1,4 @@
-"""Sentence-transformers models at work: texts -> unit vectors, each text's tokens kept, and no padding where it can be.
+"""Sentence encoders at work: texts -> unit vectors, each text's tokens kept, and no padding where it can be.
 
 BERTs, the embedded encoder among them, run packed (see packing.py); others run as sentence-transformers has them, in
 batches of about equal length.
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .bert import PackedBert
+from .minilm import MiniLM
 from .packing import batches, grouped, pooled, positions, reduced
 from .tokens import TokenStore
 
@@ -25,7 +26,7 @@ PROBES = ("which of them is it?", "a text that is longer than the other one, and
 
 
 class Sentences:
-    """A sentence-transformers model, encoding and trained.
+    """A sentence encoder, encoding and trained.
 
     Args:
         model: stays the owner of the weights; after they have changed call `refresh`.
@@ -35,8 +36,8 @@ class Sentences:
         packed: whether it runs without padding.
     """
 
-    def __init__(self, model: SentenceTransformer, precision: torch.dtype = torch.float32) -> None:
-        self.model = model
+    def __init__(self, model: SentenceTransformer | MiniLM, precision: torch.dtype = torch.float32) -> None:
+        self.model: Any = model
         self._precision = torch.float32
         self._body = self._as_bert()
         self._precision = precision
@@ -113,6 +114,10 @@ class Sentences:
 
     def _as_bert(self) -> PackedBert | None:
         """The model's body where it can run packed and then gives the same embeddings."""
+        if isinstance(self.model, MiniLM):
+            self._takes_mean = True
+            self._tokens = TokenStore(self.model.tokenizer, self.model.max_seq_length)
+            return PackedBert(self.model[0].auto_model)
         from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 
         kinds = [type(module) for module in self.model]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from conftest import ROOT
 import main
 from agent import make_agent, make_policy
 from clients.scripted import ScriptedClient
-from clients.transport import retry_after
+from clients.transport import LANE, Gate, Lanes, retry_after
 from command_line import config_of
 from config import Config
 from env import Env, make_env
@@ -395,6 +397,50 @@ def test_a_rate_limit_told_to_one_holds_back_all(server: FakeServer, tmp_path: P
     during = [time for time in later if time < refused[0] + 1.9]
     assert len(arrivals) == SIZE + 1
     assert len(during) <= 3  # those that were on their way already
+
+
+def test_requests_share_pools_of_few_connections() -> None:
+    made: list[Any] = []
+
+    def make() -> Any:
+        made.append(object())
+        return made[-1]
+
+    lanes = Lanes(make)
+    with ExitStack() as stack:
+        used = [stack.enter_context(lanes.one()) for _ in range(2 * LANE + 1)]
+        assert [made.index(lane) for lane in used] == [0] * LANE + [1] * LANE + [2]
+    with lanes.one() as lane:
+        assert lane is made[0] and len(made) == 3
+
+
+def test_after_a_time_of_refusals_there_are_soon_many_again() -> None:
+    gate, inside = Gate(), 0
+    refused: list[int] = []  # how many were at the server when it refused one,
+    answered: list[int] = []  # and when it answered one
+
+    async def ask() -> None:
+        nonlocal inside
+        while len(answered) < 150:
+            async with gate.passed() as sent:
+                inside += 1
+                for _ in range(5):  # so that those who may go all go
+                    await asyncio.sleep(0)
+                if len(refused) < 130:
+                    refused.append(inside)
+                    gate.refuse(sent, 0.0)
+                else:
+                    answered.append(inside)
+                    gate.accept()
+                inside -= 1
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(ask() for _ in range(64)))
+
+    asyncio.run(all_at_once())
+    assert max(refused) == 64 and refused[-1] == 1
+    assert answered[0] == 1 and max(answered[:100]) >= 32
+    assert max(answered) < 40, "but no more than half of what was too many"
 
 
 def test_a_rate_limit_that_lets_nobody_through_is_an_outage(server: FakeServer, tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ from transformers import AutoModel, AutoTokenizer
 
 from helpers.tiny_models import random_text, save_model
 from memory import encoders, packing, tokens
-from memory.encoders import TextEncoder, set_threads
+from memory.encoders import EMBEDDED, TextEncoder, embedded_model_folder, identity_of, load_sentence_model, set_threads
+from memory.minilm import MiniLM
 from memory.packing import attend, batches, grouped, unpack_body
 from memory.pair_encoders import BiEncoder, CrossEncoder, Pair, PairEncoder
+from memory.sentences import Sentences
 from memory.tokens import TokenStore
 
 CPU = torch.device("cpu")
@@ -125,11 +127,18 @@ def test_the_own_forward_pass_of_bert_is_transformers(folders: dict[str, str]) -
     assert torch.allclose(sentences.encode(texts), expected, atol=1e-5)
 
 
-def test_the_embedded_encoder_is_packed(text_encoder: TextEncoder) -> None:
+def test_the_embedded_encoder_is_what_sentence_transformers_makes_of_it(text_encoder: TextEncoder) -> None:
     texts = ["a lost card", "a card that was stolen from me on the train to work " * 40, "the weather", ""]
-    assert text_encoder.sentences.packed
-    expected = text_encoder.sentences._encode_padded(texts)
-    assert torch.allclose(text_encoder.sentences.encode(texts), expected, atol=1e-6)
+    theirs = load_sentence_model(str(embedded_model_folder()), CPU)
+    found = text_encoder.sentences.encode(texts)
+    assert text_encoder.sentences.packed and isinstance(text_encoder.model, MiniLM)
+    assert torch.allclose(found, Sentences(theirs)._encode_padded(texts), atol=1e-6)
+    assert text_encoder.identity == identity_of(EMBEDDED, theirs)
+    weights, own = theirs.state_dict(), text_encoder.model.state_dict()
+    assert list(weights) == list(own) and all(torch.equal(weights[name], own[name]) for name in weights)
+    assert [name for name, _ in theirs.named_parameters()] == [
+        name for name, _ in text_encoder.model.named_parameters()
+    ]
 
 
 # -- tokens, twins, threads --------------------------------------------------------------------------------------------

@@ -1,86 +1,43 @@
 """Whole runs of main.py: how soon they start, what training hides behind, what two at once cost: `benchmark.py loop`.
 
-    python scripts/benchmark.py loop                         # 128 steps a run, a server that takes 0.5 s
+    python scripts/benchmark.py loop                         # 240 steps a run, a server that takes 0.5 s
     python scripts/benchmark.py loop --steps 40 --delay 0.1
 
 - start: seconds until the first line of steps.jsonl, zero-shot against a server and cbr embedded, and those of --help.
 - overlap: seconds of a run with NeuralLinLogUCB, --refresh sync and overlap, over those of zero-shot, all against a
-  server that answers after --delay seconds; and which success rates the two have.
+  server that answers after --delay seconds and knows the answers of some tasks, always the same ones; the start
+  included, and from the first step on.
 - side by side: two embedded runs at once over the same two one after the other; at most 1, or threads fight.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 from command_line import config_of
+from env import make_env, resolve_data
 from experiments.local import LocalEngine
 from experiments.plan import Run
 from scripts.benchmarks.figures import keep
+from scripts.benchmarks.serving import Server, serving
 
 MAIN = Path(__file__).resolve().parent.parent.parent / "main.py"
 REPEATS = 3
 
 
-@contextmanager
-def slow_server(delay: float) -> Iterator[int]:
-    """The port of a server that chooses one of a prompt's options after `delay` seconds."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            time.sleep(delay)
-            message = {"role": "assistant", "content": choose(request["messages"][-1]["content"])}
-            usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-            choice = {"index": 0, "finish_reason": "stop", "message": message}
-            reply = {"id": "1", "object": "chat.completion", "created": 0, "model": "slow"}
-            self.send(reply | {"choices": [choice], "usage": usage})
-
-        def do_GET(self) -> None:
-            self.send({"object": "list", "data": [{"id": "slow", "object": "model"}]})
-
-        def send(self, body: dict[str, Any]) -> None:
-            content = json.dumps(body).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def choose(prompt: str) -> str:
-    """The answer of the last case that the prompt shows, or one of its options by chance."""
-    shown = re.findall(r"\\boxed\{([^{}]+)\}", prompt)
-    listed = re.search(r"<options>(.*?)</options>", prompt, re.S)
-    options = [line[2:] for line in listed[1].splitlines() if line.startswith("- ")] if listed else ["none"]
-    known = [answer for answer in shown if answer in options]
-    return f"\\boxed{{{known[-1] if known else options[hashlib.sha256(prompt.encode()).digest()[0] % len(options)]}}}"
+def write_answers(path: Path, data: str) -> Path:
+    """What the server answers from: each task of the stream and its answer as prompts want it."""
+    env = make_env("banking77", resolve_data("banking77", data))
+    answers = {row["task"]: f"\\boxed{{{row['label']}}}" for row in env.dataset}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(answers), encoding="utf-8")
+    return path
 
 
 class Runs:
@@ -102,16 +59,15 @@ class Runs:
         output = Path(argv[argv.index("--output_dir") + 1])
         begin = time.perf_counter()
         process = start(argv)
-        first = None
-        while process.poll() is None:
-            if first is None and any(path.stat().st_size for path in output.rglob("steps.jsonl")):
-                first = time.perf_counter() - begin
-            time.sleep(0.005)
+        while process.poll() is None and not any(path.stat().st_size for path in output.rglob("steps.jsonl")):
+            time.sleep(0.01)
+        first = time.perf_counter() - begin
+        failed = process.wait()
         whole = time.perf_counter() - begin
-        if process.returncode:
-            raise RuntimeError(f"{' '.join(argv)} ended with exit code {process.returncode}")
+        if failed:
+            raise RuntimeError(f"{' '.join(argv)} ended with exit code {failed}")
         (summary,) = output.rglob("summary.json")
-        return first or whole, whole, json.loads(summary.read_text())["success_rate"]
+        return first, whole, json.loads(summary.read_text())["success_rate"]
 
 
 def start(argv: list[str]) -> subprocess.Popen:
@@ -120,9 +76,9 @@ def start(argv: list[str]) -> subprocess.Popen:
 
 def measure_start(folder: Path, data: str) -> dict[str, float]:
     """Least seconds to the first step, of REPEATS."""
-    with slow_server(0.0) as port:
+    with serving("--seconds", 0) as server:
         runs = Runs(folder, data, 2)
-        commands = {"zero-shot, server": ["--agent", "zero-shot", *server(port)], "cbr, embedded": ["--agent", "cbr"]}
+        commands = {"zero-shot, server": ["--agent", "zero-shot", *at(server)], "cbr, embedded": ["--agent", "cbr"]}
         found = {name: min(runs.timed(*options)[0] for _ in range(REPEATS)) for name, options in commands.items()}
     times = []
     for _ in range(REPEATS):
@@ -132,16 +88,20 @@ def measure_start(folder: Path, data: str) -> dict[str, float]:
     return {"--help": min(times)} | found
 
 
-def server(port: int) -> list[str]:
-    return ["--llm", "slow", "--port", str(port)]
+def at(server: Server) -> list[str]:
+    return ["--llm", "m", "--port", str(server.port)]
 
 
-def measure_overlap(folder: Path, data: str, steps: int, delay: float) -> dict[str, list[float]]:
-    """Seconds and success rate of zero-shot, and of cbr that trains at once and in the LLM's time."""
+def measure_overlap(folder: Path, data: str, steps: int, delay: float) -> dict[str, dict[str, float]]:
+    """Zero-shot, and cbr that trains at once and in the LLM's time: seconds, and those after the first step."""
     agents = {"zero-shot": ["zero-shot"], "sync": ["cbr"], "overlap": ["cbr", "--refresh", "overlap"]}
-    with slow_server(delay) as port:
+    found = {}
+    with serving("--seconds", delay, "--answers", write_answers(folder / "answers.json", data)) as server:
         runs = Runs(folder, data, steps)
-        return {name: list(runs.timed(*server(port), "--agent", *how)[1:]) for name, how in agents.items()}
+        for name, how in agents.items():
+            first, whole, rate = runs.timed(*at(server), "--agent", *how)
+            found[name] = {"seconds": whole, "after the first step": whole - first, "success rate": rate}
+    return found
 
 
 def measure_side_by_side(folder: Path, data: str, steps: int) -> dict[str, float]:
@@ -168,7 +128,7 @@ def measure_side_by_side(folder: Path, data: str, steps: int) -> dict[str, float
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", default="auto", help="banking77 rows, as main.py --data (default: auto)")
-    parser.add_argument("--steps", type=int, default=128, help="of each run (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=240, help="of each run (default: %(default)s)")
     parser.add_argument("--delay", type=float, default=0.5, help="seconds of an answer (default: %(default)s)")
 
 
@@ -180,9 +140,12 @@ def report(arguments: argparse.Namespace) -> None:
         for name, seconds in starts.items():
             print(f"| {name} | {seconds:.2f} |", flush=True)
         overlap = measure_overlap(place / "overlap", arguments.data, arguments.steps, arguments.delay)
-        print("\n| against a slow server | seconds | over zero-shot | success rate |\n|---|---|---|---|")
-        for name, (seconds, rate) in overlap.items():
-            print(f"| {name} | {seconds:.1f} | {seconds / overlap['zero-shot'][0]:.2f} | {rate:.3f} |", flush=True)
+        print("\n| against a slow server | seconds | over zero-shot | after the first step | over zero-shot |")
+        print("|---|---|---|---|---|")
+        for name, figures in overlap.items():
+            both_times = ("seconds", "after the first step")
+            cells = (f"{figures[time]:.1f} | {figures[time] / overlap['zero-shot'][time]:.3f}" for time in both_times)
+            print(f"| {name} | {' | '.join(cells)} |", flush=True)
         both = measure_side_by_side(place / "both", arguments.data, arguments.steps)
         print("\n| two runs | seconds | over one after the other |\n|---|---|---|")
         for name, seconds in both.items():

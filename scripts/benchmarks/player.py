@@ -101,10 +101,16 @@ def steps_of(settings: dict[str, Any]) -> Iterator[tuple[float, float, list[int]
     if not settings.get("dropout", True):
         without_dropout(encoder.model, ranker)
     if settings.get("naive"):
+        from memory.encoders import load_sentence_model
+        from memory.sentences import Sentences
         from scripts.benchmarks.naive import NaivePolicy
 
+        sentences = load_sentence_model(config.embedding_model_path, encoder.device)
+        if not settings.get("dropout", True):
+            without_dropout(sentences)
+        encoder.model, encoder.sentences = sentences, Sentences(sentences)
         encoder.sentences._body = None  # cases are recalled as sentence-transformers encodes
-        retrieval.policy = NaivePolicy(config, encoder.model, retrieval.policy.encoder)
+        retrieval.policy = NaivePolicy(config, sentences, retrieval.policy.encoder)
     env.reset()
     for number in range(1, len(env) + 1):
         env.index = number - 1
