@@ -30,6 +30,7 @@ from pool import Pool, Turns
 from runs import screen
 from runs.baseline import baseline_of, ratios
 from runs.folder import RunLog
+from runs.growing import find_beginning
 from runs.prices import Bill, Prices, prices_of
 from runs.reader import Record, summarize
 from step import Step, as_number, as_plain
@@ -275,7 +276,10 @@ def carry_out(
     log = RunLog(folder, identity, config.overwrite, config.checkpoint_seconds, screen.say)
     try:
         if log.summary is None:
-            play(config, env, log, tracker, data, load_encoder, make, prices, company)
+            about = {"options": asdict(config), "data": data, "prompts": templates_of(env)}
+            if not log.steps_logged and not config.overwrite:
+                begin_from_another(config, log, about)
+            play(config, env, log, tracker, about, load_encoder, make, prices, company)
         else:
             screen.say_finished(log)
         if config.agent_row.perfect:
@@ -300,21 +304,35 @@ def describe_start(config: Config) -> dict[str, str]:
     return found
 
 
+def begin_from_another(config: Config, log: RunLog, about: dict[str, Any]) -> None:
+    """Take over the first steps of a run that differs in --limit alone, where there is one."""
+    beginning = find_beginning(log.folder, log.identity, about["data"]["rows"], screen.say)
+    if beginning is None:
+        return
+    if config.agent_row.plans_ahead:
+        screen.say(
+            f"note: --agent {config.agent} plans with the stream's length: the steps of {beginning.folder} are others"
+        )
+        return
+    log.take_over(beginning, about)
+    screen.say(f"takes {log.steps_logged} steps from {beginning.folder}; no LLM is asked for them again")
+
+
 def play(
     config: Config,
     env: Env,
     log: RunLog,
     tracker: Tracker,
-    data: dict[str, Any],
+    about: dict[str, Any],
     load: LoadEncoder,
     make: Callable[[Config], LLM],
     prices: Prices | None,
     company: Company | None,
 ) -> None:
-    """Carry out the run of `log`, or what is left of it."""
+    """Carry out the run of `log`, or what is left of it; `about`: what config.yaml says of it as a whole."""
     from agent import make_agent
 
-    screen.announce(config, data, log, one_of_several=company is not None)
+    screen.announce(config, about["data"], log, one_of_several=company is not None)
     blocks = None if config.shuffle else label_blocks(env.dataset)
     task = env.details()  # what it needs beside the rows (a judge, a service, a sandbox) is tried before a model loads
     if company is None or config.seed == 0:
@@ -325,9 +343,8 @@ def play(
     agent = make_agent(config, env, llm, load)
     for asked in (llm, *env.llms()):
         asked.keep_replies(log.journal)
-    whole = {"options": asdict(config), "data": data, "prompts": templates_of(env)}
     priced = {"prices": asdict(prices)} if prices else {}
-    log.begin(whole, {"llm": llm.details(), "task": task, "device": _device(load), **priced}, env.packages)
+    log.begin(about, {"llm": llm.details(), "task": task, "device": _device(load), **priced}, env.packages)
     bill = Bill(prices, str(config.llm), log.records(), config.max_cost)
     try:
         with tracker.begin(log):
@@ -341,7 +358,10 @@ def play(
         raise type(error)(f"{error}. {then}") from error
     has_bank = any("bank_limit" in row.options for row in config.rows)
     keep = agent.keep if has_bank and config.final != "none" else None
-    log.finish({"bank_size": len(agent.retrieval.bank), **costs(config, log, prices)}, keep)
+    stays = keep is not None and (config.final == "all" or not agent.trains)
+    if stays:
+        save_now(log, agent, len(env), config.concurrency)
+    log.finish({"bank_size": len(agent.retrieval.bank), **costs(config, log, prices)}, keep, stays)
 
 
 def costs(config: Config, log: RunLog, prices: Prices | None) -> dict[str, Any]:

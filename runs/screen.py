@@ -40,7 +40,7 @@ def announce(config: Config, data: dict[str, Any], log: RunLog, one_of_several: 
     """Say loudly which data and which LLM, and what is continued; of `one_of_several` seeds only what is its own."""
     if one_of_several:
         if config.seed:
-            if log.steps_logged:
+            if 0 < log.steps_logged < data["rows"]:
                 say(f"seed {config.seed}: continuing at step {log.steps_logged + 1} of {data['rows']}")
             return
     origin = ORIGINS[data["origin"]].format(task=config.identity()["env"])
@@ -49,7 +49,7 @@ def announce(config: Config, data: dict[str, Any], log: RunLog, one_of_several: 
         say("llm:  the embedded reader, which is NOT a language model: its figures are not the paper's")
     else:
         say(f"llm:  {config.llm} ({config.serving_mode})")
-    if log.steps_logged:
+    if 0 < log.steps_logged < data["rows"]:
         say(f"continuing at step {log.steps_logged + 1} of {data['rows']}")
 
 
