@@ -6,13 +6,14 @@ observe -> retrieve -> generate -> evaluate -> update -> retain.
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # Ctrl-C while the rest is imported ends the process without a traceback, too
+import sys
+
+if __name__ == "__main__" or sys.argv[0].endswith("dtl"):  # Ctrl-C while the rest is imported leaves no traceback, too
     from stopping import end_at_once
 
     end_at_once()
 
 import functools
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
 from contextlib import nullcontext
@@ -33,6 +34,7 @@ from runs.folder import RunLog
 from runs.growing import find_beginning
 from runs.prices import Bill, Prices, prices_of
 from runs.reader import Record, summarize
+from runs.seeds import print_seeds
 from step import Step, as_number, as_plain
 from stopping import HOLD, end_at_once, signals_as_exceptions
 
@@ -220,13 +222,18 @@ def run_seed(config: Config, load_encoder: LoadEncoder | None = None, tracker: T
     Raises UserError where the command line would end with a line on standard error. What the names alone can tell to be
     wrong is told before a row is read, and what the rows can tell before a model is loaded.
     """
-    played = carry_out(config, load_encoder or make_load_encoder(config), tracker=tracker)
+    return run_one(config, load_encoder or make_load_encoder(config), tracker).summary
+
+
+def run_one(config: Config, load_encoder: LoadEncoder, tracker: Tracker | None = None) -> Played:
+    """Carry the run of `config` out and show it."""
+    played = carry_out(config, load_encoder, tracker=tracker)
     played.show()
-    return played.summary
+    return played
 
 
-def run_beside(configs: list[Config], load_encoder: LoadEncoder) -> list[dict[str, Any]]:
-    """As run_seed, several at once: while the LLM answers one, another works. What one raises stops them all."""
+def run_beside(configs: list[Config], load_encoder: LoadEncoder) -> list[Played]:
+    """As run_one, several at once: while the LLM answers one, another works. What one raises stops them all."""
     from llm import SharedLLMs
 
     llms, turns = SharedLLMs(load_encoder), Turns()
@@ -250,7 +257,7 @@ def run_beside(configs: list[Config], load_encoder: LoadEncoder) -> list[dict[st
             raise failure
     for future in playing:
         future.result().show()
-    return [future.result().summary for future in playing]
+    return [future.result() for future in playing]
 
 
 def carry_out(
@@ -403,12 +410,12 @@ def run_all(argv: list[str]) -> int:
     seeds = [config.seed] if config.seed >= 0 else list(range(5))
     configs = [replace(config, seed=seed) for seed in seeds]
     if len(seeds) > 1 and config.in_flight > 1:
-        summaries = run_beside(configs, load_encoder)
+        played = run_beside(configs, load_encoder)
     else:
-        summaries = [run_seed(config, load_encoder) for config in configs]
-    if len(summaries) > 1:
-        screen.print_seeds(summaries, str(config.llm), prices_of(config))
-    fails = config.agent_row.perfect and any(summary["success_rate"] != 1 for summary in summaries)
+        played = [run_one(config, load_encoder) for config in configs]
+    if len(played) > 1:
+        print_seeds([one.log for one in played], str(config.llm), prices_of(config))
+    fails = config.agent_row.perfect and any(one.summary["success_rate"] != 1 for one in played)
     return int(fails)
 
 

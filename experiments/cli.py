@@ -43,6 +43,7 @@ LABELS = ("figure", "part", "task", "method")
 def parse(argv: list[str]) -> tuple[Namespace, dict[str, Any]]:
     """The runner's own options, and those of main.py that were typed, by field name."""
     parser = Parser("scripts/run_experiments.py", "Run the experiments of the paper's figures.")
+    parser.usage = "python scripts/run_experiments.py FIGURE ... [--only NAME=VALUE,...] [--seeds 0-4] [OPTION ...]"
     own = parser.add_argument_group("the runner").add_argument
     own("figures", nargs="+", metavar="FIGURE", help=FIGURES)
     own("--only", action="append", default=[], metavar="NAME=VALUE,...", help=ONLY_HELP)
