@@ -136,6 +136,7 @@ def summary_lines(
             else "",
         ),
         ("tokens", f"{figures['prompt_tokens']:,} prompt, {figures['completion_tokens']:,} completion"),
+        *judge_lines(figures),
         ("times zero-shot", times_zero_shot(folder, identity, figures, prices) if steps else ""),
         ("cost", cost_of(figures, identity["llm"], prices)),
         ("time", _time(figures)),
@@ -202,6 +203,18 @@ def against_zero_shot(folder: Path, identity: dict[str, Any], figures: dict[str,
         return ""
     overall, last = (100 * (ours - theirs) for ours, theirs in pairs)
     return f"{overall:+.1f} points, last quarter {last:+.1f} (zero-shot {pairs[0][1]:.3f})"
+
+
+def judge_lines(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the judges were asked, a line each: in no other figure but the cost."""
+    return [
+        (
+            "judge",
+            f"{name}: {spent['calls']:,} calls, {spent['prompt_tokens']:,} prompt, {spent['completion_tokens']:,} "
+            "completion tokens",
+        )
+        for name, spent in figures.get("judges", {}).items()
+    ]
 
 
 def times_zero_shot(

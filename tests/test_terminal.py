@@ -146,6 +146,7 @@ def test_a_narrow_terminal_keeps_the_rate(columns: int, monkeypatch: pytest.Monk
     lines = [line for line in re.split(r"[\r\n]+", re.sub(r"\x1b\[\w", "", written)) if line.strip()]
     assert all(len(line) <= columns for line in lines)
     assert lines[-1].startswith("success rate 0.618:  33%|")
+    assert columns < 60 or "1000/3080" in lines[0]  # it starts where the run is
     assert any("learning from logged step 1" in line for line in lines) == (columns == 100)
     assert columns < 60 or "1003/3080" in lines[-1]
 
