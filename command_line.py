@@ -111,7 +111,7 @@ def read_options_file(path: Path, typed: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in options.items():
         try:
             field_name = fields[str(name)]
-            values[field_name] = _from_file(field_name, value)
+            values[field_name] = read_value(field_name, value)
         except KeyError:
             near = nearest(str(name), fields)
             wrong.append(f"there is no option {name}" + (f" (did you mean {near}?)" if near else ""))
@@ -123,8 +123,8 @@ def read_options_file(path: Path, typed: Mapping[str, Any]) -> dict[str, Any]:
     return _reopened({n: v for n, v in values.items() if n not in NOT_REPEATED}, typed) if of_run else values
 
 
-def _from_file(name: str, value: Any) -> Any:
-    """The value of a field as its type wants it: YAML reads 2e-5 as a text. Raises ValueError."""
+def read_value(name: str, value: Any) -> Any:
+    """What a YAML file has for a field, as its type wants it: YAML reads 2e-5 as a text. Raises ValueError."""
     hint = get_type_hints(Config)[name]
     kinds = getattr(hint, "__args__", (hint,))
     if value is None and type(None) in kinds:

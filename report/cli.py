@@ -24,7 +24,7 @@ from runs.prices import Prices, read_prices
 from runs.screen import say
 
 from .costs import recorded_prices
-from .experiments import Figure, find_figure
+from .experiments import Figure, find_figure, know_plans_in
 from .folders import Run
 from .runs import group, read_run_folder, read_runs, select
 from .trust import left_out as code_left_out
@@ -51,6 +51,7 @@ def main(argv: list[str]) -> int:
 def run(arguments: argparse.Namespace) -> None:
     """Do what the command line asks for. Raises UserError."""
     prices = gather_prices(arguments.prices)
+    know_plans_in(arguments.results)
     figure = find_figure(arguments.figure) if arguments.figure else None
     if arguments.diagnose:
         diagnose(arguments.results, arguments.diagnose == "best")
@@ -151,7 +152,11 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("report.py", None, description, details, formatter_class=formatter)
     parser.add_argument("results", type=Path, metavar="RESULTS", help="a folder of runs, or one run's folder")
-    parser.add_argument("--figure", metavar="N", help="only this figure of the paper: 3, 4a, 4b, 5, 6 or supplement")
+    parser.add_argument(
+        "--figure",
+        metavar="N",
+        help="only this figure: of the paper (3, 4a, 4b, 5, 6, supplement), or of your own plan",
+    )
     parser.add_argument("--diagnose", nargs="?", const="parts", choices=("parts", "best"), help=DIAGNOSE_HELP)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: RESULTS/report")
     parser.add_argument("--prices", nargs="+", default=[], metavar="FILE", help=PRICES_HELP)
