@@ -99,7 +99,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def _letters(name: str) -> str:
-    return name.strip("-").casefold().replace("-", "_")
+    return name.strip("- ").casefold().replace("-", "_")
 
 
 def unknown_choice(option: str, value: str, choices: Iterable[str]) -> UsageError:
