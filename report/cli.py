@@ -50,8 +50,8 @@ def main(argv: list[str]) -> int:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do what the command line asks for. Raises UserError."""
-    prices = gather_prices(arguments.prices)
     know_plans_in(arguments.results)
+    prices = gather_prices(arguments.prices)
     figure = find_figure(arguments.figure) if arguments.figure else None
     if arguments.diagnose:
         diagnose(arguments.results, arguments.diagnose == "best")

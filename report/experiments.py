@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from experiments.plan import load_experiments, task_label, with_controls
 _own: list[Path] = []  # where there are plans of one's own
 
 
-def know_plans_in(folder: Path) -> None:
-    """Let the figures and methods of one's own count that have runs in `folder`. Raises UserError."""
-    path = folder / KEPT
-    if path.is_file() and path not in _own:
-        _own.append(path)
+def know_plans_in(folders: Path | Iterable[Path]) -> None:
+    """Let the figures and methods of one's own count that have runs in `folders`. Raises UserError."""
+    paths = [folder / KEPT for folder in ([folders] if isinstance(folders, Path) else folders)]
+    new = [path for path in paths if path.is_file() and path not in _own]
+    if new:
+        _own.extend(new)
         experiments.cache_clear()
         experiments()
 
