@@ -329,6 +329,11 @@ class Agent:
         self.retrieval.load(checkpoint)
         self.choosing.load(checkpoint)
 
+    @property
+    def trains(self) -> bool:
+        """Whether it trains a model, whose weights make its checkpoints large."""
+        return "learning_rate" in self.config.identity()
+
     def keep(self, checkpoint: Checkpoint) -> None:
         """Put what a finished run keeps, by --final."""
         self.retrieval.keep(checkpoint, weights=self.config.final == "all")

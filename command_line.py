@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
+import re
 import shlex
 import textwrap
 from collections.abc import Mapping
@@ -17,11 +17,19 @@ import plugins
 import settings
 from config import ABOUT, EMBEDDED, EMBEDDED_READER, FIELDS, Config, about, declared_by_policy
 from env import find_env
-from errors import UsageError
+from errors import UsageError, nearest
 from options import flag, kind_of, reader_of
 from registry import AGENTS, CLIENTS, POLICIES, defaults_of
 
 OF_THE_METHOD = ("agent", "bandit", "llm", "llms", "serving_mode", "env")  # each brings defaults of its own
+EXAMPLES = """examples, the first without an LLM and in a minute:
+  python main.py --env banking77 --agent cbr --shuffle --limit 100
+  python main.py --env ddxplus --agent zero-shot --llm qwen3-8b --port 8000
+  python main.py --env ddxplus --serving_mode openai --llm o3 --temperature none
+  python main.py --env lfd --data my.csv --columns task=text,label=category
+  python main.py --env path/to/mine.py:MyTask --seed -1
+The same command continues a run that was stopped. Tables, plots and a page:
+  python scripts/report.py results/"""
 NOT_REPEATED = ("overwrite", "debug")  # what a run was told to do once
 
 
@@ -35,8 +43,7 @@ def read_command_line(argv: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
         first.add_argument(f"--{name}")
     named = {name: value for name, value in vars(first.parse_known_args(argv)[0]).items() if value is not None}
     kept = read_options_file(Path(named.pop("config")), named) if "config" in named else {}
-    parser = Parser("main.py", "Deployment-time learning: run an agent on a task's stream and log every step.")
-    add_options(parser)
+    parser = _main_parser()
     parser.add_argument(
         "--config",
         metavar="FILE",
@@ -104,10 +111,10 @@ def read_options_file(path: Path, typed: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in options.items():
         try:
             field_name = fields[str(name)]
-            values[field_name] = _from_file(field_name, value)
+            values[field_name] = read_value(field_name, value)
         except KeyError:
-            near = difflib.get_close_matches(str(name), fields, n=1)
-            wrong.append(f"there is no option {name}" + (f" (did you mean {near[0]}?)" if near else ""))
+            near = nearest(str(name), fields)
+            wrong.append(f"there is no option {name}" + (f" (did you mean {near}?)" if near else ""))
         except ValueError:
             wrong.append(f"{name} cannot be {value!r}")
     if wrong:
@@ -116,8 +123,8 @@ def read_options_file(path: Path, typed: Mapping[str, Any]) -> dict[str, Any]:
     return _reopened({n: v for n, v in values.items() if n not in NOT_REPEATED}, typed) if of_run else values
 
 
-def _from_file(name: str, value: Any) -> Any:
-    """The value of a field as its type wants it: YAML reads 2e-5 as a text. Raises ValueError."""
+def read_value(name: str, value: Any) -> Any:
+    """What a YAML file has for a field, as its type wants it: YAML reads 2e-5 as a text. Raises ValueError."""
     hint = get_type_hints(Config)[name]
     kinds = getattr(hint, "__args__", (hint,))
     if value is None and type(None) in kinds:
@@ -159,25 +166,38 @@ def config_of(argv: list[str]) -> Config:
 
 def typed_options(argv: list[str]) -> dict[str, Any]:
     """The options that a command line names, by field. Raises UsageError; prints and exits for --help."""
+    return vars(_main_parser().parse_args(argv))
+
+
+def _main_parser() -> Parser:
+    """main.py's, with its help: usage and examples, every option in groups, a line on each agent and policy."""
     parser = Parser("main.py", "Deployment-time learning: run an agent on a task's stream and log every step.")
+    parser.usage, parser.epilog = "python main.py [--env TASK] [--agent AGENT] [--llm NAME] [OPTION ...]", EXAMPLES
     add_options(parser)
-    return vars(parser.parse_args(argv))
+    return parser
 
 
 def add_options(parser: argparse.ArgumentParser, whose: str = "") -> None:
-    """Let `parser` take every option, in groups; the namespace holds only those that a command line names."""
+    """Let `parser` take every option, in groups; the namespace holds only those that a command line names.
+
+    Its help has a line on each agent and policy, too.
+    """
     hints = get_type_hints(Config)
     for subject, (heading, _) in ABOUT.items():
         group = parser.add_argument_group(whose + heading)
         for name in about(subject):
             _add_argument(group, FIELDS[name], hints[name])
+    for title, table in (("agents, --agent", AGENTS), ("policies, --bandit", POLICIES)):
+        parser.add_argument_group(title, "\n".join(f"{name:<24}{row.help}" for name, row in table.items()))
 
 
 def _add_argument(parser: argparse._ActionsContainer, spec: dataclasses.Field[Any], hint: Any) -> None:
     metadata = spec.metadata
     names = [f"--{flag(spec)}"] + ([f"--{metadata['alias']}"] if "alias" in metadata else [])
     help = metadata["help"].replace("%", "%%")
-    if "choices" in metadata:
+    if spec.name in ("agent", "bandit"):
+        help += ": one of those below"
+    elif "choices" in metadata:
         help += f" {{{', '.join(metadata['choices'])}}}"
     if "places" in metadata:
         help += f", or {metadata['places']} of your own"
@@ -187,7 +207,7 @@ def _add_argument(parser: argparse._ActionsContainer, spec: dataclasses.Field[An
     default = _described_default(spec)
     if default:
         help += f" (default: {default})"
-    metavar = metadata.get("metavar", kind_of(hint).__name__.upper())
+    metavar = metadata.get("metavar", "NAME" if "choices" in metadata else kind_of(hint).__name__.upper())
     kind = reader_of(hint)
     parser.add_argument(*names, dest=spec.name, type=kind, default=argparse.SUPPRESS, help=help, metavar=metavar)
 
@@ -211,8 +231,22 @@ def _described_default(spec: dataclasses.Field[Any]) -> str:
 
 
 class _Help(argparse.HelpFormatter):
+    """Wraps between words alone, for names like zero-shot stay whole; a text of several lines keeps them."""
+
     def _split_lines(self, text: str, width: int) -> list[str]:
-        return textwrap.wrap(text, width, break_on_hyphens=False)  # names like zero-shot stay whole
+        return textwrap.wrap(text, width, break_on_hyphens=False)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" not in text:
+            return super()._fill_text(text, width, indent)
+        lines = []
+        for line in text.splitlines():
+            column = re.match(r"\S+ {2,}", line)  # of a table the second one
+            further = indent + " " * (column.end() if column else 6)
+            lines += textwrap.wrap(
+                line, width, initial_indent=indent, subsequent_indent=further, break_on_hyphens=False
+            )
+        return "\n".join(lines)
 
 
 class Parser(argparse.ArgumentParser):
@@ -225,6 +259,16 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         unknown = message.partition("unrecognized arguments: ")[2].split()
-        near = difflib.get_close_matches(unknown[0], self._option_string_actions, n=1) if unknown else []
-        hint = f". Did you mean {near[0]}?" if near else ""
+        options = [word for word in unknown if word.startswith("-")]
+        meant = [near for word in options or unknown if (near := self._meant(word))]
+        hint = f". Did you mean {', '.join(dict.fromkeys(meant))}?" if meant else ""
         raise UsageError(f"{message}{hint} (`python {self.prog} --help` lists the options)")
+
+    def _meant(self, word: str) -> str | None:
+        """The option that an unknown word may stand for: a misspelt one, or the one whose value it is."""
+        if word.startswith("-"):
+            return nearest(word.partition("=")[0], self._option_string_actions)
+        taking = (spec for spec in FIELDS.values() if word in spec.metadata.get("choices", ()))
+        spec = next(taking, None)
+        spelled = f"--{flag(spec)}" if spec else ""
+        return f"{spelled} {word}" if spelled in self._option_string_actions else None

@@ -91,9 +91,20 @@ def missing_package(error: ImportError, requirements: str = "requirements-envs.t
     return UserError(f"the package {error.name} is missing: `pip install -r {requirements}`")
 
 
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """What of the `known` names whoever wrote `name` may have meant: another case, - for _, or a slip is forgiven."""
+    by_letters = {_letters(one): one for one in known}
+    near = difflib.get_close_matches(_letters(name), by_letters, n=1)
+    return by_letters[near[0]] if near else None
+
+
+def _letters(name: str) -> str:
+    return name.strip("- ").casefold().replace("-", "_")
+
+
 def unknown_choice(option: str, value: str, choices: Iterable[str]) -> UsageError:
     """The error for a name that is not among `choices`: it offers the nearest and lists them all."""
     names = list(choices)
-    near = difflib.get_close_matches(value, names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    near = nearest(value, names)
+    hint = f" Did you mean {near!r}?" if near else ""
     return UsageError(f"unknown {option} {value!r}.{hint} Choose from: {', '.join(names)}")

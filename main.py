@@ -6,13 +6,14 @@ observe -> retrieve -> generate -> evaluate -> update -> retain.
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # Ctrl-C while the rest is imported ends the process without a traceback, too
+import sys
+
+if __name__ == "__main__" or sys.argv[0].endswith("dtl"):  # Ctrl-C while the rest is imported leaves no traceback, too
     from stopping import end_at_once
 
     end_at_once()
 
 import functools
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
 from contextlib import nullcontext
@@ -30,8 +31,10 @@ from pool import Pool, Turns
 from runs import screen
 from runs.baseline import baseline_of, ratios
 from runs.folder import RunLog
+from runs.growing import find_beginning
 from runs.prices import Bill, Prices, prices_of
 from runs.reader import Record, summarize
+from runs.seeds import print_seeds
 from step import Step, as_number, as_plain
 from stopping import HOLD, end_at_once, signals_as_exceptions
 
@@ -220,13 +223,18 @@ def run_seed(config: Config, load_encoder: LoadEncoder | None = None, tracker: T
     Raises UserError where the command line would end with a line on standard error. What the names alone can tell to be
     wrong is told before a row is read, and what the rows can tell before a model is loaded.
     """
-    played = carry_out(config, load_encoder or make_load_encoder(config), tracker=tracker)
+    return run_one(config, load_encoder or make_load_encoder(config), tracker).summary
+
+
+def run_one(config: Config, load_encoder: LoadEncoder, tracker: Tracker | None = None) -> Played:
+    """Carry the run of `config` out and show it."""
+    played = carry_out(config, load_encoder, tracker=tracker)
     played.show()
-    return played.summary
+    return played
 
 
-def run_beside(configs: list[Config], load_encoder: LoadEncoder) -> list[dict[str, Any]]:
-    """As run_seed, several at once: while the LLM answers one, another works. What one raises stops them all."""
+def run_beside(configs: list[Config], load_encoder: LoadEncoder) -> list[Played]:
+    """As run_one, several at once: while the LLM answers one, another works. What one raises stops them all."""
     from llm import SharedLLMs
 
     llms, turns = SharedLLMs(load_encoder), Turns()
@@ -250,7 +258,7 @@ def run_beside(configs: list[Config], load_encoder: LoadEncoder) -> list[dict[st
             raise failure
     for future in playing:
         future.result().show()
-    return [future.result().summary for future in playing]
+    return [future.result() for future in playing]
 
 
 def carry_out(
@@ -276,7 +284,10 @@ def carry_out(
     log = RunLog(folder, identity, config.overwrite, config.checkpoint_seconds, screen.say)
     try:
         if log.summary is None:
-            play(config, env, log, tracker, data, load_encoder, make, prices, company)
+            about = {"options": asdict(config), "data": data, "prompts": templates_of(env)}
+            if not log.steps_logged and not config.overwrite:
+                begin_from_another(config, log, about)
+            play(config, env, log, tracker, about, load_encoder, make, prices, company)
         else:
             screen.say_finished(log)
         if config.agent_row.perfect:
@@ -301,21 +312,35 @@ def describe_start(config: Config) -> dict[str, str]:
     return found
 
 
+def begin_from_another(config: Config, log: RunLog, about: dict[str, Any]) -> None:
+    """Take over the first steps of a run that differs in --limit alone, where there is one."""
+    beginning = find_beginning(log.folder, log.identity, about["data"]["rows"], screen.say)
+    if beginning is None:
+        return
+    if config.agent_row.plans_ahead:
+        screen.say(
+            f"note: --agent {config.agent} plans with the stream's length: the steps of {beginning.folder} are others"
+        )
+        return
+    log.take_over(beginning, about)
+    screen.say(f"takes {log.steps_logged} steps from {beginning.folder}; no LLM is asked for them again")
+
+
 def play(
     config: Config,
     env: Env,
     log: RunLog,
     tracker: Tracker,
-    data: dict[str, Any],
+    about: dict[str, Any],
     load: LoadEncoder,
     make: Callable[[Config], LLM],
     prices: Prices | None,
     company: Company | None,
 ) -> None:
-    """Carry out the run of `log`, or what is left of it."""
+    """Carry out the run of `log`, or what is left of it; `about`: what config.yaml says of it as a whole."""
     from agent import make_agent
 
-    screen.announce(config, data, log, one_of_several=company is not None)
+    screen.announce(config, about["data"], log, one_of_several=company is not None)
     blocks = None if config.shuffle else label_blocks(env.dataset)
     task = env.details()  # what it needs beside the rows (a judge, a service, a sandbox) is tried before a model loads
     if company is None or config.seed == 0:
@@ -326,9 +351,8 @@ def play(
     agent = make_agent(config, env, llm, load)
     for asked in (llm, *env.llms()):
         asked.keep_replies(log.journal)
-    whole = {"options": asdict(config), "data": data, "prompts": templates_of(env)}
     priced = {"prices": asdict(prices)} if prices else {}
-    log.begin(whole, {"llm": llm.details(), "task": task, "device": _device(load), **priced}, env.packages)
+    log.begin(about, {"llm": llm.details(), "task": task, "device": _device(load), **priced}, env.packages)
     bill = Bill(prices, str(config.llm), log.records(), config.max_cost)
     try:
         with tracker.begin(log):
@@ -342,7 +366,10 @@ def play(
         raise type(error)(f"{error}. {then}") from error
     has_bank = any("bank_limit" in row.options for row in config.rows)
     keep = agent.keep if has_bank and config.final != "none" else None
-    log.finish({"bank_size": len(agent.retrieval.bank), **costs(config, log, prices)}, keep)
+    stays = keep is not None and (config.final == "all" or not agent.trains)
+    if stays:
+        save_now(log, agent, len(env), config.concurrency)
+    log.finish({"bank_size": len(agent.retrieval.bank), **costs(config, log, prices)}, keep, stays)
 
 
 def costs(config: Config, log: RunLog, prices: Prices | None) -> dict[str, Any]:
@@ -384,12 +411,12 @@ def run_all(argv: list[str]) -> int:
     seeds = [config.seed] if config.seed >= 0 else list(range(5))
     configs = [replace(config, seed=seed) for seed in seeds]
     if len(seeds) > 1 and config.in_flight > 1:
-        summaries = run_beside(configs, load_encoder)
+        played = run_beside(configs, load_encoder)
     else:
-        summaries = [run_seed(config, load_encoder) for config in configs]
-    if len(summaries) > 1:
-        screen.print_seeds(summaries, str(config.llm), prices_of(config))
-    fails = config.agent_row.perfect and any(summary["success_rate"] != 1 for summary in summaries)
+        played = [run_one(config, load_encoder) for config in configs]
+    if len(played) > 1:
+        print_seeds([one.log for one in played], str(config.llm), prices_of(config))
+    fails = config.agent_row.perfect and any(one.summary["success_rate"] != 1 for one in played)
     return int(fails)
 
 

@@ -83,6 +83,7 @@ class AgentRow(Row):
         perfect: whether a success rate below 1 is a fault, of the task.
         looks_up: whether it also looks up what it has learned while it answers; then one step is answered at a time.
         by_rules: of an agent with a class of its own, whether all that it learns is in its rules' cases and policy.
+        plans_ahead: whether a step depends on how long the stream is, so that no longer run can begin with its steps.
     """
 
     where: str = "agent:Agent"
@@ -95,6 +96,7 @@ class AgentRow(Row):
     perfect: bool = False
     by_rules: bool = False
     looks_up: bool = False
+    plans_ahead: bool = False
 
     def can_learn(self, control: str | None) -> bool:
         """Whether a step can depend on those before it; `control`: what --control says."""
@@ -214,6 +216,7 @@ AGENTS: dict[str, AgentRow] = {
         retrieve="ranked",
         retain="successes",
         needs="one text",
+        plans_ahead=True,
     ),
     "grow-prompt": AgentRow(
         help="StreamBench: icrl with 16 interactions",

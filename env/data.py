@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from errors import DataError, UsageError
+from errors import DataError, UsageError, nearest
 
 from .sources import HUB, hash_table, open_hub, open_parquet, read_csv, read_table
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 DATA_ROOT = Path(__file__).resolve().parent.parent / "data"
+NO_ROWS = (".xlsx", ".xls", ".ods", ".tsv", ".json", ".zip", ".gz", ".arrow", ".feather", ".pkl")  # what might be tried
 PROVENANCE = "provenance.json"
 
 Row = dict[str, Any]
@@ -173,6 +174,10 @@ def read_rows(path: Path, fields: Fields, columns: Columns | None = None) -> Ite
     DataError naming file and line at the first row that is not right.
     """
     suffix = path.suffix.lower()
+    if suffix in NO_ROWS:
+        raise DataError(
+            f"{path}: --data takes .jsonl (an object a line), .csv and .parquet files; save it as one of these"
+        )
     if suffix == ".csv":
         records: Iterator[tuple[int, Row]] = read_csv(path)
         return _as_rows(lambda number: _place(path, number), records, fields, columns, text=True)
@@ -217,6 +222,8 @@ def _as_rows(
         row = _rename(where, record, fields, columns or {})
         if text:
             row |= {name: _from_text(where, name, row[name], kind) for name, kind in fields.items()}
+            if not str(row.get("task", "-")).strip():
+                raise DataError(f"{where}: the field 'task' is empty")
         check_fields(where, row, fields)
         yield number, row
 
@@ -228,7 +235,9 @@ def _rename(where: str, record: Row, fields: Fields, columns: Columns) -> Row:
             renamed = f"there is no column {column!r} for the field {name!r}"
             plain = f"the field {name!r} is missing, and no --columns {name}=COLUMN says what to take for it"
             there = ", ".join(record) or "none"
-            raise DataError(f"{where}: {renamed if name in columns else plain}; the columns are: {there}")
+            near = nearest(column, record)
+            meant = f" (did you mean {near!r}?)" if near else ""
+            raise DataError(f"{where}: {renamed if name in columns else plain}{meant}; the columns are: {there}")
     others = {name: value for name, value in record.items() if name not in columns.values()}
     return others | {name: record[column] for name, column in columns.items()}
 

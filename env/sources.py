@@ -39,6 +39,10 @@ def read_csv(path: Path, needed: Sequence[str] = ()) -> Iterator[tuple[int, dict
         try:
             columns = reader.fieldnames or []
             twice = [column for column in columns if columns.count(column) > 1]
+            other = next((sign for sign in (";", "\t") if len(columns) == 1 and sign in columns[0]), None)
+            if other:
+                name = "semicolons" if other == ";" else "tabs"
+                raise DataError(f"{path}:1: the columns are separated by {name}; save it with commas, or as .jsonl")
             missing = [column for column in needed if column not in columns]
             if missing:
                 raise DataError(

@@ -1,5 +1,6 @@
 """Run a figure of a paper: `python scripts/run_experiments.py 3 --only env=ddxplus --seeds 0-1 --workers 2`.
 
+`--methods zero-shot,cbr --tasks banking77,lfd` runs a plan of one's own, as a description does (`--experiments FILE`).
 `memory --env NAME` compares all memory methods and their controls on one task, a user's own included.
 
 Finished runs are skipped and unfinished ones continued, so the same command goes on where it was stopped.
@@ -21,12 +22,13 @@ from env import ENV_ALIASES
 from errors import UsageError, exit_code, unknown_choice
 from options import flag
 
+from .description import BY_FLAG, EXPERIMENTS, PLAN, Described, complete, described_by, keep, read_description
 from .local import LocalEngine
-from .plan import BY_FLAG, EXPERIMENTS, Plan, load_experiments, make_plan, reasons
+from .plan import Plan, load_experiments, make_plan, reasons, with_controls
 
 RUNNER_OPTIONS = (
-    "figures only seeds workers engine ray_address gpus_per_run cpus_per_run grid experiments dry_run".split()
-)
+    "figures methods tasks only seeds workers engine ray_address gpus_per_run cpus_per_run grid experiments dry_run"
+).split()
 SWEPT = {
     flag(FIELDS[name])
     for name in about("stream", "method", "tuning", "llm", "task")
@@ -37,14 +39,21 @@ FIGURES = (
     "memory: all memory methods on the task --env"
 )
 ONLY_HELP = "only runs with these options, or this method=, task=, llm= or part= of the figure; a name again: or that"
+METHODS_HELP = (
+    "a plan of your own instead of a figure: methods of experiments.yaml, agents or AGENT-POLICY, on --tasks; --llms "
+    "then names the LLMs that each of them is run with, as in 'qwen3-8b port=8001,gpt-4o serving_mode=openai'"
+)
 LABELS = ("figure", "part", "task", "method")
 
 
 def parse(argv: list[str]) -> tuple[Namespace, dict[str, Any]]:
     """The runner's own options, and those of main.py that were typed, by field name."""
     parser = Parser("scripts/run_experiments.py", "Run the experiments of the paper's figures.")
+    parser.usage = "python scripts/run_experiments.py FIGURE ... [--only NAME=VALUE,...] [--seeds 0-4] [OPTION ...]"
     own = parser.add_argument_group("the runner").add_argument
-    own("figures", nargs="+", metavar="FIGURE", help=FIGURES)
+    own("figures", nargs="*", metavar="FIGURE", help=FIGURES)
+    own("--methods", metavar="NAME,NAME,...", help=METHODS_HELP)
+    own("--tasks", metavar="NAME,NAME,...", help="with --methods: the tasks, or places of your own")
     own("--only", action="append", default=[], metavar="NAME=VALUE,...", help=ONLY_HELP)
     own("--seeds", metavar="0-4", help="seeds, such as 0-4 or 0,2 (default: the five of the paper)")
     own("--workers", type=int, metavar="N", help="runs at once (default: 2; on a Ray cluster, what fits)")
@@ -53,7 +62,9 @@ def parse(argv: list[str]) -> tuple[Namespace, dict[str, Any]]:
     own("--gpus_per_run", type=float, metavar="F", help="ray: GPUs of a run, fractions too (default: 0)")
     own("--cpus_per_run", type=float, metavar="F", help="ray: cores of a run (default: 1)")
     own("--grid", nargs="+", default=[], metavar="NAME=A,B", help="run every combination of these settings")
-    own("--experiments", type=Path, default=EXPERIMENTS, metavar="FILE", help="another description of experiments")
+    own(
+        "--experiments", type=Path, default=EXPERIMENTS, metavar="FILE", help="a description of experiments of your own"
+    )
     own("--dry-run", action="store_true", help="print the command lines and start nothing")
     add_options(parser, "main.py: ")
     named = vars(parser.parse_args(argv))
@@ -67,6 +78,10 @@ def parse(argv: list[str]) -> tuple[Namespace, dict[str, Any]]:
             raise UsageError(f"--{name} needs --engine ray")
     if named.get("env") in ENV_ALIASES:
         named["env"] = ENV_ALIASES[named["env"]]
+    if bool(runner.methods) != bool(runner.tasks):
+        raise UsageError("--methods and --tasks make a plan together: name both, or a figure")
+    if bool(runner.methods) == bool(runner.figures):
+        raise UsageError("name a figure, or --methods and --tasks, as in --methods zero-shot,cbr --tasks banking77,lfd")
     if "seed" in named:
         raise UsageError("--seed is main.py's; here --seeds says which, such as --seeds 0-1")
     return runner, named
@@ -173,10 +188,25 @@ def plan_and_run(argv: list[str]) -> int:
     options, typed = parse(argv)
     grid = parse_grid(options.grid, typed)
     seeds = parse_seeds(options.seeds) if options.seeds else None
-    plan = make_plan(
-        load_experiments(options.experiments), options.figures, typed, parse_only(options.only), seeds, grid
-    )
+    own = describe_own(options, typed)
+    experiments = load_experiments(options.experiments)
+    if options.methods and own is not None:
+        experiments = with_controls(complete(own, "this plan"))
+        options.figures = [PLAN]
+    plan = make_plan(experiments, options.figures, typed, parse_only(options.only), seeds, grid)
     if options.dry_run:
         print_plan(plan)
         return 0
+    if own is not None:
+        keep(own, options.figures, Path(plan.runs[0].config.output_dir))
     return run(options, plan, list(grid))
+
+
+def describe_own(options: Namespace, typed: dict[str, Any]) -> Described | None:
+    """The description of one's own that is to be planned: a file's, or the command line's; None for what ships.
+
+    Takes --llms, where it names the plan's, from what is typed for every run.
+    """
+    if options.methods:
+        return described_by(options.methods, options.tasks, typed.pop("llms", None) or typed.get("llm"))
+    return None if options.experiments == EXPERIMENTS else read_description(options.experiments)

@@ -18,20 +18,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+import plugins
 from agent import check_fits
-from config import EMBEDDED, EMBEDDED_READER, FIELDS, Config
+from config import EMBEDDED, EMBEDDED_READER, FIELDS, Config, about
 from env import ENV_DICT, find_env, resolve_data
-from errors import UsageError, UserError, unknown_choice
+from errors import UsageError, unknown_choice
 from options import flag
 from registry import AGENTS, find_agent
 
-EXPERIMENTS = Path(__file__).with_name("experiments.yaml")
+from .description import BY_FLAG, EXPERIMENTS, GIVEN, complete, read_description
+
 CONTROLS = FIELDS["control"].metadata["choices"]
-GIVEN = "given"  # of a part's tasks and LLMs: those that the command line names
-BY_FLAG = {flag(spec): name for name, spec in FIELDS.items()}
-PARTS = ("seeds", "methods", "llms", "encoders", "figures", "tuned", "reinforce_learning_rate")
 Options = dict[str, Any]  # values of Config fields, by the field's name
 
 
@@ -94,16 +91,12 @@ class Plan:
 
 
 def load_experiments(path: Path = EXPERIMENTS) -> dict[str, Any]:
-    """The description of all experiments, as plain data. Raises UserError where it cannot be read or lacks a part."""
-    try:
-        experiments = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise UserError(f"--experiments {path}: cannot be read ({reason})") from None
-    missing = [name for name in PARTS if not isinstance(experiments, dict) or name not in experiments]
-    if missing:
-        raise UserError(f"--experiments {path}: it has no {missing[0]}; experiments.yaml shows what is needed")
-    return with_controls(experiments)
+    """The description of all experiments, as plain data. Raises UserError where it cannot be read or is wrong.
+
+    One of one's own has what it needs beside what ships; its figures alone are planned.
+    """
+    found = read_description(path)
+    return with_controls(found if path == EXPERIMENTS else complete(found, f"--experiments {path}"))
 
 
 def with_controls(experiments: dict[str, Any]) -> dict[str, Any]:
@@ -230,9 +223,12 @@ def _options(experiments: dict[str, Any], of_task: Options, llm: str, method: st
     llms, encoders = experiments["llms"], by_field(experiments["encoders"])
     name = typed.get("llm", llm)
     served = llms[name] if name in llms else {"serving_mode": llms[llm]["serving_mode"]}
+    own = by_field(experiments["methods"][method])
+    if of_task.get("llms") and find_agent(own.get("agent", "cbr")).who != "one":
+        served = {"serving_mode": None}  # each of them says itself how it is reached
     if of_task.get("judge_llm") == llm:  # it judges itself, and so does the LLM in its place
         of_task = of_task | {"judge_llm": name}
-    options = encoders | {"llm": name} | by_field(served) | of_task | by_field(experiments["methods"][method]) | typed
+    options = encoders | {"llm": name} | by_field(served) | of_task | own | typed
     if options["serving_mode"] == EMBEDDED:  # no LLM, no judge, no download
         absent = {"llm", "model_path", "judge_llm", *encoders} - typed.keys()
         options = {name: value for name, value in options.items() if name not in absent}
@@ -264,7 +260,7 @@ def _at_grid(
 
 
 def _make_run(where: tuple[str, ...], options: Options, typed: Options, point: Options) -> Run:
-    if options["env"] not in ENV_DICT and "env" not in typed:
+    if options["env"] not in ENV_DICT and "env" not in typed and not plugins.is_outside(options["env"]):
         raise UsageError(f"this version has no task {options['env']}")
     if options["serving_mode"] == "hf" and options.get("model_path", "") is None:
         raise UsageError(f"{options['llm']} is closed: there are no weights that main.py could run")
@@ -278,11 +274,17 @@ def _make_run(where: tuple[str, ...], options: Options, typed: Options, point: O
     words = [
         word
         for name in FIELDS
-        if options.get(name) is not None and (name in used or name in typed or (name == "llms" and config.members))
+        if options.get(name) is not None
+        and (name in used or name in typed or (name == "llms" and config.members) or _is_where(name, options))
         for word in _words(name, options[name])
     ]
     setting = " ".join(f"{flag(FIELDS[name])}={value}" for name, value in point.items())
     return Run(*where, options, config, tuple(words), setting)
+
+
+def _is_where(name: str, options: Options) -> bool:
+    """Whether a described LLM says with this option where it is."""
+    return name in about("server") and options[name] != FIELDS[name].default
 
 
 def _words(name: str, value: Any) -> list[str]:

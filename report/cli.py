@@ -25,7 +25,7 @@ from runs.prices import Prices, read_prices
 from runs.screen import say
 
 from .costs import recorded_prices
-from .experiments import Figure, find_figure
+from .experiments import Figure, find_figure, know_plans_in
 from .folders import Run
 from .runs import group, read_run_folder, read_runs, select
 from .trust import left_out as code_left_out
@@ -52,6 +52,7 @@ def main(argv: list[str]) -> int:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do what the command line asks for. Raises UserError."""
+    know_plans_in(arguments.results)
     prices = gather_prices(arguments.prices)
     figure = find_figure(arguments.figure) if arguments.figure else None
     roots = arguments.results

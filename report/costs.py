@@ -62,6 +62,20 @@ def costs_of(runs: Iterable[Run], prices: Prices) -> Costs:
     return Costs(*(np.mean(rows, axis=0) if rows else [math.nan] * 4))
 
 
+def judged(runs: Iterable[Run]) -> tuple[float, float, float]:
+    """How often a judge was asked in a step, its input and its output tokens, in the mean over `runs`; nan if never."""
+    rows = [
+        [
+            sum(spent[kind] for spent in run.figures["judges"].values()) / run.steps
+            for kind in ("calls", *KINDS.values())
+        ]
+        for run in runs
+        if run.steps and "judges" in run.figures
+    ]
+    calls, prompt, completion = np.mean(rows, axis=0) if rows else [math.nan] * 3
+    return float(calls), float(prompt), float(completion)
+
+
 def compare(stream: Stream, setting: Setting, prices: Prices) -> Comparison | None:
     """`setting` against the zero-shot setting of its stream and LLM; None where they have no seed in common."""
     baseline = statistics.baseline_of(stream, setting)
@@ -107,6 +121,10 @@ def cost_table(stream: Stream, prices: Prices) -> Table | None:
     if any(column.startswith("cost") for column in shown):
         currency = f" in {prices.currency}" if prices.currency else ""
         notes.append(f"Cost{currency} at the prices given, of answers from a cache too: what the method asks for.")
+    if "judge tokens" in shown:
+        notes.append(
+            "The judge's calls and tokens are in no other column here: it scores the method. A run's cost has them."
+        )
     if any(setting.is_embedded for setting in settings):
         notes.append("The embedded reader's tokens are words.")
     title = f"What the methods gain and cost: {stream.title}"
@@ -117,6 +135,7 @@ def cost_table(stream: Stream, prices: Prices) -> Table | None:
 def _row(stream: Stream, setting: Setting, prices: Prices) -> tuple[dict[str, str], dict[str, object]]:
     own, found = costs_of(setting.finished, prices), compare(stream, setting, prices)
     times = found.times if found else Costs(*[math.nan] * 4)
+    judge = judged(setting.finished)
     shown = {
         "method": setting.method,
         "llm": setting.llm,
@@ -131,14 +150,17 @@ def _row(stream: Stream, setting: Setting, prices: Prices) -> tuple[dict[str, st
         "× input": _plain(times.input, 2),
         "× output": _plain(times.output, 2),
         "× cost": _plain(times.money, 2),
+        "judge calls": _plain(judge[0], 2),
+        "judge tokens": _plain(judge[1] + judge[2], 0),
     }
-    numbers = {
+    numbers: dict[str, object] = {
         **where(stream, setting),
         "seeds": len(setting.finished),
         **ends("against_zero_shot", found.gain.interval if found else statistics.NOTHING),
         **{f"{name}_per_step": value for name, value in dataclasses.asdict(own).items()},
         **{f"{name}_times_zero_shot": value for name, value in dataclasses.asdict(times).items()},
         "tokens_times_zero_shot": found.tokens if found else math.nan,
+        **{f"judge_{name}_per_step": value for name, value in zip(("calls", "input", "output"), judge)},
     }
     return shown, numbers
 

@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import plugins
 from config import EMBEDDED_READER
 from errors import unknown_choice
-from experiments.plan import GIVEN, load_experiments, task_label
+from experiments.description import BY_FLAG, GIVEN, KEPT, complete, read_description
+from experiments.plan import load_experiments, task_label, with_controls
+
+_own: list[Path] = []  # where there are plans of one's own
+
+
+def know_plans_in(folders: Path | Iterable[Path]) -> None:
+    """Let the figures and methods of one's own count that have runs in `folders`. Raises UserError."""
+    paths = [folder / KEPT for folder in ([folders] if isinstance(folders, Path) else folders)]
+    new = [path for path in paths if path.is_file() and path not in _own]
+    if new:
+        _own.extend(new)
+        experiments.cache_clear()
+        experiments()
 
 
 @functools.cache
 def experiments() -> dict[str, Any]:
-    """The whole file."""
-    return load_experiments()
+    """The whole file, with those of one's own beside it."""
+    found = load_experiments()
+    for path in _own:
+        own = with_controls(complete(read_description(path), str(path)))
+        found = found | {name: found[name] | own[name] for name in ("methods", "llms", "figures")}
+    return found | {"methods": {name: _as_recorded(options) for name, options in found["methods"].items()}}
+
+
+def _as_recorded(options: dict[str, Any]) -> dict[str, Any]:
+    """A method's options as an identity has them: by the fields' names, places by their labels."""
+    return {
+        BY_FLAG[name]: plugins.label(value) if isinstance(value, str) and plugins.is_outside(value) else value
+        for name, value in options.items()
+    }
 
 
 def paper_method(identity: Mapping[str, Any]) -> tuple[str, set[str]] | None:
@@ -108,5 +135,5 @@ def find_figure(name: str) -> Figure:
 
 def _task(task: str | dict[str, Any]) -> Task:
     if isinstance(task, str):
-        return Task(task)
-    return Task(task["env"], tuple((option, value) for option, value in task.items() if option != "env"))
+        return Task(plugins.label(task))
+    return Task(plugins.label(task["env"]), tuple((option, value) for option, value in task.items() if option != "env"))

@@ -24,6 +24,7 @@ class Baseline:
 
     env: str
     summary: dict[str, Any] | None
+    folder: Path | None = None
 
 
 def baseline_of(folder: Path, identity: dict[str, Any]) -> Baseline | None:
@@ -41,10 +42,11 @@ def baseline_of(folder: Path, identity: dict[str, Any]) -> Baseline | None:
     name = Path(config.run_name()).parts
     if folder.absolute().parts[-len(name) :] != name:
         return None  # it was moved
-    other = read_run(folder.absolute().parents[len(name) - 1] / twin.run_name())
+    place = folder.absolute().parents[len(name) - 1] / twin.run_name()
+    other = read_run(place)
     if other is None or other["identity"].get("data_sha256") != identity.get("data_sha256"):
         return Baseline(config.env, None)
-    return Baseline(config.env, other["summary"])
+    return Baseline(config.env, other["summary"], place)
 
 
 def ratios(

@@ -107,7 +107,8 @@ def _is_case(value: Any) -> bool:
     return _is_text_or_none(value.get("key")) and (value.get("score") is None or _is_number(value["score"]))
 
 
-def _is_usage(value: Any) -> bool:
+def is_usage(value: Any) -> bool:
+    """Whether `value` is what a record says of tokens."""
     kinds = ("prompt_tokens", "completion_tokens")
     if not isinstance(value, dict) or not all(_is_count(value.get(kind)) for kind in kinds):
         return False
@@ -162,7 +163,7 @@ _RECORD: _Checks = {
     "reward": (_is_reward, "0, 1 or null"),
     "success_rate": (_is_rate, "a share"),
     "regret": (_is_count, "a whole number"),
-    "usage": (_is_usage, "the numbers of tokens"),
+    "usage": (is_usage, "the numbers of tokens"),
     "llm_seconds": (_is_time, "a number of seconds"),
     "agent_seconds": (_is_time, "a number of seconds"),
     "cached": (_is_flag, "true or false"),

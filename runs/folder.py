@@ -31,6 +31,7 @@ from step import Record, Step
 from version import VERSION
 
 from .checkpoint import Checkpoint, remove
+from .growing import Beginning, place_steps
 from .journal import JOURNAL, Journal
 from .reader import read_config, read_summary, summarize, whole_requests, whole_steps
 
@@ -261,6 +262,17 @@ class RunLog:
         _write_atomically(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
         self._start = None
 
+    def take_over(self, beginning: Beginning, details: dict[str, Any]) -> None:
+        """Begin with the steps of another run, while there are none of this one's own.
+
+        The steps come last: until then a kill leaves a folder without any, which begins so again.
+        """
+        beginning.copy_to(self.folder)
+        config = {"identity": self.identity, **_plain(details), **beginning.record()}
+        _write_atomically(self.folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        place_steps(self.folder)
+        self._count_steps()
+
     # -- steps -------------------------------------------------------------------------------------------------------
 
     def append(self, step: Step) -> Record | None:
@@ -345,19 +357,26 @@ class RunLog:
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
-    def finish(self, extra: dict[str, Any], keep: Callable[[Checkpoint], None] | None = None) -> dict[str, Any]:
-        """Write final/ and then summary.json, and drop the checkpoints, which a finished run does not need.
+    def finish(
+        self,
+        extra: dict[str, Any],
+        keep: Callable[[Checkpoint], None] | None = None,
+        keep_checkpoint: bool = False,
+    ) -> dict[str, Any]:
+        """Write final/ and then summary.json, and drop the checkpoints.
 
         Args:
             extra: what summary.json says beside the figures.
             keep: puts what was learned, for other runs to start from.
+            keep_checkpoint: leave the latest one, from which the same stream can go on (`growing`).
         """
         summary = summarize(self.records()) | extra
         if keep is not None:
             self._write_final(keep)
         _write_atomically(self.folder / "summary.json", json.dumps(summary, indent=2) + "\n")
         for name in (*CHECKPOINTS, JOURNAL):
-            remove(self.folder / name)
+            if name != "checkpoint" or not keep_checkpoint:
+                remove(self.folder / name)
         return summary
 
     def _write_final(self, keep: Callable[[Checkpoint], None]) -> None:

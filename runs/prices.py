@@ -7,7 +7,8 @@ input and a million output tokens:
     qwen3-8b: {input: 0.05, output: 0.20}
 
 No step depends on it, so it is not part of what a run is, and a run may be continued with other prices. An answer that
-came from the cache was paid before and costs nothing. What a judge (--judge_llm) asks is in no account.
+came from the cache was paid before and costs nothing. A judge (--judge_llm) is paid, too: a run's bill has it, and what
+a method costs beside others has not, for it is who scores them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import yaml
 from config import EMBEDDED_READER, Config
 from errors import CostError, UsageError
 
-from .reader import Record, tokens_of
+from .reader import Record, judges_of, tokens_of
 
 CURRENCY = "currency"
 KINDS = {"input": "prompt_tokens", "output": "completion_tokens"}  # as a table names them -> as a record does
@@ -52,10 +53,12 @@ class Prices:
         Args:
             figures: the numbers of tokens, as `Tally` or `tokens_of` gives them.
             llm: who answered, where `figures` does not say it of each.
-            cached: whether answers from the cache are to count like others: what a method costs, whoever paid.
+            cached: whether answers from the cache are to count like others, and the judge's not at all: what a method
+                costs, whoever paid.
         """
         total = 0.0
-        for name, tokens in (figures.get("by_llm") or {llm: figures}).items():
+        judges = {} if cached else figures.get("judges") or {}
+        for name, tokens in [*(figures.get("by_llm") or {llm: figures}).items(), *judges.items()]:
             prices = self.of(name)
             if prices is None:
                 return math.nan
@@ -88,7 +91,8 @@ class Bill:
     def add(self, record: Record) -> None:
         """Charge a step."""
         if self.prices is not None:
-            self.total += self.prices.cost(tokens_of(record), record.get("llm", self._llm))
+            spent = {**tokens_of(record), "judges": judges_of(record)}
+            self.total += self.prices.cost(spent, record.get("llm", self._llm))
 
     @property
     def is_full(self) -> bool:
@@ -121,7 +125,8 @@ def prices_of(config: Config) -> Prices | None:
     if config.prices is None:
         return None
     prices = read_prices(Path(config.prices).expanduser())
-    for name in str(config.llm).split(",") if config.members else [str(config.llm)]:
+    judge = [config.judge_llm] if config.is_judged and config.judge_llm else []
+    for name in [*(str(config.llm).split(",") if config.members else [str(config.llm)]), *judge]:
         if prices.of(name) is None:
             there = f"it has those of {', '.join(prices.models)}" if prices.models else "it has none at all"
             raise UsageError(f"--prices {config.prices}: no price of {name}; {there}. {FORM}")

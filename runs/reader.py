@@ -20,7 +20,7 @@ import yaml
 
 from errors import UserError
 
-from .checks import MAX_DEPTH, check_config, check_record, check_request, check_summary
+from .checks import MAX_DEPTH, check_config, check_record, check_request, check_summary, is_usage
 
 Record = dict[str, Any]  # a line of steps.jsonl
 MAX_CONFIG_BYTES = 4_000_000
@@ -118,6 +118,7 @@ def read_summary(path: Path) -> dict[str, Any] | None:
 
 TOKENS = ("prompt_tokens", "completion_tokens")
 CACHED = ("cached_prompt_tokens", "cached_completion_tokens")
+PAID = (*TOKENS, *CACHED)
 
 
 def tokens_of(record: Record) -> dict[str, int]:
@@ -132,6 +133,23 @@ def tokens_of(record: Record) -> dict[str, int]:
     return tokens
 
 
+def judges_of(record: Record) -> dict[str, dict[str, int]]:
+    """How often a step's judges were asked and their tokens, by the judge's name: a task logs them among its turns."""
+    found: dict[str, dict[str, int]] = {}
+    for turn in record.get("turns") or ():
+        name, usage = turn.get("judge"), turn.get("usage")
+        if isinstance(name, str) and is_usage(usage):
+            calls = turn.get("calls", 1)  # older turns are of one verdict and do not say so
+            spent = {"calls": calls if isinstance(calls, int) else 1} | {kind: usage.get(kind, 0) for kind in PAID}
+            _add_up(found.setdefault(name, {}), spent)
+    return found
+
+
+def _add_up(sums: dict[str, int], values: dict[str, int]) -> None:
+    for key, value in values.items():
+        sums[key] = sums.get(key, 0) + value
+
+
 @dataclass
 class Tally:
     """Adds up a run's figures, record by record; only the rewards are kept."""
@@ -139,6 +157,7 @@ class Tally:
     rewards: list[int | None] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
     by_llm: dict[str, dict[str, int]] = field(default_factory=dict)
+    judges: dict[str, dict[str, int]] = field(default_factory=dict)
     last_metrics: dict[str, Any] = field(default_factory=dict)
 
     def add(self, record: Record) -> None:
@@ -147,9 +166,9 @@ class Tally:
         for key, value in tokens.items():
             self._sum(key, value)
         if "llm" in record:  # one of several
-            own = self.by_llm.setdefault(record["llm"], dict.fromkeys(tokens, 0))
-            for key, value in tokens.items():
-                own[key] += value
+            _add_up(self.by_llm.setdefault(record["llm"], {}), tokens)
+        for name, spent in judges_of(record).items():
+            _add_up(self.judges.setdefault(name, {}), spent)
         for key in ("llm_seconds", "env_seconds", "agent_seconds"):
             if key in record:  # older records have no env_seconds
                 self._sum(key, record[key])
@@ -166,7 +185,7 @@ class Tally:
         """success_rate is None where no step was scored; a skipped step is in no rate and no regret.
 
         `env_seconds`, `cut_answers` and `calls` are missing where the records do not tell them, `by_llm` where one LLM
-        answered, and the numbers of cached tokens where there are none.
+        answered, `judges` where none was asked, and the numbers of cached tokens where there are none.
         """
         scored = [reward for reward in self.rewards if reward is not None]
         quarter = self.rewards[-max(1, len(self.rewards) // 4) :]
@@ -187,6 +206,7 @@ class Tally:
                 f"{key}_per_step": round(figures[key] / len(self.rewards), 3) for key in spent if key in figures
             }
         figures |= {"by_llm": self.by_llm} if self.by_llm else {}
+        figures |= {"judges": self.judges} if self.judges else {}
         asked = ("NumDiscovery", "DiscoverSuccessRate")
         return figures | {key: self.last_metrics[key] for key in asked if key in self.last_metrics}
 

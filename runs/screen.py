@@ -14,6 +14,7 @@ from errors import printable
 
 from .baseline import baseline_of, ratios
 from .prices import Prices
+from .progress import Progress as Progress  # for who asks here
 from .reader import CACHED, CUT_SHARE, Tally
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def announce(config: Config, data: dict[str, Any], log: RunLog, one_of_several: 
     """Say loudly which data and which LLM, and what is continued; of `one_of_several` seeds only what is its own."""
     if one_of_several:
         if config.seed:
-            if log.steps_logged:
+            if 0 < log.steps_logged < data["rows"]:
                 say(f"seed {config.seed}: continuing at step {log.steps_logged + 1} of {data['rows']}")
             return
     origin = ORIGINS[data["origin"]].format(task=config.identity()["env"])
@@ -49,7 +50,7 @@ def announce(config: Config, data: dict[str, Any], log: RunLog, one_of_several: 
         say("llm:  the embedded reader, which is NOT a language model: its figures are not the paper's")
     else:
         say(f"llm:  {config.llm} ({config.serving_mode})")
-    if log.steps_logged:
+    if 0 < log.steps_logged < data["rows"]:
         say(f"continuing at step {log.steps_logged + 1} of {data['rows']}")
 
 
@@ -94,49 +95,6 @@ def _short(value: Any, width: int = 200) -> str:
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
-class Progress:
-    """A tqdm bar with the running success rate, of one run or of several that are played beside each other."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-        self._rates: dict[int, float] = {}  # by seed
-        self._costs: dict[int, str] = {}
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def expect(self, steps: int, done: int) -> None:
-        """A run of so many steps begins, some of which were done before."""
-        if self._bar is None:
-            from tqdm import tqdm
-
-            interval = 0.2 if sys.stderr.isatty() else 15.0
-            self._bar = tqdm(total=steps, initial=done, unit="step", mininterval=interval, dynamic_ncols=True)
-        else:
-            self._bar.total += steps
-            self._bar.n += done
-            self._bar.initial += done
-
-    def advance(self, seed: int, success_rate: float | None, cost: str = "", replayed: bool = False) -> None:
-        """One more step of the run of `seed` is done, which has cost so much; one that is `replayed` counted before."""
-        if success_rate is not None:
-            self._rates[seed] = success_rate
-        self._costs[seed] = cost
-        parts = []
-        if self._rates:
-            several = len(self._rates) > 1
-            over = f" over {len(self._rates)} seeds" if several else ""
-            parts.append(f"success rate {statistics.fmean(self._rates.values()):.3f}{over}")
-        costs = [each for each in self._costs.values() if each]
-        parts += [" + ".join(costs)] if costs else []
-        self._bar.set_postfix_str(", ".join(parts), refresh=False)
-        self._bar.update(0 if replayed else 1)
-
-
 def print_summary(data: dict[str, Any], log: RunLog, prices: Prices | None = None) -> None:
     """The finished run in a dozen lines."""
     bank_size = (log.summary or {}).get("bank_size")
@@ -178,6 +136,7 @@ def summary_lines(
             else "",
         ),
         ("tokens", f"{figures['prompt_tokens']:,} prompt, {figures['completion_tokens']:,} completion"),
+        *judge_lines(figures),
         ("times zero-shot", times_zero_shot(folder, identity, figures, prices) if steps else ""),
         ("cost", cost_of(figures, identity["llm"], prices)),
         ("time", _time(figures)),
@@ -246,6 +205,18 @@ def against_zero_shot(folder: Path, identity: dict[str, Any], figures: dict[str,
     return f"{overall:+.1f} points, last quarter {last:+.1f} (zero-shot {pairs[0][1]:.3f})"
 
 
+def judge_lines(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the judges were asked, a line each: in no other figure but the cost."""
+    return [
+        (
+            "judge",
+            f"{name}: {spent['calls']:,} calls, {spent['prompt_tokens']:,} prompt, {spent['completion_tokens']:,} "
+            "completion tokens",
+        )
+        for name, spent in figures.get("judges", {}).items()
+    ]
+
+
 def times_zero_shot(
     folder: Path, identity: dict[str, Any], figures: dict[str, Any], prices: Prices | None = None
 ) -> str:
@@ -278,19 +249,3 @@ def curve(rewards: list[int | None], width: int = 40) -> str:
 
 def _bar(rate: float) -> str:
     return BARS[min(int(rate * len(BARS)), len(BARS) - 1)]
-
-
-def print_seeds(summaries: list[dict[str, Any]], llm: str, prices: Prices | None = None) -> None:
-    """Mean and standard deviation over the seeds, and what they have cost together."""
-    print(f"\n  over {len(summaries)} seeds")
-    keys = ["success_rate", "last_quarter_success_rate", "regret"]
-    keys += ["calls_per_step"] if all("calls_per_step" in summary for summary in summaries) else []
-    for key in keys:
-        values = [summary[key] for summary in summaries if summary[key] is not None]
-        few = "" if len(values) == len(summaries) else f"   (of {len(values)} seeds; in the others no step was scored)"
-        spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-        mean = f"{statistics.fmean(values):.3f}" if values else "no step was scored"
-        print(f"  {key.replace('_', ' '):<26} {mean}{spread}{few if values else ''}")
-    if prices is not None:
-        total = sum(prices.cost(summary, llm) for summary in summaries)
-        print(f"  {'cost of all':<26} {prices.money(total)}")

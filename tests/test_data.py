@@ -93,6 +93,10 @@ def test_a_csv_cell_becomes_the_number_that_its_task_wants(tmp_path: Path) -> No
         (b"text,category\nhi,card arrival\n", None, "rows.csv:2: the field 'task' is missing, .* are: text, category"),
         (b"text,category\nhi,x\n", "task=text,label=cat", "rows.csv:2: there is no column 'cat' for the field 'label'"),
         (b"text,category\nhi,card arrival\nhi,card loss\n", COLUMNS, "rows.csv:3: unknown label 'card loss'"),
+        (b"Text, category\nhi,x\n", COLUMNS, r"no column 'text' for the field 'task' \(did you mean 'Text'\?\)"),
+        (b"text;category\nhi;x\n", COLUMNS, "rows.csv:1: the columns are separated by semicolons; save it with commas"),
+        (b"text\tcategory\nhi\tx\n", COLUMNS, "rows.csv:1: the columns are separated by tabs"),
+        (b"text,category\n ,card arrival\n", COLUMNS, "rows.csv:2: the field 'task' is empty"),
         (b"text,category\nhi\n", COLUMNS, "rows.csv:2: there is no cell for the column 'category'"),
         (b"text,category\nhi,x,y\n", COLUMNS, "rows.csv:2: more cells than the 2 columns"),
         (b"text,text\nhi,x\n", COLUMNS, "rows.csv:1: there are two columns 'text'"),
@@ -106,6 +110,14 @@ def test_a_bad_csv_file_is_told_by_line(content: bytes, columns: str | None, wor
     (tmp_path / "rows.csv").write_bytes(content)
     with pytest.raises(DataError, match=words):
         rows_of(tmp_path / "rows.csv", columns)
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".json", ".TSV", ".jsonl.gz"])
+def test_a_file_in_another_form_is_told_which_are_taken(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"rows{suffix}"
+    path.write_bytes(b'[{"text": "hi", "category": "x"}]')
+    with pytest.raises(DataError, match=r"--data takes .jsonl \(an object a line\), .csv and .parquet files"):
+        rows_of(path, COLUMNS)
 
 
 def test_a_bad_parquet_file_is_told_by_row(tmp_path: Path) -> None:

@@ -233,10 +233,10 @@ def test_a_mistake_is_one_line_before_anything_starts(
     ("old", "new", "message"),
     [
         ("seeds: [", "seeds: ]", "cannot be read"),
-        ("tuned:", "tunes:", "it has no tuned"),
-        ("methods: [zero-shot, icrl,", "methods: [zeroshot, icrl,", "Did you mean 'zero-shot'"),
-        ("llms: [gemini-2.0-flash]", "llms: [gemini]", "unknown llm of figure 4b 'gemini'"),
-        ("comk: 2", "komk: 2", "Did you mean 'comk'"),
+        ("tuned:", "tunes:", "there is no entry tunes (did you mean tuned?)"),
+        ("methods: [zero-shot, icrl,", "methods: [zeroshot, icrl,", "no method zeroshot (did you mean zero-shot?)"),
+        ("llms: [gemini-2.0-flash]", "llms: [gemini]", "figure 4b: there is no llm gemini"),
+        ("comk: 2", "komk: 2", "method CASCADE k=2: there is no option komk (did you mean comk?)"),
     ],
 )
 def test_another_description_with_a_mistake_is_one_clear_line(

@@ -191,4 +191,4 @@ def test_the_cost_of_several_seeds(
     more = ("--agent", "zero-shot", "--limit", 2, "--seed", -1, "--prices", table)
     assert main.main(argv(server, tmp_path / "out", *more)) == 0
     out = capsys.readouterr().out
-    assert "cost of all                0.1700 EUR" in out and "calls per step             1.000 ± 0.000" in out
+    assert "cost of all                0.1700 EUR" in out and "calls per step             1.00 ± 0.00" in out

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -100,9 +99,8 @@ def test_a_signal_leaves_a_checkpoint(
     capfd.readouterr()
     assert main.main(words_of(server, tmp_path / "run", *more)) == 0
     assert steps(run_folder(tmp_path / "run")) == steps(run_folder(tmp_path / "whole"))
-    bar = capfd.readouterr().err
-    assert f"continuing at step {STOP + 1} of {SIZE}" in bar
-    assert re.search(r"(\d+)/12", bar)[1] == str(STOP)  # type: ignore[index]
+    said = capfd.readouterr().err
+    assert f"continuing at step {STOP + 1} of {SIZE}" in said and f"{SIZE} of {SIZE} steps, " in said
 
 
 def test_ctrl_c_while_python_loads_and_later_shows_no_traceback(tmp_path: Path) -> None:

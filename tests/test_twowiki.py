@@ -258,7 +258,9 @@ def test_a_judge_decides_and_is_cached_apart(tmp_path: Path, url: str) -> None:
     assert [step["reward"] for step in log] == [step["reward"] for step in first] == [1, 0, 1, 0]
     judgements = [step["turns"][-1] for step in log[:2]]
     usage = {"prompt_tokens": 11, "completion_tokens": 3}  # as the judge's server counts
-    assert judgements == [{"judge": "m", "verdict": verdict, "usage": usage} for verdict in ("right", "wrong")]
+    cached = usage | {f"cached_{kind}": count for kind, count in usage.items()}
+    spent = {"judge": "m", "calls": 1, "usage": cached}
+    assert judgements == [spent | {"verdict": verdict} for verdict in ("right", "wrong")]
     assert log[0]["usage"] != usage  # that of the agent's LLM
     assert log[0]["answer"] in judged[0] and log[0]["task"] in judged[0]
     config = yaml.safe_load((run_folder(tmp_path / "out") / "config.yaml").read_text())

@@ -20,7 +20,7 @@ class JudgedEnv(Env):
     """A task that asks a judge where the command line names one; a task of one's own that extends it takes --judge_llm.
 
     What the judge said and what it cost are logged as one of the step's turns, apart from the usage of the agent's
-    LLM; who judges is part of a run's identity.
+    LLM, and summed up apart from it (`judges` in summary.json); who judges is part of a run's identity.
     """
 
     judged = True
@@ -70,5 +70,8 @@ class JudgedEnv(Env):
     def _note(self, ask: Session, **said: str) -> None:
         spent = ask.spent
         usage = {"prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens}
-        turn = {"judge": self.judge_name, **said, "usage": usage, "llm_seconds": round(spent.seconds, 6)}
+        if spent.from_cache:
+            usage |= {f"cached_{kind}": getattr(spent, f"cached_{kind}") for kind in list(usage)}
+        cost = {"calls": spent.calls, "usage": usage, "llm_seconds": round(spent.seconds, 6)}
+        turn = {"judge": self.judge_name, **said, **cost}
         self.turns = [*(self.turns or []), turn]
