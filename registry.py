@@ -334,7 +334,12 @@ OF_EVERY_POLICY = ("seed", "comk", "recall_size")  # what its constructor may ta
 ENCODERS = ("encoder", "text_encoder")  # and what is made for it, which is no option
 # A policy's constructor takes `encoder` where it needs features, and any fields of Config by name.
 POLICIES: dict[str, Row] = {
-    "NeuralLinLogUCB": Row("bandit:NeuralLinLogUCB", _TRAINED, _STEP_SIZE, "the paper's: trained features, logistic"),
+    "NeuralLinLogUCB": Row(
+        "bandit:NeuralLinLogUCB",
+        (*_TRAINED, "centre", "w_learning_rate", "bonus"),
+        _STEP_SIZE,
+        "the paper's: trained features, logistic",
+    ),
     "LinLogUCB": Row("bandit:LinLogUCB", _RIDGE, _NU, help="logistic regression on frozen features"),
     "NeuralLinUCB": Row("bandit:NeuralLinUCB", _TRAINED, _STEP_SIZE, "trained features, linear reward"),
     "NeuralLogUCB": Row("bandit:NeuralLogUCB", _RIDGE, _NU, help="a small network on frozen features"),

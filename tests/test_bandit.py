@@ -53,6 +53,7 @@ def evidence(null_arm: str) -> EvidenceLogUCB:
 
 MAKERS: dict[str, Callable[[], Policy]] = {
     "NeuralLinLogUCB": lambda: neural(NeuralLinLogUCB),
+    "NeuralLinLogUCB, centred": lambda: neural(NeuralLinLogUCB, centre="mean", bonus="posterior", w_learning_rate=0.2),
     "LinLogUCB": lambda: LinLogUCB(PlantedEncoder(), **RIDGE),
     "NeuralLinUCB": lambda: neural(NeuralLinUCB, seed=5),
     "NeuralLogUCB": neural_log,

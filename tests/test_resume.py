@@ -151,10 +151,11 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def combinations() -> list[dict[str, str]]:
-    """Every agent, those that rank with every policy or their own, all strategies, a control, the null arm."""
+    """Every agent, those that rank with every policy or their own, all strategies, a control, options with a state."""
     made: list[dict[str, str]] = [
         {"agent": "cbr", "bandit": "Pretrained", "control": "random"},
         {"agent": "cbr", "bandit": "EvidenceLogUCB", "null_arm": "on"},
+        {"agent": "cbr", "bandit": "NeuralLinLogUCB", "centre": "nearest", "bonus": "posterior"},
     ]
     for agent, row in AGENTS.items():
         if agent in ELSEWHERE:
