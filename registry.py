@@ -356,6 +356,12 @@ POLICIES: dict[str, Row] = {
         {"exploration": 0.3},
         "logistic on few features: how a case's answer fared among the near past queries",
     ),
+    "NeuralEvidenceLogUCB": Row(
+        "agents.neural_evidence:NeuralEvidenceLogUCB",
+        (*_EVIDENCE, "batch_size", "learning_rate", "weight_decay", "refresh"),
+        {"exploration": 0.3, "learning_rate": 2e-5},
+        "as EvidenceLogUCB, with the logit of a trained encoder as one more feature",
+    ),
     "Pretrained": Row("bandit:Pretrained", help="the pretrained ranker as it came (NP-CBR)"),
     "Random": Row("bandit:Random", help="any recalled case"),
 }

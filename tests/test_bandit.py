@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 
 from agents.case_values import MementoQ, Utility, plan_of
 from agents.evidence import EvidenceLogUCB
+from agents.neural_evidence import NeuralEvidenceLogUCB
 from bandit import (
     Confidence,
     LinLogUCB,
@@ -51,6 +52,12 @@ def evidence(null_arm: str) -> EvidenceLogUCB:
     return EvidenceLogUCB(PlantedTexts(), NU, prior_strength=1.0, evidence_width=0.3, null_arm=null_arm)
 
 
+def neural_evidence() -> NeuralEvidenceLogUCB:
+    settings = {"prior_strength": 1.0, "evidence_width": 0.3, "null_arm": "off"}
+    learning = {"learning_rate": 0.3, "batch_size": 8, "comk": 1}
+    return NeuralEvidenceLogUCB(PlantedTexts(), PlantedEncoder(), NU, **settings, **learning)
+
+
 MAKERS: dict[str, Callable[[], Policy]] = {
     "NeuralLinLogUCB": lambda: neural(NeuralLinLogUCB),
     "NeuralLinLogUCB, centred": lambda: neural(NeuralLinLogUCB, centre="mean", bonus="posterior", w_learning_rate=0.2),
@@ -62,6 +69,7 @@ MAKERS: dict[str, Callable[[], Policy]] = {
     "Utility": Utility,
     "EvidenceLogUCB": lambda: evidence("off"),
     "EvidenceLogUCB, null arm": lambda: evidence("on"),
+    "NeuralEvidenceLogUCB": lambda: neural_evidence(),
     "Pretrained": lambda: Pretrained(PlantedEncoder()),
     "Random": lambda: Random(seed=5),
 }

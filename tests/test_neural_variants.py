@@ -1,4 +1,4 @@
-"""NeuralLinLogUCB's options against a slow second reading of them, and what each of them changes."""
+"""NeuralLinLogUCB's options, and its logit as a feature of the evidence, against a slow second reading of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from agents.neural_evidence import NeuralEvidenceLogUCB
 from bandit import NeuralLinLogUCB, Phi
-from helpers.planted import DIM, PlantedEncoder, cases, planted_reward
+from helpers.planted import DIM, PlantedEncoder, PlantedTexts, cases, planted_reward
 from serve.learner import pack, unpack
 from serve.ledger import Answered
 from step import Step
@@ -166,3 +167,57 @@ def test_w_goes_through_a_sampled_history_as_often_as_each_pair_stands_for() -> 
     w = head - 0.01 * (torch.sigmoid(phi[0] @ head) - 1) * phi[0]
     w = w - 0.01 * 3 * torch.sigmoid(phi[1] @ w) * phi[1]
     assert policy.w.tolist() == pytest.approx(w.tolist())
+
+
+# -- the logit as one more feature of the evidence ---------------------------------------------------------------------
+
+
+def with_evidence(null_arm: str = "off", **options: Any) -> NeuralEvidenceLogUCB:
+    settings: dict[str, Any] = {"exploration": NU, "prior_strength": 2.0, "evidence_width": 0.3, "null_arm": null_arm}
+    learning: dict[str, Any] = {"learning_rate": RATE, "batch_size": BATCH, "comk": 1}
+    return NeuralEvidenceLogUCB(PlantedTexts(), PlantedEncoder(), **settings, **learning, **options)
+
+
+@pytest.mark.parametrize("null_arm", ["off", "on"])
+def test_the_feature_is_the_trained_logit_less_the_nearest_cases(null_arm: str) -> None:
+    policy, naive = with_evidence(null_arm), Naive(PlantedEncoder(), 1, "off", None, "paper")
+    rng, trained, ranks = np.random.default_rng(0), 0, set()
+    for step in range(24):
+        query, tasks = f"query {step}", [f"case {i}" for i in rng.permutation(20)[:RECALL]]
+        scores = policy.score(query, cases(tasks))
+        logits = [naive.w @ naive.phi(query, task) for task in tasks]
+        assert scores.phi is not None
+        expected = [logit - logits[0] for logit in logits] + [0.0] * (null_arm == "on")
+        assert scores.phi.rows[:, -1].tolist() == pytest.approx(expected, abs=1e-5)
+        w = policy.model.w
+        own = 1 / (1 + np.exp(-scores.phi.rows.numpy()[:RECALL] @ w))
+        assert scores.exploit.tolist() == pytest.approx(own.tolist())
+        chosen = scores.top(1)
+        ranks |= set(chosen)
+        shown, reward = [tasks[i] for i in chosen], max((planted_reward(query, tasks[i]) for i in chosen), default=0)
+        metrics = policy.update(query, cases(shown), reward, scores.chosen(chosen))
+        trained += "train/loss" in metrics
+        policy.observe(Step(step, query, cases(shown), answer=step, reward=reward))
+        if shown:
+            naive.update(query, shown, reward, tasks)
+    assert trained == naive.encoder.version >= 3 and len(ranks) > 2
+    assert len(policy.model.rows) == 24, "a step that shows nothing teaches the regression, not the encoder"
+
+
+def test_a_snapshot_goes_on_scoring_as_the_policy_did() -> None:
+    for policy in (with_evidence(), with_evidence(refresh="overlap")):
+        tasks = [f"case {i}" for i in range(RECALL)]
+
+        def learn(start: int) -> None:
+            for step in range(start, start + 2 * BATCH):
+                arms = policy.score(f"query {step}", cases(tasks)).chosen([step % RECALL])  # noqa: B023
+                policy.update(f"query {step}", cases([tasks[step % RECALL]]), step % 2, arms)  # noqa: B023
+                policy.observe(Step(step, f"query {step}", answer="x", reward=step % 2))  # noqa: B023
+
+        learn(0)
+        taken, before = policy.snapshot(), policy.score("new", cases(tasks))
+        learn(100)
+        again = policy.snapshot(taken)
+        assert taken.score("new", cases(tasks)).total.tolist() == before.total.tolist()
+        now = policy.score("new", cases(tasks)).total.tolist()
+        assert again.score("new", cases(tasks)).total.tolist() == now != before.total.tolist()

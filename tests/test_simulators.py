@@ -15,7 +15,7 @@ from bandit import Policy, Random, Scores
 from registry import POLICIES
 from scripts import simulate
 from scripts.simulators.playing import PlantedTexts, chance_of, follow, play
-from scripts.simulators.table import NULL_ARM, rows
+from scripts.simulators.table import VARIANTS, rows
 from scripts.simulators.worlds import WORLDS, Query, World, queries
 from step import Case
 
@@ -88,7 +88,7 @@ def test_every_policy_plays_and_the_table_is_written(tmp_path: Path, capsys: pyt
     assert simulate.main(words) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "| policy | copies | two interact |"
-    assert [line.split(" | ")[0].strip("| ") for line in printed[2:]] == [*POLICIES, NULL_ARM] == list(rows())
+    assert [line.split(" | ")[0].strip("| ") for line in printed[2:]] == [*POLICIES, *VARIANTS] == list(rows())
     found = json.loads(out.read_text())
     assert len(found) == 2 * len(rows()) and all(len(result["regret"]) == 2 for result in found)
     first = found[0]
