@@ -211,7 +211,7 @@ class Config:
         "ucb",
         "cbrdiscover: when to ask for the truth",
         "method",
-        choices=("random", "ucb", "explore", "exploit", "failing"),
+        choices=("random", "ucb", "explore", "exploit", "failing", "ucb_failing"),
     )
     budget_ratio: float = option(0.1, "cbrdiscover: the share of steps that may ask", "method", at_least=0, at_most=1)
     queue_size: int = option(32, "cbrdiscover: length of the window of past scores", "method", at_least=1)

@@ -41,7 +41,7 @@ ELSEWHERE = {  # killed there
     "reinforce",  # test_reinforce.py: it needs a local model
     "traj-bootstrap-turns",  # test_turns.py and test_multi_turn_resume.py: it needs a dialogue
 }
-STRATEGIES = ("random", "ucb", "explore", "exploit", "failing")
+STRATEGIES = ("random", "ucb", "explore", "exploit", "failing", "ucb_failing")
 # One life after another: (where it ends, in which step).
 DEATHS = (
     ("asking", 3),
