@@ -355,6 +355,23 @@ def test_neural_log_fits_like_torch_sgd_and_stops_in_time(
         assert parameter.detach().numpy().ravel() == pytest.approx(policy.parameters[name].ravel(), abs=1e-10)
 
 
+@pytest.mark.parametrize(("regularization", "lives"), [(0.1, False), (1e-4, True)])
+def test_a_weight_decay_above_what_the_features_say_leaves_no_network(regularization: float, lives: bool) -> None:
+    """Then every arm scores the same, and the nearest case is shown: what NeuralLogUCB comes to on Banking77."""
+
+    class Faint(PlantedEncoder):
+        def encode(self, pairs: list[tuple[str, str]]) -> torch.Tensor:
+            return 0.1 * super().encode(pairs)
+
+    policy = NeuralLogUCB(Faint(), regularization, NU, seed=5)
+    play(policy, range(25))
+    query, tasks = arms(99)
+    scores = policy.score(query, cases(tasks))
+    assert (np.abs(policy.parameters["W1"]).max() > 0.05) == lives
+    assert (np.ptp(scores.exploit.numpy()) > 1e-3) == lives
+    assert lives or np.ptp(scores.total.numpy()) < 1e-3
+
+
 # -- Random and Pretrained --------------------------------------------------------------------------------------------
 
 
