@@ -55,10 +55,15 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class Phi:
-    """Features of arms, rows [n, d], and the version of the encoder's weights that made them."""
+    """Features of arms, rows [n, d], and the version of the encoder's weights that made them.
+
+    `beside` are the tasks of the cases that the rows were set off against, for a policy that does so: with other
+    weights both change.
+    """
 
     rows: Tensor
     version: int
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ class Scores:
         """The features of these arms, or of showing nothing where they are none, for the policy's update."""
         if self.phi is None:
             return None
-        return Phi(self.phi.rows[arms if arms or self.nothing is None else [-1]], self.phi.version)
+        return replace(self.phi, rows=self.phi.rows[arms if arms or self.nothing is None else [-1]])
 
     def metrics(self, chosen: list[int]) -> Metrics:
         """max, min and mean of both terms and their sum, over all arms and over the chosen ones, if any."""
@@ -206,7 +211,11 @@ class FeaturePolicy(Policy):
 
     def head_weight(self) -> Tensor:
         """The encoder's head, float64 [d] on the policy's device."""
-        return self.encoder.head_weight().to(self.device).double()
+        return self.head_of(self.encoder)
+
+    def head_of(self, encoder: Encoder) -> Tensor:
+        """The same of another encoder."""
+        return encoder.head_weight().to(self.device).double()
 
     def features(self, pairs: list[Pair]) -> Tensor:
         """phi of each pair, float64 [n, d] on the policy's device. Raises UserError where they are no numbers."""
@@ -346,7 +355,7 @@ class Relearned:
         encoder: with the new weights.
         loss: the mean before the step.
         seen: how many pairs of the history it knows.
-        phi, rewards: features [n, d] and weighted rewards [n] of the pairs that were encoded again.
+        phi, rewards, weights: features [n, d], rewards [n] and weights [n] of the pairs that were encoded again.
         confidence: A of these.
     """
 
@@ -355,6 +364,7 @@ class Relearned:
     seen: int
     phi: Tensor
     rewards: Tensor
+    weights: Tensor
     confidence: Confidence
 
 
@@ -374,7 +384,7 @@ class NeuralLinear(FeaturePolicy):
     """
 
     loss: str
-    grows = ("history",)
+    grows: Collection[str] = ("history",)
 
     def __init__(
         self,
@@ -408,8 +418,19 @@ class NeuralLinear(FeaturePolicy):
         """Move w for the chosen arms phi [n, d] with rewards [n]; A^-1 already holds them."""
 
     @abstractmethod
-    def rebuild(self, phi: Tensor, rewards: Tensor) -> None:
-        """Set w after a training step; phi [n, d] and rewards [n] are the history's, which A^-1 already holds."""
+    def rebuild(self, phi: Tensor, rewards: Tensor, weights: Tensor) -> None:
+        """Set w after a training step: phi [n, d] and rewards [n] are the history's, which A^-1 already holds.
+
+        `weights` [n] is how many pairs each of them stands for.
+        """
+
+    def rows_of(self, encoder: Encoder, numbers: Sequence[int]) -> Tensor:
+        """What the linear part learns from, of the history's pairs `numbers`, [n, d]."""
+        return self.features_of(encoder, [self.history[i][0] for i in numbers])
+
+    def spread(self, rows: Tensor, w: Tensor) -> Tensor:
+        """The vectors [n, d] that A adds up for these rows, under the weights w."""
+        return rows
 
     @property
     def buffered(self) -> int:
@@ -453,7 +474,7 @@ class NeuralLinear(FeaturePolicy):
 
     def _take_in(self, rows: Tensor, rewards: Tensor) -> None:
         if self.uses_confidence:
-            self.confidence.add(rows)
+            self.confidence.add(self.spread(rows, self.w))
         self.learn(rows, rewards)
 
     # -- training ----------------------------------------------------------------------------------------------------
@@ -467,12 +488,12 @@ class NeuralLinear(FeaturePolicy):
             raise not_finite("its losses")
         confidence = Confidence(encoder.dim, self.confidence.regularization, self.device)
         kept, weights = self._sample(len(history), encoder.version) if self.uses_confidence else ([], [])
-        pairs, rewards = _unzip([history[i] for i in kept])
-        phi, weight = torch.empty((0, encoder.dim), dtype=torch.float64, device=self.device), self._tensor(weights)
-        if pairs:
-            phi = self.features_of(encoder, pairs)
-            confidence.rebuild(phi, weight)
-        return Relearned(encoder, loss, len(history), phi, self._tensor(rewards) * weight, confidence)
+        rewards, weight = self._tensor([history[i][1] for i in kept]), self._tensor(weights)
+        phi = torch.empty((0, encoder.dim), dtype=torch.float64, device=self.device)
+        if kept:
+            phi = self.rows_of(encoder, kept)
+            confidence.rebuild(self.spread(phi, self.head_of(encoder)), weight)
+        return Relearned(encoder, loss, len(history), phi, rewards, weight, confidence)
 
     def _sample(self, size: int, version: int) -> tuple[Sequence[int], list[float]]:
         """Which pairs of a history of `size` are encoded again, and how many each stands for."""
@@ -487,11 +508,11 @@ class NeuralLinear(FeaturePolicy):
     def _adopt(self, learned: Relearned) -> Metrics:
         """Go on with the new weights: the linear part is theirs, and what came in since is learned under them."""
         self.encoder, self.confidence = learned.encoder, learned.confidence
-        self.rebuild(learned.phi, learned.rewards)
-        pairs, rewards = _unzip(self.history[learned.seen :])
-        if pairs:
-            sizes = self._new
-            steps = zip(self.features(pairs).split(sizes), self._tensor(rewards).split(sizes))
+        self.rebuild(learned.phi, learned.rewards, learned.weights)
+        since = range(learned.seen, len(self.history))
+        if since:
+            sizes, rewards = self._new, self._tensor([self.history[i][1] for i in since])
+            steps = zip(self.rows_of(self.encoder, since).split(sizes), rewards.split(sizes))
             for rows, step_rewards in steps:
                 self._take_in(rows, step_rewards)
         self._new = []
@@ -538,24 +559,121 @@ class NeuralLinLogUCB(NeuralLinear):
     """The paper's policy: score = sigma(w . phi) + nu * sqrt(phi' A^-1 phi), w from the head and moved online.
 
     Online, w <- w - (lr / B) * Phi' (sigma(Phi w) - r) / n; after a training step, w is the head's weight.
+
+    Three options depart from it, each alone or together; the encoder is trained as ever. x is what tells a case apart:
+
+    - `centre` "nearest" or "mean": x = phi less that of the query's nearest case, or less the mean of the recalled
+      ones, takes phi's place in A, in the bonus and as the direction in which w moves; w . phi goes on predicting. What
+      is true of a query whichever case it shows is then neither learned nor explored (Greenewald et al. 2017). A step
+      that ranked nothing compares nothing: its x is zero.
+    - `w_learning_rate`: the step size of w, as lr / B is far too small to move it. After a training step w starts from
+      the head again and goes through the history once, under the new features.
+    - `bonus` "posterior": score = sigma(w . phi + nu * s), s = sqrt(x' H^-1 x) the standard deviation of the logit by
+      Laplace's approximation, H = lambda I + sum of p (1 - p) x x', p = sigma(w . phi) when the pair was taken in.
     """
 
     loss = "bce"
 
+    def __init__(
+        self,
+        encoder: Encoder,
+        regularization: float,
+        exploration: float,
+        learning_rate: float,
+        batch_size: int,
+        comk: int,
+        seed: int = 0,
+        history_limit: int = 0,
+        refresh: str = "sync",
+        centre: str = "off",
+        w_learning_rate: float | None = None,
+        bonus: str = "paper",
+    ) -> None:
+        super().__init__(
+            encoder, regularization, exploration, learning_rate, batch_size, comk, seed, history_limit, refresh
+        )
+        self.centre = centre
+        self.w_learning_rate = w_learning_rate
+        self.bonus = bonus
+        self._comk = comk
+        self._beside: list[tuple[str, ...]] = []  # where features are centred: for each pair of the history what by
+        self.grows = ("history",) if centre == "off" else ("history", "beside")
+
     @property
     def uses_confidence(self) -> bool:
-        return self.exploration > 0
+        return self.exploration > 0 or self.w_learning_rate is not None  # w also goes through the history
+
+    # -- features: a row is phi, and where they are centred x beside it, so [:d] is phi and [-d:] is x ----------------
+
+    def score(self, query: str, cases: Sequence[Case]) -> Scores:
+        if self.centre == "off":
+            return super().score(query, cases)
+        beside = tuple(case.task for case in (cases[:1] if self.centre == "nearest" else cases))
+        phi = self.features(self.pairs(query, cases))
+        rows = torch.cat([phi, phi - phi[: len(beside)].mean(0)], dim=1)
+        return replace(self.score_features(rows), phi=Phi(rows, self.encoder.version, beside))
 
     def score_features(self, phi: Tensor) -> Scores:
-        exploit = torch.sigmoid(phi @ self.w)
-        return Scores(exploit, self.exploration * self.confidence.width(phi) if self.exploration else 0 * exploit)
+        d = self.encoder.dim
+        logits = phi[:, :d] @ self.w
+        exploit = torch.sigmoid(logits)
+        if not self.exploration:
+            return Scores(exploit, torch.zeros_like(exploit))
+        width = self.exploration * self.confidence.width(phi[:, -d:])
+        return Scores(exploit, width if self.bonus == "paper" else torch.sigmoid(logits + width) - exploit)
+
+    def update(self, query: str, cases: Sequence[Case], reward: int, phi: Phi | None = None) -> Metrics:
+        if self.centre != "off":
+            self._beside += [phi.beside if phi is not None else (case.task,) for case in cases]
+        return super().update(query, cases, reward, phi)
+
+    def chosen_features(self, query: str, cases: Sequence[Case], phi: Phi | None) -> Tensor:
+        if self.centre == "off" or (phi is not None and phi.version == self.encoder.version):
+            return super().chosen_features(query, cases, phi)
+        return self.rows_of(self.encoder, range(len(self.history) - len(cases), len(self.history)))
+
+    def rows_of(self, encoder: Encoder, numbers: Sequence[int]) -> Tensor:
+        phi = super().rows_of(encoder, numbers)
+        if self.centre == "off":
+            return phi
+        centres = [
+            self.features_of(encoder, [(self.history[i][0][0], task) for task in self._beside[i]]).mean(0)
+            for i in numbers
+        ]
+        return torch.cat([phi, phi - torch.stack(centres)], dim=1)
+
+    # -- learning ----------------------------------------------------------------------------------------------------
+
+    def spread(self, rows: Tensor, w: Tensor) -> Tensor:
+        d = self.encoder.dim
+        if self.bonus == "paper":
+            return rows[:, -d:]
+        p = torch.sigmoid(rows[:, :d] @ w)
+        return rows[:, -d:] * (p * (1.0 - p)).sqrt()[:, None]
 
     def learn(self, phi: Tensor, rewards: Tensor) -> None:
-        gradient = phi.T @ (torch.sigmoid(phi @ self.w) - rewards) / len(phi)
-        self.w = self.w - self.learning_rate / self.batch_size * gradient
+        rate = self.learning_rate / self.batch_size if self.w_learning_rate is None else self.w_learning_rate
+        self.w = self.w - rate * (self._gradient(phi, rewards, torch.ones_like(rewards)) / len(phi))
 
-    def rebuild(self, phi: Tensor, rewards: Tensor) -> None:
+    def _gradient(self, rows: Tensor, rewards: Tensor, weights: Tensor) -> Tensor:
+        d = self.encoder.dim
+        return rows[:, -d:].T @ (weights * (torch.sigmoid(rows[:, :d] @ self.w) - rewards))
+
+    def rebuild(self, phi: Tensor, rewards: Tensor, weights: Tensor) -> None:
         self.w = self.head_weight()
+        if self.w_learning_rate is not None:
+            for row, reward, weight in zip(phi.split(1), rewards.split(1), weights.split(1)):
+                self.w = self.w - self.w_learning_rate / self._comk * self._gradient(row, reward, weight)
+
+    # -- state -------------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        beside = {} if self.centre == "off" else {"beside": list(self._beside)}
+        return super().state_dict() | beside
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._beside = [tuple(tasks) for tasks in state.get("beside", [])]
+        super().load_state_dict(state)
 
 
 class NeuralLinUCB(NeuralLinear):
@@ -592,8 +710,8 @@ class NeuralLinUCB(NeuralLinear):
         self.b = self.b + phi.T @ rewards
         self.w = self.confidence.inverse @ self.b
 
-    def rebuild(self, phi: Tensor, rewards: Tensor) -> None:
-        self.b = phi.T @ rewards
+    def rebuild(self, phi: Tensor, rewards: Tensor, weights: Tensor) -> None:
+        self.b = phi.T @ (weights * rewards)
         self.w = self.confidence.inverse @ self.b
 
     def state_dict(self) -> dict[str, Any]:

@@ -219,7 +219,7 @@ class Config:
         "ucb",
         "cbrdiscover: when to ask for the truth",
         "method",
-        choices=("random", "ucb", "explore", "exploit", "failing"),
+        choices=("random", "ucb", "explore", "exploit", "failing", "ucb_failing"),
     )
     budget_ratio: float = option(0.1, "cbrdiscover: the share of steps that may ask", "method", at_least=0, at_most=1)
     queue_size: int = option(32, "cbrdiscover: length of the window of past scores", "method", at_least=1)
@@ -234,6 +234,27 @@ class Config:
     )
     evidence_width: float = option(
         0.07, "EvidenceLogUCB: how much less of cosine makes a past query count for 1/e", "tuning", above=0
+    )
+    centre: str = option(
+        "off",
+        "NeuralLinLogUCB: set features off against the nearest case's, or the recalled ones' mean, in bonus and w",
+        "tuning",
+        choices=("off", "nearest", "mean"),
+        later=True,
+    )
+    w_learning_rate: float | None = option(
+        None,
+        "NeuralLinLogUCB: the step size of w between two training steps (default: learning_rate / B)",
+        "tuning",
+        at_least=0,
+        later=True,
+    )
+    bonus: str = option(
+        "paper",
+        "NeuralLinLogUCB: nu times the width added to the chance of success, or to the logit, by its posterior",
+        "tuning",
+        choices=("paper", "posterior"),
+        later=True,
     )
     batch_size: int = option(32, "B, the number of feedbacks between two training steps", "tuning", at_least=1)
     learning_rate: float | None = option(

@@ -338,7 +338,12 @@ OF_EVERY_POLICY = ("seed", "comk", "recall_size")  # what its constructor may ta
 ENCODERS = ("encoder", "text_encoder")  # and what is made for it, which is no option
 # A policy's constructor takes `encoder` where it needs features, and any fields of Config by name.
 POLICIES: dict[str, Row] = {
-    "NeuralLinLogUCB": Row("bandit:NeuralLinLogUCB", _TRAINED, _STEP_SIZE, "the paper's: trained features, logistic"),
+    "NeuralLinLogUCB": Row(
+        "bandit:NeuralLinLogUCB",
+        (*_TRAINED, "centre", "w_learning_rate", "bonus"),
+        _STEP_SIZE,
+        "the paper's: trained features, logistic",
+    ),
     "LinLogUCB": Row("bandit:LinLogUCB", _RIDGE, _NU, help="logistic regression on frozen features"),
     "NeuralLinUCB": Row("bandit:NeuralLinUCB", _TRAINED, _STEP_SIZE, "trained features, linear reward"),
     "NeuralLogUCB": Row("bandit:NeuralLogUCB", _RIDGE, _NU, help="a small network on frozen features"),
@@ -354,6 +359,12 @@ POLICIES: dict[str, Row] = {
         _EVIDENCE,
         {"exploration": 0.3},
         "logistic on few features: how a case's answer fared among the near past queries",
+    ),
+    "NeuralEvidenceLogUCB": Row(
+        "agents.neural_evidence:NeuralEvidenceLogUCB",
+        (*_EVIDENCE, "batch_size", "learning_rate", "weight_decay", "refresh"),
+        {"exploration": 0.3, "learning_rate": 2e-5},
+        "as EvidenceLogUCB, with the logit of a trained encoder as one more feature",
     ),
     "Pretrained": Row("bandit:Pretrained", help="the pretrained ranker as it came (NP-CBR)"),
     "Random": Row("bandit:Random", help="any recalled case"),

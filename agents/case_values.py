@@ -47,7 +47,7 @@ class MementoQ(NeuralLinear):
     def learn(self, phi: Tensor, rewards: Tensor) -> None:
         """Between two training steps Q stays as it is."""
 
-    def rebuild(self, phi: Tensor, rewards: Tensor) -> None:
+    def rebuild(self, phi: Tensor, rewards: Tensor, weights: Tensor) -> None:
         self.w = self.head_weight()
 
 

@@ -1,5 +1,5 @@
 """`--agent cbrdiscover`: cbr that may ask for the ground truth of a share of the steps: where its policy is least sure,
-or where queries like this one have failed most.
+where queries like this one have failed most, or where both come together.
 
 A step that asked counts as a success and retains the ground truth; the policy still learns from whether the LLM's own
 answer was right.
@@ -8,7 +8,7 @@ answer was right.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ASKED, OWN_REWARD = "discover/asked", "discover/own_reward"  # metrics of a step
 FAILED_NEAR = "discover/failed_near"
-FAILING = "failing"  # the strategy that asks where much has failed
+FAILING, UCB_FAILING = "failing", "ucb_failing"  # the strategies that ask where much has failed
 
 
 class FailingPlaces:
@@ -46,6 +46,18 @@ class FailingPlaces:
         self.past.add(self._encoder.encode([step.task])[0], None, step.reward or 0, bool(step.cases))
 
 
+def comparable(values: list[tuple[float, ...]]) -> list[float]:
+    """Each of `values` as one number: itself, or of several the sum of their ranks, how many are lower; a tie is half.
+
+    Ranks, because a policy's score and what has failed have no unit in common.
+    """
+    table = np.array(values)
+    if table.shape[1] == 1:
+        return [float(value) for value in table[:, 0]]
+    lower = (table[:, None] > table[None]).sum(1) + 0.5 * (table[:, None] == table[None]).sum(1)
+    return [float(total) for total in lower.sum(1)]
+
+
 class DiscoverAgent(Agent):
     """Asks by a strategy, until its budget is spent."""
 
@@ -56,15 +68,20 @@ class DiscoverAgent(Agent):
         self._skip_steps = config.skip_steps
         self._budget = int(config.budget_ratio * steps)
         self._rate = min(1.0, self._budget / (steps - config.skip_steps)) if steps > config.skip_steps else 0.0
-        self._failing = FailingPlaces(parts.text_encoder()) if self._strategy == FAILING else None
-        self._window: deque[float] = deque(maxlen=config.queue_size)
+        by_failures = self._strategy in (FAILING, UCB_FAILING)
+        self._failing = FailingPlaces(parts.text_encoder()) if by_failures else None
+        self._window: deque[tuple[float, ...]] = deque(maxlen=config.queue_size)
         self._seed = config.seed
         self._seen = 0  # values seen by the window's strategies
         self._round = config.concurrency
         self._asked = 0
         self._about_to_ask = 0  # of the steps of this round that are not over
         self._asked_failing = 0  # of those, the steps that the LLM's answer would have failed
-        self._before: tuple[int, list[float], int] = (0, [], 0)  # the round: steps, window and seen as it began
+        self._before: tuple[int, list[tuple[float, ...]], int] = (
+            0,
+            [],
+            0,
+        )  # the round: steps, window and seen as it began
 
     def retrieve(self, step: Step) -> None:
         super().retrieve(step)
@@ -84,21 +101,27 @@ class DiscoverAgent(Agent):
         return index >= self._skip_steps and bool(draw < self._rate)
 
     def _below_window(self, step: Step) -> bool:
-        """Whether the strategy's value is low, compared with the recent steps' ones."""
-        value: float | None
-        if self._failing is not None:
-            step.metrics[FAILED_NEAR] = self._failing.mass(step.task)
-            value = -step.metrics[FAILED_NEAR]
-        else:
-            term = "score" if self._strategy == "ucb" else self._strategy
-            value = step.metrics.get(f"UCB/{term}_max")
-        if value is None:  # no candidates were ranked
+        """Whether the strategy's values are low, compared with the recent steps' ones; of two values, their ranks."""
+        values = self._values(step)
+        if None in values:  # no candidates were ranked
             return False
-        ready = self._seen >= self._skip_steps and len(self._window) > 0
-        wants = ready and value < float(np.percentile(self._window, 100 * self._rate))
-        self._window.append(value)
+        wants = False
+        if self._seen >= self._skip_steps and len(self._window) > 0:
+            *others, own = comparable([*self._window, values])
+            wants = own < float(np.percentile(others, 100 * self._rate))
+        self._window.append(values)
         self._seen += 1
-        return bool(wants)
+        return wants
+
+    def _values(self, step: Step) -> tuple[Any, ...]:
+        """What the strategy goes by, low where it is to ask: the policy's best score, what has failed, or both."""
+        term = "score" if self._strategy in ("ucb", UCB_FAILING) else self._strategy
+        score = step.metrics.get(f"UCB/{term}_max")
+        if self._failing is None:
+            return (score,)
+        step.metrics[FAILED_NEAR] = self._failing.mass(step.task)
+        failed = -step.metrics[FAILED_NEAR]
+        return (failed,) if self._strategy == FAILING else (score, failed)
 
     def update(self, step: Step) -> None:
         """Let the policy learn from the LLM's own answer; where the truth was asked for, it takes that one's place."""
@@ -136,7 +159,7 @@ class DiscoverAgent(Agent):
     def load(self, checkpoint: Checkpoint) -> None:
         super().load(checkpoint)
         state = checkpoint.get("discovery")
-        self._window.extend(state["window"])
+        self._window.extend(tuple(values) for values in state["window"])
         self._seen, self._asked, self._asked_failing = state["seen"], state["asked"], state["failing"]
         if self._failing is not None:
             self._failing.past.load_state_dict(checkpoint.get("failing"))

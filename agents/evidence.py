@@ -13,8 +13,9 @@ that mean something. Two observations make them:
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,8 @@ class EvidenceLogUCB(Policy):
     evidence is zero for all and the cosine and each case's record are left.
     """
 
-    grows = (*PastAnswers.GROWS, "rows", "outcomes", "weights")
+    grows: Collection[str] = (*PastAnswers.GROWS, "rows", "outcomes", "weights")
+    prior = PRIOR  # of a policy that extends this one with more columns after them
 
     def __init__(
         self,
@@ -123,8 +125,10 @@ class EvidenceLogUCB(Policy):
         self.evidence_width = evidence_width
         self.may_show_nothing = null_arm == "on"
         self.past = PastAnswers(text_encoder.dim)
-        self.model = LaplaceLogistic(np.array(list(PRIOR.values())), prior_strength)
-        self._records: dict[str, list[int]] = {}  # case's name -> failures and successes of the steps that showed it
+        self.model = LaplaceLogistic(np.array(list(self.prior.values())), prior_strength)
+        self._records: dict[
+            str, tuple[int, int]
+        ] = {}  # case's name -> failures and successes of the steps that showed it
 
     def score(self, query: str, cases: Sequence[Case]) -> Scores:
         rows = self.features(query, cases)
@@ -146,7 +150,7 @@ class EvidenceLogUCB(Policy):
         near_weights = near.weights(self.evidence_width, nearest)
         evidence = evidence_of([answer_text(case.answer) for case in cases], near, near_weights)
         record = np.array([self._record(case) for case in cases])
-        rows = np.zeros((len(cases) + self.may_show_nothing, len(PRIOR)))
+        rows = np.zeros((len(cases) + self.may_show_nothing, len(self.prior)))
         arms = slice(0, len(cases))
         rows[arms, COLUMN["cosine"]] = COSINE_SCALE * (cosines - nearest)
         rows[arms, COLUMN["evidence"]] = evidence - evidence[0]
@@ -169,12 +173,18 @@ class EvidenceLogUCB(Policy):
         if phi is not None:  # what was shown without being ranked was not compared with anything
             self.model.add(phi.rows.numpy(), reward, 1.0 / len(phi.rows))
         for case in cases:
-            self._records.setdefault(str(name_of(case)), [0, 0])[reward] += 1
+            failures, successes = self._records.get(str(name_of(case)), (0, 0))
+            self._records[str(name_of(case))] = failures + 1 - reward, successes + reward
         return {}
 
     def observe(self, step: Step) -> None:
         vector = self._text_encoder.encode([step.task])[0]
         self.past.add(vector, step.answer, step.reward or 0, shown=bool(step.cases))
+
+    def snapshot(self, before: Policy | None = None) -> Policy:
+        taken = copy.copy(self)
+        taken.past, taken.model, taken._records = self.past.snapshot(), copy.copy(self.model), dict(self._records)
+        return taken
 
     def state_dict(self) -> dict[str, Any]:
         arrays = {"rows": self.model.rows, "outcomes": self.model.rewards, "weights": self.model.weights}
@@ -187,7 +197,7 @@ class EvidenceLogUCB(Policy):
         self.model.rows, self.model.rewards, self.model.weights, self.model.w, self.model.covariance = (
             torch.as_tensor(state[name]).numpy().copy() for name in ("rows", "outcomes", "weights", "w", "covariance")
         )
-        self._records = json.loads(state["records"])
+        self._records = {name: (lost, won) for name, (lost, won) in json.loads(state["records"]).items()}
 
 
 def evidence_of(answers: list[str], near: Near, weights: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ was given, whatever was shown, so it speaks for or against that answer wherever 
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,12 @@ class PastAnswers:
         answers = [self._answers[i] for i, _ in found]
         rewards, shown = (np.array([values[i] for i, _ in found], float) for values in (self._rewards, self._shown))
         return Near(cosines, answers, rewards, shown)
+
+    def snapshot(self) -> PastAnswers:
+        """What there is now, whatever comes later."""
+        taken = copy.copy(self)
+        taken._index = copy.copy(self._index)  # the lists are only ever appended to
+        return taken
 
     def state_dict(self) -> dict[str, Any]:
         """The entries of GROWS; all only ever get longer."""

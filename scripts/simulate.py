@@ -1,6 +1,6 @@
 """Measure the regret of every policy on planted streams, where what each case is worth is known.
 
-    python scripts/simulate.py                                       # all of them, ten seeds: about half an hour
+    python scripts/simulate.py                                       # all of them, ten seeds: hours
     python scripts/simulate.py --policies Random EvidenceLogUCB --worlds drift --seeds 2
     python scripts/simulate.py --out results/simulators.json         # the regret of each seed, beside the table
 

@@ -328,6 +328,7 @@ def pack(step: Step) -> tuple[dict[str, Any] | None, bytes | None]:
         return None, None
     rows = step.arms.rows.detach().cpu().contiguous()
     about = {"dtype": str(rows.dtype).partition(".")[2], "shape": list(rows.shape), "version": step.arms.version}
+    about |= {"beside": list(step.arms.beside)} if step.arms.beside else {}
     return about, rows.numpy().tobytes()
 
 
@@ -337,7 +338,7 @@ def unpack(answered: Answered) -> Phi | None:
         return None
     dtype = getattr(torch, answered.phi["dtype"])
     rows = torch.frombuffer(bytearray(answered.arms), dtype=dtype).reshape(answered.phi["shape"])
-    return Phi(rows, answered.phi["version"])
+    return Phi(rows, answered.phi["version"], tuple(answered.phi.get("beside", ())))
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

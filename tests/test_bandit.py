@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 
 from agents.case_values import MementoQ, Utility, plan_of
 from agents.evidence import EvidenceLogUCB
+from agents.neural_evidence import NeuralEvidenceLogUCB
 from bandit import (
     Confidence,
     LinLogUCB,
@@ -51,8 +52,15 @@ def evidence(null_arm: str) -> EvidenceLogUCB:
     return EvidenceLogUCB(PlantedTexts(), NU, prior_strength=1.0, evidence_width=0.3, null_arm=null_arm)
 
 
+def neural_evidence() -> NeuralEvidenceLogUCB:
+    settings = {"prior_strength": 1.0, "evidence_width": 0.3, "null_arm": "off"}
+    learning = {"learning_rate": 0.3, "batch_size": 8, "comk": 1}
+    return NeuralEvidenceLogUCB(PlantedTexts(), PlantedEncoder(), NU, **settings, **learning)
+
+
 MAKERS: dict[str, Callable[[], Policy]] = {
     "NeuralLinLogUCB": lambda: neural(NeuralLinLogUCB),
+    "NeuralLinLogUCB, centred": lambda: neural(NeuralLinLogUCB, centre="mean", bonus="posterior", w_learning_rate=0.2),
     "LinLogUCB": lambda: LinLogUCB(PlantedEncoder(), **RIDGE),
     "NeuralLinUCB": lambda: neural(NeuralLinUCB, seed=5),
     "NeuralLogUCB": neural_log,
@@ -61,6 +69,7 @@ MAKERS: dict[str, Callable[[], Policy]] = {
     "Utility": Utility,
     "EvidenceLogUCB": lambda: evidence("off"),
     "EvidenceLogUCB, null arm": lambda: evidence("on"),
+    "NeuralEvidenceLogUCB": lambda: neural_evidence(),
     "Pretrained": lambda: Pretrained(PlantedEncoder()),
     "Random": lambda: Random(seed=5),
 }
@@ -344,6 +353,23 @@ def test_neural_log_fits_like_torch_sgd_and_stops_in_time(
     assert metrics["train/loss"] == pytest.approx(mean_loss, rel=1e-8)
     for parameter, name in zip(network.parameters(), ("W1", "b1", "w2", "b2"), strict=True):
         assert parameter.detach().numpy().ravel() == pytest.approx(policy.parameters[name].ravel(), abs=1e-10)
+
+
+@pytest.mark.parametrize(("regularization", "lives"), [(0.1, False), (1e-4, True)])
+def test_a_weight_decay_above_what_the_features_say_leaves_no_network(regularization: float, lives: bool) -> None:
+    """Then every arm scores the same, and the nearest case is shown: what NeuralLogUCB comes to on Banking77."""
+
+    class Faint(PlantedEncoder):
+        def encode(self, pairs: list[tuple[str, str]]) -> torch.Tensor:
+            return 0.1 * super().encode(pairs)
+
+    policy = NeuralLogUCB(Faint(), regularization, NU, seed=5)
+    play(policy, range(25))
+    query, tasks = arms(99)
+    scores = policy.score(query, cases(tasks))
+    assert (np.abs(policy.parameters["W1"]).max() > 0.05) == lives
+    assert (np.ptp(scores.exploit.numpy()) > 1e-3) == lives
+    assert lives or np.ptp(scores.total.numpy()) < 1e-3
 
 
 # -- Random and Pretrained --------------------------------------------------------------------------------------------

@@ -50,6 +50,9 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "null_arm": ("on", "on"),
     "prior_strength": ("2", 2.0),
     "evidence_width": ("0.1", 0.1),
+    "centre": ("mean", "mean"),
+    "w_learning_rate": ("0.5", 0.5),
+    "bonus": ("posterior", "posterior"),
     "embedding_model_path": ("models/e", "models/e"),
     "reranker_model_path": ("models/r", "models/r"),
     "precision": ("bfloat16", "bfloat16"),
@@ -474,7 +477,9 @@ def test_every_choice_is_tried_somewhere() -> None:
         "final": {"small", "all", "none"},  # test_bank_cli
         "null_arm": {"off", "on"},  # test_resume: combinations
         "control": {"empty", "random"},  # test_methods, test_resume
-        "discover_strategy": {"random", "ucb", "explore", "exploit", "failing"},  # test_resume: combinations
+        "discover_strategy": {"random", "ucb", "explore", "exploit", "failing", "ucb_failing"},  # test_resume
+        "centre": {"off", "nearest", "mean"},  # test_neural_variants
+        "bonus": {"paper", "posterior"},  # test_neural_variants
         "precision": {"float32", "bfloat16"},  # test_packing
         "refresh": {"sync", "overlap"},  # test_bounded_cost
         "serving_mode": {"embedded", "openai", "vllm", "hf"},  # test_resume, test_outage and test_local_llm

@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 
 import main
 from agent import make_agent
-from agents.discovery import ASKED, FailingPlaces
+from agents.discovery import ASKED, FailingPlaces, comparable
 from agents.evidence import PRIOR, EvidenceLogUCB, LaplaceLogistic
 from bandit import Scores
 from clients.scripted import ScriptedClient
@@ -252,14 +252,21 @@ def test_failed_queries_near_by_add_up_and_asking_takes_them_off() -> None:
     assert places.mass("far") == pytest.approx(1, abs=1e-4)
 
 
-def test_failing_asks_in_the_place_that_fails(tmp_path: Path) -> None:
+def test_scores_and_failures_are_compared_by_their_ranks() -> None:
+    assert comparable([(0.5,), (-2.0,), (0.5,)]) == [0.5, -2.0, 0.5], "one value stands for itself"
+    assert comparable([(0.1, 30.0), (0.2, 10.0), (0.3, 20.0)]) == [0.5 + 2.5, 1.5 + 0.5, 2.5 + 1.5]
+    assert comparable([(1.0, 5.0), (1.0, 5.0)]) == [2.0, 2.0], "equal ones count half of each other"
+
+
+@pytest.mark.parametrize(("strategy", "bandit"), [("failing", "Random"), ("ucb_failing", "EvidenceLogUCB")])
+def test_failing_asks_in_the_place_that_fails(strategy: str, bandit: str, tmp_path: Path) -> None:
     rows = [{"task": f"line {i}", "label": load_labels("lfd")[0]} for i in range(120)]
     path = tmp_path / "stream.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     rng = np.random.default_rng(0)
     texts = PlantedTexts({f"line {i}": np.eye(DIM)[i % 4] + 0.05 * rng.standard_normal(DIM) for i in range(120)})
     config = Config(
-        env="lfd", data=str(path), agent="cbrdiscover", bandit="Random", discover_strategy="failing", budget_ratio=0.2
+        env="lfd", data=str(path), agent="cbrdiscover", bandit=bandit, discover_strategy=strategy, budget_ratio=0.2
     )
     env = make_env("lfd", str(path))
 

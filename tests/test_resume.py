@@ -41,7 +41,7 @@ ELSEWHERE = {  # killed there
     "reinforce",  # test_reinforce.py: it needs a local model
     "traj-bootstrap-turns",  # test_turns.py and test_multi_turn_resume.py: it needs a dialogue
 }
-STRATEGIES = ("random", "ucb", "explore", "exploit", "failing")
+STRATEGIES = ("random", "ucb", "explore", "exploit", "failing", "ucb_failing")
 # One life after another: (where it ends, in which step).
 DEATHS = (
     ("asking", 3),
@@ -151,10 +151,11 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def combinations() -> list[dict[str, str]]:
-    """Every agent, those that rank with every policy or their own, all strategies, a control, the null arm."""
+    """Every agent, those that rank with every policy or their own, all strategies, a control, options with a state."""
     made: list[dict[str, str]] = [
         {"agent": "cbr", "bandit": "Pretrained", "control": "random"},
         {"agent": "cbr", "bandit": "EvidenceLogUCB", "null_arm": "on"},
+        {"agent": "cbr", "bandit": "NeuralLinLogUCB", "centre": "nearest", "bonus": "posterior"},
     ]
     for agent, row in AGENTS.items():
         if agent in ELSEWHERE:

@@ -14,8 +14,8 @@ import torch
 from bandit import Policy, Random, Scores
 from registry import POLICIES
 from scripts import simulate
-from scripts.simulators.playing import PlantedTexts, chance_of, follow, play
-from scripts.simulators.table import NULL_ARM, rows
+from scripts.simulators.playing import ZERO_SHOT, PlantedTexts, chance_of, follow, play
+from scripts.simulators.table import VARIANTS, rows
 from scripts.simulators.worlds import WORLDS, Query, World, queries
 from step import Case
 
@@ -78,6 +78,7 @@ def test_evidence_beats_what_ignores_the_bit_and_the_null_arm_leaves_harm_out() 
     assert misled["EvidenceLogUCB"] < 0.75 * misled["Pretrained"] < misled["Random"]
     hurt = {null: regret("cases hurt", "EvidenceLogUCB", null_arm=null) for null in ("on", "off")}
     assert hurt["on"] < 0.6 * hurt["off"]
+    assert regret("cases hurt", ZERO_SHOT) == 0 < regret("cases hurt in half", ZERO_SHOT)
     played = play(WORLDS["two interact"], "EvidenceLogUCB", 30, 0)
     assert played.shown[-1] == 2 and len(played.regret) == 30
 
@@ -88,8 +89,10 @@ def test_every_policy_plays_and_the_table_is_written(tmp_path: Path, capsys: pyt
     assert simulate.main(words) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "| policy | copies | two interact |"
-    assert [line.split(" | ")[0].strip("| ") for line in printed[2:]] == [*POLICIES, NULL_ARM] == list(rows())
+    assert (
+        [line.split(" | ")[0].strip("| ") for line in printed[2:]] == [ZERO_SHOT, *POLICIES, *VARIANTS] == list(rows())
+    )
     found = json.loads(out.read_text())
     assert len(found) == 2 * len(rows()) and all(len(result["regret"]) == 2 for result in found)
     first = found[0]
-    assert f"{np.mean(first['regret']):.1f} ± " in printed[2] and first["policy"] == "NeuralLinLogUCB"
+    assert f"{np.mean(first['regret']):.1f} ± " in printed[2] and first["policy"] == ZERO_SHOT

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from agent import make_policy
-from bandit import Policy
+from bandit import Policy, Scores
 from config import Config
 from memory.bank import CaseBank
 from memory.pair_encoders import PairEncoder, cosine_head
@@ -26,6 +26,7 @@ from step import Case, Step
 
 from .worlds import CLASSES, DIM, Query, World, queries
 
+ZERO_SHOT = "zero-shot"
 LEARNING_RATE = 1e-2  # of the planted encoder, which is one matrix
 
 
@@ -73,6 +74,16 @@ class PlantedPairs(PairEncoder):
         return copy.deepcopy(self, {id(self._texts): self._texts})
 
 
+class ShowsNothing(Policy):
+    """Zero-shot, as a policy: every case ranks below showing none."""
+
+    may_show_nothing = True
+
+    def score(self, query: str, cases: Sequence[Case]) -> Scores:
+        zeros = torch.zeros(len(cases), dtype=torch.float64)
+        return Scores(zeros, zeros, nothing=1.0)
+
+
 @dataclass(frozen=True)
 class Played:
     """One stream played: the regret of each step and how many cases each showed."""
@@ -82,9 +93,11 @@ class Played:
 
 
 def play(world: World, bandit: str, steps: int, seed: int, **options: Any) -> Played:
-    """Let a policy of the registry play `steps` steps of the world; `options` are config fields."""
+    """Let a policy of the registry, or ZERO_SHOT, play `steps` steps of the world; `options` are config fields."""
     stream = queries(world, steps, seed)
     texts = PlantedTexts(stream)
+    if bandit == ZERO_SHOT:
+        return follow(ShowsNothing(), world, stream, texts, 1, seed)
     config = Config(env="banking77", agent="cbr", bandit=bandit, seed=seed, comk=world.k, **options)
     policy = make_policy(config, cast(Any, texts), pair_encoder=lambda: PlantedPairs(texts, seed))
     return follow(policy, world, stream, texts, config.recall_size, seed)

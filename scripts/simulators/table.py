@@ -12,15 +12,25 @@ import numpy as np
 from registry import POLICIES
 from report.statistics import t_interval
 
-from .playing import play
+from .playing import ZERO_SHOT, play
 from .worlds import WORLDS
 
-NULL_ARM = "EvidenceLogUCB, null arm"  # a row of its own: the policy that may show nothing
+NULL_ARM = "EvidenceLogUCB, null arm"  # rows of their own: policies with an option off its default
+VARIANTS: dict[str, dict[str, Any]] = {
+    NULL_ARM: {"bandit": "EvidenceLogUCB", "null_arm": "on"},
+    "NeuralLinLogUCB, nu 0": {"exploration": 0.0},
+    "NeuralLinLogUCB, centre nearest": {"centre": "nearest"},
+    "NeuralLinLogUCB, centre mean": {"centre": "mean"},
+    "NeuralLinLogUCB, w 1": {"w_learning_rate": 1.0},
+    "NeuralLinLogUCB, posterior": {"bonus": "posterior"},
+    "NeuralLinLogUCB, all three": {"centre": "nearest", "w_learning_rate": 1.0, "bonus": "posterior"},
+}
 
 
 def rows() -> dict[str, dict[str, Any]]:
     """What is compared, by name: keywords of `play`."""
-    return {name: {"bandit": name} for name in POLICIES} | {NULL_ARM: {"bandit": "EvidenceLogUCB", "null_arm": "on"}}
+    variants = {name: {"bandit": name.split(",")[0]} | options for name, options in VARIANTS.items()}
+    return {name: {"bandit": name} for name in [ZERO_SHOT, *POLICIES]} | variants
 
 
 def regrets(policy: str, world: str, steps: int, seeds: int) -> list[float]:

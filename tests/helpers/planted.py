@@ -61,6 +61,9 @@ class PlantedEncoder:
     def twin(self) -> PlantedEncoder:
         return copy.deepcopy(self)
 
+    def frozen(self) -> PlantedEncoder:
+        return self.twin()
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.version = state["version"]
         with torch.no_grad():
