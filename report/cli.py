@@ -161,7 +161,11 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("report.py", None, description, details, formatter_class=formatter)
     parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help=RESULTS_HELP)
-    parser.add_argument("--figure", metavar="N", help="only this figure of the paper: 3, 4a, 4b, 5, 6 or supplement")
+    parser.add_argument(
+        "--figure",
+        metavar="N",
+        help="only this figure: of the paper (3, 4a, 4b, 5, 6, supplement), or of your own plan",
+    )
     parser.add_argument("--diagnose", nargs="?", const="parts", choices=("parts", "best"), help=DIAGNOSE_HELP)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: report/ in the first of RESULTS")
     parser.add_argument("--prices", nargs="+", default=[], metavar="FILE", help=PRICES_HELP)

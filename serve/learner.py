@@ -117,7 +117,7 @@ class Learner:
         if self.agent.retrieval.bank.has_vectors:
             self._encoder().prepare(queries)
         with self._ranking:
-            self._view.prepare(queries)
+            self._view.recall_ahead(queries)
             seconds = (time.perf_counter() - begin) / len(batch)
             for (number, query), future in batch:
                 step = Step(number, query, agent_seconds=seconds)
