@@ -9,6 +9,7 @@ gives them: hashes of the encoder, and checkpoints with a trained one, are the s
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -94,20 +95,22 @@ class Normalize(nn.Module):
 
 
 class Tokenizer:
-    """The package's tokenizer, as much of it as `TokenStore` asks for; copies of an encoder share it."""
+    """The package's tokenizer, as much of it as `TokenStore` asks for; copies of an encoder share it, threads too."""
 
     def __init__(self, path: Path) -> None:
         from tokenizers import Tokenizer as Backend
 
         self.backend_tokenizer = Backend.from_file(str(path))
         self.backend_tokenizer.no_padding()
+        self._lock = threading.Lock()  # truncation is a state of the tokenizer, not an argument
 
     def __call__(self, texts: str | list[str], truncation: bool = False, max_length: int = 0) -> dict[str, Any]:
         backend = self.backend_tokenizer
-        backend.enable_truncation(max_length) if truncation else backend.no_truncation()
-        if isinstance(texts, str):
-            return {"input_ids": backend.encode(texts).ids}
-        return {"input_ids": [each.ids for each in backend.encode_batch(texts)]}
+        with self._lock:
+            backend.enable_truncation(max_length) if truncation else backend.no_truncation()
+            if isinstance(texts, str):
+                return {"input_ids": backend.encode(texts).ids}
+            return {"input_ids": [each.ids for each in backend.encode_batch(texts)]}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tokenizer:
         return self
