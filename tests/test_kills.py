@@ -105,6 +105,7 @@ class Victim:
     def __init__(self, words: list[str]) -> None:
         self.pid = os.fork()
         if self.pid == 0:
+            torch.set_num_threads(1)  # the threads that its parent shares products with are not there
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, 1), os.dup2(null, 2)
             os._exit(main.main(words))
@@ -114,7 +115,11 @@ class Victim:
 
     def end(self) -> bool:
         """Wait for it; whether it was killed."""
+        late = threading.Timer(200, self.kill)
+        late.start()
         _, status = os.waitpid(self.pid, 0)
+        assert late.is_alive(), "it has hung"
+        late.cancel()
         return os.WIFSIGNALED(status)
 
 

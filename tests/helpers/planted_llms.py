@@ -31,6 +31,7 @@ class WordEncoder:
     def __init__(self, dim: int = 32) -> None:
         self.dim = dim
         self.device = torch.device("cpu")
+        self.precision = "float32"
         self._of_text = functools.lru_cache(100_000)(self._embed)
 
     def encode(self, texts: list[str]) -> np.ndarray:
