@@ -26,7 +26,8 @@ class Batcher(Generic[T, R]):
     def __init__(self, work: Callable[[list[tuple[T, Future[R]]]], None], most: int, name: str) -> None:
         self._work, self._most = work, most
         self._waiting: queue.SimpleQueue[tuple[T, Future[R]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=name)
+        # a daemon: a process that is ended twice does not wait for it
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def submit(self, item: T) -> Future[R]:

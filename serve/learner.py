@@ -102,7 +102,8 @@ class Learner:
         self._catch_up()
         self._refresh()
         self._asked: queue.SimpleQueue[tuple[int, Learned] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._learn_all, name="learner")
+        # a daemon: an end that is interrupted waits for nothing, and what is in the ledger is learned by the next start
+        self._thread = threading.Thread(target=self._learn_all, name="learner", daemon=True)
         self._thread.start()
 
     # -- requests ----------------------------------------------------------------------------------------------------

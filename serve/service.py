@@ -10,6 +10,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,10 +181,11 @@ class Service:
         return self.learner.nearest(query, size)
 
     def close(self) -> None:
-        """Learn what waits, save it, let go of the files."""
-        self._ranking.close()
-        self.learner.close()
-        self.ledger.close()
+        """Learn what waits, save it, let go of the files; where that is interrupted, the files all the same."""
+        with ExitStack() as parts:
+            parts.callback(self.ledger.close)
+            parts.callback(self.learner.close)
+            parts.callback(self._ranking.close)
 
 
 def output_of(answer: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from concurrent.futures import Future
 from pathlib import Path
@@ -93,6 +94,18 @@ def test_a_batch_of_requests_chooses_what_single_ones_would(tmp_path: Path, text
                 learner.choose(waiting[start : start + size])
             chosen.append([(step.result().cases, step.result().scores) for step in steps])
     assert chosen[0] == chosen[1] and chosen[0][0][0]
+
+
+def test_an_end_that_is_interrupted_is_one(
+    tmp_path: Path, text_encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second SIGTERM, while the first has what waits learned, leaves no thread that the process would wait for."""
+    with pytest.raises(SystemExit), stand_in() as upstream, endpoint(tmp_path, text_encoder, upstream) as running:
+        service = running.service
+        close, waits_for = service.learner.close, service.ledger._writes._thread
+        monkeypatch.setattr(service.learner, "close", lambda: sys.exit(143))
+    assert not waits_for.is_alive() and service.learner._thread.daemon
+    close()
 
 
 def test_a_head_that_is_too_large_is_hung_up_on(tmp_path: Path, text_encoder: TextEncoder) -> None:
