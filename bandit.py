@@ -595,7 +595,6 @@ class NeuralLinLogUCB(NeuralLinear):
         self.centre = centre
         self.w_learning_rate = w_learning_rate
         self.bonus = bonus
-        self._comk = comk
         self._beside: list[tuple[str, ...]] = []  # where features are centred: for each pair of the history what by
         self.grows = ("history",) if centre == "off" else ("history", "beside")
 
@@ -662,8 +661,9 @@ class NeuralLinLogUCB(NeuralLinear):
     def rebuild(self, phi: Tensor, rewards: Tensor, weights: Tensor) -> None:
         self.w = self.head_weight()
         if self.w_learning_rate is not None:
+            comk = self.buffer_size // self.batch_size
             for row, reward, weight in zip(phi.split(1), rewards.split(1), weights.split(1)):
-                self.w = self.w - self.w_learning_rate / self._comk * self._gradient(row, reward, weight)
+                self.w = self.w - self.w_learning_rate / comk * self._gradient(row, reward, weight)
 
     # -- state -------------------------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ from runs.baseline import baseline_of, ratios
 from runs.folder import RunLog
 from runs.growing import find_beginning
 from runs.prices import Bill, Prices, prices_of
+from runs.progress import Progress
 from runs.reader import Record, summarize
 from runs.seeds import print_seeds
 from step import Step, as_number, as_plain
@@ -51,7 +52,7 @@ LoadEncoder = Callable[[], "TextEncoder"]
 class Company:
     """What runs that are played beside each other have in common."""
 
-    progress: screen.Progress
+    progress: Progress
     make_llm: Callable[[Config], LLM]
     turns: Turns
 
@@ -87,7 +88,7 @@ def run(
     )
     if pool.size < agent.config.in_flight:
         screen.say(f"note: the task {env.name} has a single instance: its steps are answered one after another")
-    with nullcontext(company.progress) if company else screen.Progress() as progress, pool:
+    with nullcontext(company.progress) if company else Progress() as progress, pool:
         progress.expect(len(env), log.steps_logged)
         stream = within(bill, observe(env, log, start))
         learned = start
@@ -238,7 +239,7 @@ def run_beside(configs: list[Config], load_encoder: LoadEncoder) -> list[Played]
     from llm import SharedLLMs
 
     llms, turns = SharedLLMs(load_encoder), Turns()
-    with screen.Progress() as progress, ThreadPoolExecutor(len(configs), "seeds") as threads:
+    with Progress() as progress, ThreadPoolExecutor(len(configs), "seeds") as threads:
         company = Company(progress, llms.make, turns)
 
         def carry_out_one(config: Config) -> Played:

@@ -37,6 +37,12 @@ def flag(spec: dataclasses.Field[Any]) -> str:
     return str(spec.metadata.get("flag", spec.name))
 
 
+def words_of(spec: dataclasses.Field[Any], value: Any) -> list[str]:
+    """How a command line says this value: none for a switch that is off."""
+    spelled = f"--{flag(spec)}"
+    return [spelled] * value if isinstance(value, bool) else [spelled, str(value)]
+
+
 def check(spec: dataclasses.Field[Any], value: Any) -> None:
     name, limits = f"--{flag(spec)}", spec.metadata
     if value is None:

@@ -77,11 +77,7 @@ class DiscoverAgent(Agent):
         self._asked = 0
         self._about_to_ask = 0  # of the steps of this round that are not over
         self._asked_failing = 0  # of those, the steps that the LLM's answer would have failed
-        self._before: tuple[int, list[tuple[float, ...]], int] = (
-            0,
-            [],
-            0,
-        )  # the round: steps, window and seen as it began
+        self._before: tuple[int, list[tuple[float, ...]], int] = 0, [], 0  # as the round began: steps, window, seen
 
     def retrieve(self, step: Step) -> None:
         super().retrieve(step)

@@ -12,7 +12,6 @@ answers. The paper's encoders and tuned settings are not taken over. Every error
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from env import ENV_ALIASES, ENV_DICT
 from errors import UserError, nearest
 from options import check, flag
 from registry import AGENTS, POLICIES, defaults_of, method_rows
+from runs.folder import write_atomically
 
 EXPERIMENTS = Path(__file__).with_name("experiments.yaml")
 GIVEN = "given"  # of a part's tasks and LLMs: those that the command line names
@@ -218,6 +218,4 @@ def keep(own: Described, figures: Iterable[str], folder: Path) -> None:
     chosen = {name: own["figures"][name] for name in figures if name in own["figures"]}
     text = yaml.safe_dump(kept | {"figures": before["figures"] | chosen}, sort_keys=False, allow_unicode=True)
     folder.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{KEPT}.new")
-    new.write_text(text, encoding="utf-8")
-    os.replace(new, path)
+    write_atomically(path, text)

@@ -23,7 +23,7 @@ from agent import check_fits
 from config import EMBEDDED, EMBEDDED_READER, FIELDS, Config, about
 from env import ENV_DICT, find_env, resolve_data
 from errors import UsageError, unknown_choice
-from options import flag
+from options import flag, words_of
 from registry import AGENTS, find_agent
 
 from .description import BY_FLAG, EXPERIMENTS, GIVEN, complete, read_description
@@ -276,7 +276,7 @@ def _make_run(where: tuple[str, ...], options: Options, typed: Options, point: O
         for name in FIELDS
         if options.get(name) is not None
         and (name in used or name in typed or (name == "llms" and config.members) or _is_where(name, options))
-        for word in _words(name, options[name])
+        for word in words_of(FIELDS[name], options[name])
     ]
     setting = " ".join(f"{flag(FIELDS[name])}={value}" for name, value in point.items())
     return Run(*where, options, config, tuple(words), setting)
@@ -285,11 +285,6 @@ def _make_run(where: tuple[str, ...], options: Options, typed: Options, point: O
 def _is_where(name: str, options: Options) -> bool:
     """Whether a described LLM says with this option where it is."""
     return name in about("server") and options[name] != FIELDS[name].default
-
-
-def _words(name: str, value: Any) -> list[str]:
-    spelled = f"--{flag(FIELDS[name])}"
-    return [spelled] * value if isinstance(value, bool) else [spelled, str(value)]
 
 
 def reasons(left_out: list[LeftOut]) -> list[str]:

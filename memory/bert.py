@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .packing import Group, attend, rounded_product
+from .packing import Group, PackedModel, attend, product, rounded_product
 
 Product = Callable[[Tensor, tuple[Tensor, Tensor]], Tensor]
 
@@ -32,33 +32,20 @@ class _Layer:
     activation: Any
 
 
-class PackedBert:
-    """A transformers BertModel, run packed.
-
-    Args:
-        model: it stays the owner of the weights; `refresh` says that they have changed.
-
-    Attributes:
-        precision: of the products in `encode`; sums, norms and what comes out are float32.
-    """
+class PackedBert(PackedModel):
+    """A transformers BertModel, run packed."""
 
     def __init__(self, model: Any, precision: torch.dtype = torch.float32) -> None:
-        self.model = model
-        self.precision = precision
+        super().__init__(model, precision)
         config = model.config
         self._heads: int = config.num_attention_heads
         self._dropout: float = config.hidden_dropout_prob
         self._attention_dropout: float = config.attention_probs_dropout_prob
-        self._kept: list[_Layer] | None = None
 
     @staticmethod
     def can_run(model: Any) -> bool:
         """Whether `model` is a BERT that this reads: not one of its kin, nor with parts added."""
         return type(model).__name__ == "BertModel" and not model.config.is_decoder
-
-    def refresh(self) -> None:
-        """Forget what was made of the weights."""
-        self._kept = None
 
     def encode(self, tokens: Tensor, positions: Tensor, groups: list[Group]) -> Tensor:
         """Hidden states [tokens, hidden] in evaluation mode, without gradients."""
@@ -77,7 +64,7 @@ class PackedBert:
 
     def features(self, tokens: Tensor, positions: Tensor, groups: list[Group]) -> Tensor:
         """Hidden states with gradients; with dropout where the model is in training mode."""
-        return self._run(tokens, positions, groups, self._layers(), _times_rows, self.model.training)
+        return self._run(tokens, positions, groups, self._layers(), product, self.model.training)
 
     def _layers(self) -> list[_Layer]:
         return [_layer(layer) for layer in self.model.encoder.layer]
@@ -126,10 +113,6 @@ def _made(layer: _Layer, make: Callable[[Tensor], Tensor], precision: torch.dtyp
 
 def _drop(x: Tensor, share: float) -> Tensor:
     return F.dropout(x, share) if share else x
-
-
-def _times_rows(x: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
-    return F.linear(x, *weights)
 
 
 def _columns(weight: Tensor) -> Tensor:

@@ -11,27 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from .packing import Group, attend, pooled, rounded_product
+from .packing import Group, PackedModel, attend, pooled, product, rounded_product
 
 Weights = tuple[Tensor, Tensor | None]
 
 
-class PackedModernBert:
-    """A transformers ModernBertForSequenceClassification, run packed up to what enters its classifier.
-
-    Args:
-        model: it stays the owner of the weights; `refresh` says that they have changed.
-
-    Attributes:
-        precision: of the products in `encode`; sums, norms and what comes out are float32.
-    """
-
-    def __init__(self, model: Any, precision: torch.dtype = torch.float32) -> None:
-        self.model = model
-        self.precision = precision
-        self._kept: list[list[Weights]] | None = None
+class PackedModernBert(PackedModel):
+    """A transformers ModernBertForSequenceClassification, run packed up to what enters its classifier."""
 
     @staticmethod
     def can_run(model: Any) -> bool:
@@ -39,21 +26,17 @@ class PackedModernBert:
         is_one = type(model).__name__ == "ModernBertForSequenceClassification"
         return is_one and model.config.classifier_pooling in ("mean", "cls")
 
-    def refresh(self) -> None:
-        """Forget what was made of the weights."""
-        self._kept = None
-
     def encode(self, tokens: Tensor, positions: Tensor, groups: list[Group]) -> Tensor:
         """What enters the classifier, [pairs, hidden], in evaluation mode, without gradients."""
         if self.precision == torch.float32:
-            return self._run(tokens, positions, groups, self._weights(), _product)
+            return self._run(tokens, positions, groups, self._weights(), product)
         if self._kept is None:
             self._kept = [[_rounded(weights, self.precision) for weights in layer] for layer in self._weights()]
         return self._run(tokens, positions, groups, self._kept, rounded_product)
 
     def features(self, tokens: Tensor, positions: Tensor, groups: list[Group]) -> Tensor:
         """The same with gradients; with dropout where the model is in training mode."""
-        return self._run(tokens, positions, groups, self._weights(), _product)
+        return self._run(tokens, positions, groups, self._weights(), product)
 
     def _weights(self) -> list[list[Weights]]:
         """Of each layer the weights of its four products."""
@@ -86,10 +69,6 @@ def _turn(query_and_key: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     both = query_and_key.float()
     one, two = both.chunk(2, dim=-1)
     return torch.addcmul(both * cos, torch.cat((-two, one), dim=-1), sin).to(query_and_key.dtype)
-
-
-def _product(x: Tensor, weights: Weights) -> Tensor:
-    return F.linear(x, *weights)
 
 
 def _rounded(weights: Weights, precision: torch.dtype) -> Weights:

@@ -113,6 +113,31 @@ def reduced(device: torch.device, precision: torch.dtype) -> AbstractContextMana
     return torch.autocast(device.type, precision, enabled=precision != torch.float32)
 
 
+class PackedModel:
+    """What the forward passes of our own share.
+
+    Args:
+        model: of transformers; it stays the owner of the weights, and `refresh` says that they have changed.
+
+    Attributes:
+        precision: of the products in `encode`; sums, norms and what comes out are float32.
+    """
+
+    def __init__(self, model: Any, precision: torch.dtype = torch.float32) -> None:
+        self.model = model
+        self.precision = precision
+        self._kept: list[Any] | None = None  # of each layer the weights in the form that they are encoded with
+
+    def refresh(self) -> None:
+        """Forget what was made of the weights."""
+        self._kept = None
+
+
+def product(x: Tensor, weights: tuple[Tensor, Tensor | None]) -> Tensor:
+    """x times weights [out, in], as nn.Linear has them, with their bias."""
+    return nn.functional.linear(x, *weights)
+
+
 def rounded_product(x: Tensor, weights: tuple[Tensor, Tensor | None]) -> Tensor:
     """x times weights of a lower precision, in theirs."""
     return nn.functional.linear(x.to(weights[0].dtype), *weights)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from runs import intervals
 from runs.prices import KINDS, Prices, amount_text
 
 from . import statistics
@@ -156,7 +157,7 @@ def _row(stream: Stream, setting: Setting, prices: Prices) -> tuple[dict[str, st
     numbers: dict[str, object] = {
         **where(stream, setting),
         "seeds": len(setting.finished),
-        **ends("against_zero_shot", found.gain.interval if found else statistics.NOTHING),
+        **ends("against_zero_shot", found.gain.interval if found else intervals.NOTHING),
         **{f"{name}_per_step": value for name, value in dataclasses.asdict(own).items()},
         **{f"{name}_times_zero_shot": value for name, value in dataclasses.asdict(times).items()},
         "tokens_times_zero_shot": found.tokens if found else math.nan,

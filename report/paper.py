@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from runs import intervals
 from runs.prices import Prices
 
 from . import plots, statistics
@@ -149,10 +150,10 @@ def _summary_tables(summary: Summary) -> Iterator[tuple[str, str]]:
     first = {"method": [escape_latex(method) for method in methods]}
     columns = {}
     for task in summary.tasks.values():
-        found = [summary.rates[method].get(task, statistics.NOTHING) for method in methods]
+        found = [summary.rates[method].get(task, intervals.NOTHING) for method in methods]
         columns[task] = _bold_best([with_half_width(v) for v in found], [v.mean for v in found])
     if summary.averages and len(columns) > 1:
-        found = [summary.averages.get(method, statistics.NOTHING) for method in methods]
+        found = [summary.averages.get(method, intervals.NOTHING) for method in methods]
         columns["average"] = _bold_best([with_half_width(v) for v in found], [v.mean for v in found])
     parts: list[dict[str, list[str]]] = [dict(first)]
     for task, cells in columns.items():

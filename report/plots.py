@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from runs import intervals
+
 from . import statistics
 from .curves import compared, window_of, window_rates
 from .folders import CURVES
@@ -311,7 +313,7 @@ def draw_bars(axes: Axes, summary: Summary, slanted: bool) -> None:
     styles = styles_of(shown.values())
     share = 0.84 / len(methods)
     for i, method in enumerate(methods):
-        found = [summary.rates[method].get(task, statistics.NOTHING) for task in tasks]
+        found = [summary.rates[method].get(task, intervals.NOTHING) for task in tasks]
         at = np.arange(len(tasks)) + (i - (len(methods) - 1) / 2) * share
         mean = np.array([100 * value.mean for value in found])
         half = np.nan_to_num([100 * value.half_width for value in found])

@@ -7,7 +7,7 @@ import shlex
 from typing import Any
 
 from config import FIELDS
-from options import flag
+from options import words_of
 
 from .folders import Run
 from .prompts import Rebuilt, shown_prompts
@@ -59,7 +59,7 @@ def command_line(options: dict[str, Any]) -> str:
     words = ["python", "main.py"]
     for name, value in options.items():
         if name in FIELDS and (name == "env" or value != FIELDS[name].default):
-            words += [f"--{flag(FIELDS[name])}"] if value is True else [f"--{flag(FIELDS[name])}", str(value)]
+            words += words_of(FIELDS[name], value)
     return shlex.join(words)
 
 

@@ -14,8 +14,6 @@ from scipy import stats
 
 from config import about
 from runs.intervals import LEVEL, RESAMPLES, Interval, Paired, paired_bootstrap, t_interval
-from runs.intervals import NOTHING as NOTHING  # for who asks here
-from runs.intervals import macro_bootstrap as macro_bootstrap
 
 from .runs import Run, Setting, Stream
 

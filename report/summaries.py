@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.grid import CAVEAT
+from runs import intervals
 
 from . import statistics
 from .experiments import Figure, experiments, is_figures_own
@@ -131,7 +132,7 @@ class Summary:
         for method, found in self.averaged.items() if baseline else ():
             pairs = [statistics.paired(found[task], baseline[task]) for task in self.common]
             seeds = min((pair.seeds for pair in pairs), default=0)
-            gain = statistics.macro_bootstrap(pairs)
+            gain = intervals.macro_bootstrap(pairs)
             if found is not baseline and seeds and not math.isnan(gain.mean):
                 gains[method] = statistics.Difference(gain, seeds)
         return gains

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from runs import intervals
 from runs.prices import Prices, amount_text
 
 from . import statistics
@@ -227,7 +228,7 @@ def _row(stream: Stream, setting: Setting, prices: Prices) -> tuple[dict[str, st
         "agent s": _number(seconds["agent_seconds"]),
         "s a step": NOTHING if math.isnan(per_step) else f"{per_step:.3f}",
     }
-    gain = against.interval if against else statistics.NOTHING
+    gain = against.interval if against else intervals.NOTHING
     numbers = {
         **where(stream, setting),
         **{"seeds": n, "unfinished": len(setting.unfinished), "steps": stream.rows},

@@ -259,8 +259,11 @@ class RunLog:
             config = read_config(path)
             starts = config.get("starts") or []
         config["starts"] = [*starts, _plain(self._start) | {"from_step": self.steps_logged + 1}]
-        _write_atomically(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        self._put_config(config)
         self._start = None
+
+    def _put_config(self, config: dict[str, Any]) -> None:
+        write_atomically(self.folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
     def take_over(self, beginning: Beginning, details: dict[str, Any]) -> None:
         """Begin with the steps of another run, while there are none of this one's own.
@@ -268,8 +271,7 @@ class RunLog:
         The steps come last: until then a kill leaves a folder without any, which begins so again.
         """
         beginning.copy_to(self.folder)
-        config = {"identity": self.identity, **_plain(details), **beginning.record()}
-        _write_atomically(self.folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        self._put_config({"identity": self.identity, **_plain(details), **beginning.record()})
         place_steps(self.folder)
         self._count_steps()
 
@@ -373,7 +375,7 @@ class RunLog:
         summary = summarize(self.records()) | extra
         if keep is not None:
             self._write_final(keep)
-        _write_atomically(self.folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+        write_atomically(self.folder / "summary.json", json.dumps(summary, indent=2) + "\n")
         for name in (*CHECKPOINTS, JOURNAL):
             if name != "checkpoint" or not keep_checkpoint:
                 remove(self.folder / name)
@@ -462,7 +464,7 @@ def _naming(path: Path) -> Iterator[None]:
         raise
 
 
-def _write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Replace `path` whole, or not at all. The new file is made, never opened: a link in its place is not followed."""
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)

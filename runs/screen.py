@@ -14,7 +14,6 @@ from errors import printable
 
 from .baseline import baseline_of, ratios
 from .prices import Prices
-from .progress import Progress as Progress  # for who asks here
 from .reader import CACHED, CUT_SHARE, Tally
 
 if TYPE_CHECKING:

@@ -125,11 +125,17 @@ class Ledger:
         def write(db: sqlite3.Connection) -> None:
             db.execute("INSERT INTO requests VALUES (?, ?, ?, ?, ?)", values)
             db.executemany(COUNT, [(key, 1, 0, 0) for key in answered.sent_keys])
+
+        future = self._writes.submit(write)
+        future.add_done_callback(lambda done: self._remember(answered, done))
+        return future
+
+    def _remember(self, answered: Answered, done: Future[None]) -> None:
+        """Keep in memory, too, what is on disk."""
+        if not done.cancelled() and done.exception() is None:
             self._recent[answered.id] = answered
             if len(self._recent) > RECENT:
                 self._recent.popitem(last=False)
-
-        return self._writes.submit(write)
 
     def feed(self, answered: Answered, reward: int, answer: str | None) -> Future[tuple[Event, bool]]:
         """Keep feedback for a request; the event, and whether it is new.

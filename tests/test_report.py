@@ -22,6 +22,7 @@ from helpers.planted_runs import plant_run
 from report import cli, naming, plots, prompts, references, statistics, summaries, tables
 from report.experiments import find_figure
 from report.runs import CURVES, Setting, Stream, group, read_runs, select
+from runs import intervals
 from runs.prices import Prices
 
 if TYPE_CHECKING:
@@ -97,11 +98,11 @@ def test_macro_bootstrap_is_the_exact_enumeration() -> None:
     means = [[np.mean(draw) for draw in itertools.product(task[0], repeat=3)] for task in tasks]
     values = [(a + b) / 2 for a, b in itertools.product(*means)]
     for level in (0.5, 0.9):
-        interval = statistics.macro_bootstrap([in_order(task) for task in tasks], level=level)
+        interval = intervals.macro_bootstrap([in_order(task) for task in tasks], level=level)
         exact = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
         assert (interval.low, interval.high) == pytest.approx(tuple(exact))
     assert interval.mean == pytest.approx((0 + 2 / 3) / 2)
-    assert np.isnan(statistics.macro_bootstrap([in_order(tasks[0]), in_order(np.empty((0, 3)))]).mean)
+    assert np.isnan(intervals.macro_bootstrap([in_order(tasks[0]), in_order(np.empty((0, 3)))]).mean)
 
 
 def test_seeds_are_not_more_queries() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import sys
 import threading
 from concurrent.futures import Future
@@ -17,6 +18,7 @@ from memory.bank import CaseBank
 from memory.encoders import TextEncoder
 from memory.index import VectorIndex
 from serve.batching import Batcher
+from serve.ledger import Answered, Ledger
 from serve.protocol import LARGEST_HEAD
 from step import Case, Step
 
@@ -94,6 +96,17 @@ def test_a_batch_of_requests_chooses_what_single_ones_would(tmp_path: Path, text
                 learner.choose(waiting[start : start + size])
             chosen.append([(step.result().cases, step.result().scores) for step in steps])
     assert chosen[0] == chosen[1] and chosen[0][0][0]
+
+
+def test_an_answer_that_could_not_be_kept_is_unknown(tmp_path: Path) -> None:
+    """Feedback for it would be learned now and by no restart."""
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    kept, lost = (Answered(id, 1, "query", "cases", [], [], "said") for id in ("kept", "lost"))
+    ledger.put(kept).result()
+    with pytest.raises(sqlite3.IntegrityError):  # one number twice stands for a disk that takes no more
+        ledger.put(lost).result()
+    assert ledger.get("kept") == kept and ledger.get("lost") is None
+    ledger.close()
 
 
 def test_an_end_that_is_interrupted_is_one(
