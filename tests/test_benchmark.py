@@ -34,10 +34,12 @@ def test_a_naive_policy_chooses_the_same(
     """Two processes; 40 steps are one training step."""
     monkeypatch.chdir(tmp_path)
     more = ("--against", "naive", "--rankers", "tiny-modernbert", "--data", "sample", "--steps", "40")
+    more += ("--answer_seconds", "0.02")
     (head, cells) = table(capsys, "policies", *more)
     figures = dict(zip(head, cells))
     assert figures["ranker"] == "tiny-modernbert" and figures["same arms"] == "40 of 40"
     assert float(figures["CPU ratio"]) > 0 and 1 <= float(figures["over its passes"])
+    assert float(figures["ratio outside"]) > 0
     (kept,) = json.loads((tmp_path / "results/benchmarks/policies-against-naive.json").read_text())["figures"]
     assert kept["pairs_trained_a_step"] * 24 == 32, "the steps after the 16th"
 

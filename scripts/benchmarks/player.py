@@ -4,9 +4,9 @@
 one, and takes numbers from its input: so many steps are played and a line of JSON comes back. Contestants who are asked
 in turn share the machine's good and bad minutes. It uses no more of the project than earlier commits have too.
 
-The LLM answers at once and is right in six of ten steps, whatever it is shown, so all contestants see one stream of
-rewards. Dropout is off where SETTINGS say so: its draws depend on the shape of batches, and would hide whether two
-implementations choose the same.
+The LLM answers at once, or after `answer_seconds`, and is right in six of ten steps, whatever it is shown, so all
+contestants see one stream of rewards. Dropout is off where SETTINGS say so: its draws depend on the shape of batches,
+and would hide whether two implementations choose the same.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ class Contestant:
 
     Args:
         checkout: where the project is that it plays with.
-        settings: `options` of config.py, `steps` in the stream, `dropout`, and `naive` for the naive policy.
+        settings: `options` of config.py, `steps` in the stream, `dropout`, `answer_seconds` of the LLM, and `naive` for
+            the naive policy.
     """
 
     def __init__(self, checkout: Path, **settings: Any) -> None:
@@ -78,7 +80,10 @@ def without_dropout(*models: Any) -> None:
 
 
 def steps_of(settings: dict[str, Any]) -> Iterator[tuple[float, float, list[int]]]:
-    """Play: for each step its CPU and wall seconds outside the LLM, and the cases that were shown."""
+    """Play: for each step its CPU and wall seconds outside the LLM, and the cases that were shown.
+
+    What is done while the LLM answers costs CPU seconds alone; what it delays the answer by counts as outside.
+    """
     import torch
 
     torch.set_num_threads(1)
@@ -92,10 +97,17 @@ def steps_of(settings: dict[str, Any]) -> Iterator[tuple[float, float, list[int]
     config = Config(env="banking77", **settings["options"])
     env = stream(settings["options"], settings["steps"])
     chance = random.Random(0)
-    llm = LLM(ScriptedClient(lambda prompt: truth(env) if chance.random() < 0.6 else "no idea"))
+    seconds = settings.get("answer_seconds", 0)
+
+    def answer(prompt: str) -> str:
+        time.sleep(seconds)
+        return truth(env) if chance.random() < 0.6 else "no idea"
+
+    llm = LLM(ScriptedClient(answer))
     precision = [config.precision] if hasattr(config, "precision") else []  # older commits have none
     encoder = TextEncoder(config.embedding_model_path, torch.device("cpu"), *precision)
     agent = make_agent(config, env, llm, lambda: encoder)
+    ahead: Any = getattr(agent, "ahead", nullcontext)  # earlier commits do nothing beside the answer
     retrieval: Any = agent.retrieval
     ranker = getattr(retrieval.policy.encoder, "_model", encoder.model)
     if not settings.get("dropout", True):
@@ -111,17 +123,19 @@ def steps_of(settings: dict[str, Any]) -> Iterator[tuple[float, float, list[int]
         encoder.model, encoder.sentences = sentences, Sentences(sentences)
         encoder.sentences._body = None  # cases are recalled as sentence-transformers encodes
         retrieval.policy = NaivePolicy(config, sentences, retrieval.policy.encoder)
+        ahead = nullcontext
     env.reset()
     for number in range(1, len(env) + 1):
         env.index = number - 1
         step = Step(number, env.observe())
         cpu, wall = time.process_time(), time.perf_counter()
         agent.retrieve(step)
-        agent.generate(step)
-        step.answer, step.reward = env.evaluate(step.output)
+        with ahead(step):
+            agent.generate(step)
+            step.answer, step.reward = env.evaluate(step.output)
         agent.update(step)
         agent.retain(step)
-        yield time.process_time() - cpu, time.perf_counter() - wall, [case.step for case in step.cases]
+        yield time.process_time() - cpu, time.perf_counter() - wall - seconds, [case.step for case in step.cases]
 
 
 def truth(env: Any) -> str:
