@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .packing import Group, PackedModel, attend, product, rounded_product
+from .packing import Group, PackedModel, attend, product, rounded, rounded_product
 
 Product = Callable[[Tensor, tuple[Tensor, Tensor]], Tensor]
 
@@ -121,8 +121,8 @@ def _columns(weight: Tensor) -> Tensor:
 
 def _times_blocks(x: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
     """x times bfloat16 weights that lie as oneDNN multiplies them: it would lay them out anew for each product."""
-    made: Tensor = torch.ops.mkldnn._linear_pointwise(x.to(torch.bfloat16), *weights, "none", [], "")
-    return made
+    made: Tensor = torch.ops.mkldnn._linear_pointwise(rounded(x, torch.bfloat16), *weights, "none", [], "")
+    return made[: len(x)]
 
 
 def _times_columns(x: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:

@@ -140,7 +140,21 @@ def product(x: Tensor, weights: tuple[Tensor, Tensor | None]) -> Tensor:
 
 def rounded_product(x: Tensor, weights: tuple[Tensor, Tensor | None]) -> Tensor:
     """x times weights of a lower precision, in theirs."""
-    return nn.functional.linear(x.to(weights[0].dtype), *weights)
+    return nn.functional.linear(rounded(x, weights[0].dtype), *weights)[: len(x)]
+
+
+def rounded(x: Tensor, precision: torch.dtype) -> Tensor:
+    """x [n, size] in `precision`; on a CPU with rows of zeros up to a round number of them.
+
+    oneDNN compiles a product for each number of rows that it meets, and keeps it: of texts that are packed, hundreds of
+    megabytes.
+    """
+    if x.device.type != "cpu":
+        return x.to(precision)
+    round_to = 16 if len(x) <= 128 else 64
+    rows = x.new_zeros((-(-len(x) // round_to) * round_to, *x.shape[1:]), dtype=precision)
+    rows[: len(x)] = x
+    return rows
 
 
 # -- any body of transformers ------------------------------------------------------------------------------------------

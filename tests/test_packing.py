@@ -12,7 +12,7 @@ from helpers.tiny_models import random_text, save_model
 from memory import encoders, packing, tokens
 from memory.encoders import EMBEDDED, TextEncoder, embedded_model_folder, identity_of, load_sentence_model, set_threads
 from memory.minilm import MiniLM
-from memory.packing import attend, batches, grouped, unpack_body
+from memory.packing import attend, batches, grouped, rounded, rounded_product, unpack_body
 from memory.pair_encoders import BiEncoder, CrossEncoder, Pair, PairEncoder
 from memory.sentences import Sentences
 from memory.tokens import TokenStore
@@ -233,6 +233,13 @@ def test_a_tokenizer_that_joins_in_another_way_is_asked_for_each_pair(folders: d
     assert store._frame is None
     (found,) = store.pairs([("w1", "w2 w3")])
     assert found[0].tolist() == tokenizer("w2 w3", "w1")["input_ids"]
+
+
+def test_products_of_lower_precision_meet_few_numbers_of_rows() -> None:
+    """oneDNN compiles one for each, and keeps it."""
+    assert len({len(rounded(torch.ones(n, 1), torch.bfloat16)) for n in range(1, 2049)}) < 40
+    x, weights = torch.randn(21, 8), (torch.randn(4, 8).bfloat16(), torch.randn(4).bfloat16())
+    torch.testing.assert_close(rounded_product(x, weights), torch.nn.functional.linear(x.bfloat16(), *weights))
 
 
 @pytest.mark.parametrize("kind", ["bi", "ModernBert", "Electra", "DebertaV2"])
