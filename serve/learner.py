@@ -284,6 +284,7 @@ class Learner:
             self._noted = self._log.steps_logged if noted is None else min(noted, self._ledger.last_event)
         for events in batched(self._ledger.events(after=self.learned), MOST_TOGETHER):
             self._apply_all(events)
+            self._log.checkpoint(self._steps, self._save)  # what is killed meanwhile, again and again, comes on too
         self.agent.retrieval.bank.wait()
 
     def _take_over_from(self, store: Store) -> None:

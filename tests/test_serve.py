@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -375,6 +376,19 @@ def test_restart_goes_on_with_the_same_state(
                 states.append((learner.learned, _scores(learner, text_encoder)))
     whole = states[0]
     assert states[2] == whole and states[-1] == whole
+
+
+def test_what_a_start_learns_is_kept_before_it_answers(
+    tmp_path: Path, text_encoder: TextEncoder, behind: StandIn
+) -> None:
+    """One that is killed again and again while it catches up would have ever more to learn."""
+    with endpoint(tmp_path, text_encoder, behind) as running:
+        client = openai.OpenAI(base_url=f"{running.address}/v1", api_key="x")
+        feed(running, id=client.chat.completions.create(model="model", messages=says(CARD)).id, reward=1)
+    (checkpoint,) = tmp_path.rglob("checkpoint")
+    shutil.rmtree(checkpoint)
+    with endpoint(tmp_path, text_encoder, behind, checkpoint_seconds=0) as running:
+        assert running.service.learner.learned == 1 and (checkpoint / "endpoint.json").exists()
 
 
 def _scores(learner: Any, encoder: TextEncoder) -> list[float]:
