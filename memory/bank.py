@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
@@ -14,13 +15,14 @@ import numpy as np
 from step import Case, as_plain
 
 from .entries import Contents, check_encoder
-from .index import VectorIndex, write_graph
+from .graphs import PARAMETERS, Block, write_graph
+from .index import VectorIndex
 
 if TYPE_CHECKING:
     from runs.checkpoint import Checkpoint
 
 FIELDS = tuple(field.name for field in fields(Case))
-GRAPH = "bank-graph"
+GRAPH = f"bank-graph-{PARAMETERS}"  # others, of an older version say, are built anew
 REMEMBERED = 50_000  # embeddings that a bank gives back to its encoder, which keeps no more
 SHRINKAGE = 2.0  # showings that a case's record is drawn to the mean by
 
@@ -237,9 +239,11 @@ class CaseBank:
         only where they are new."""
         return {"cases": Rows(self._rows), "embeddings": self._index.vectors}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become the bank that `state` was taken from; nothing is embedded again."""
+    def load_state_dict(self, state: dict[str, Any], graphs: Mapping[Block, Path] = MappingProxyType({})) -> None:
+        """Become the bank that `state` was taken from; nothing is embedded again, and none of `graphs` built."""
         self._clear(self._index.vectors.shape[1])
+        for block, path in graphs.items():
+            self._index.take_graph(block, path)
         dropped = set(state.get("dropped", ()))
         rows = [None if i in dropped else _as_case(row) for i, row in enumerate(state["cases"])]
         self._append(rows, state["embeddings"] if self._encoder is not None else None)
@@ -271,16 +275,17 @@ class CaseBank:
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Become the bank that was put."""
-        self.load_state_dict(checkpoint.get("bank"))
+        graphs: dict[Block, Path] = {}
+        for name, path in checkpoint.files.items():
+            if name.startswith(f"{GRAPH}-"):
+                start, length = name.split("-")[-2:]
+                graphs[int(start), int(length)] = path
+        self.load_state_dict(checkpoint.get("bank"), graphs)
         record = checkpoint.get("bank-record")
         if record:
             n = len(self._rows)
             self._shown[:n], self._won[:n] = record["shown"], record["won"]
             self._totals, self._compactions = record["totals"], record["compactions"]
-        for name, path in checkpoint.files.items():
-            if name.startswith(f"{GRAPH}-"):
-                start, length = name.split("-")[-2:]
-                self._index.take_graph((int(start), int(length)), path)
 
 
 class Rows(Sequence["list[Any] | None"]):

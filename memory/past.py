@@ -67,7 +67,7 @@ class PastAnswers:
     def snapshot(self) -> PastAnswers:
         """What there is now, whatever comes later."""
         taken = copy.copy(self)
-        taken._index = copy.copy(self._index)  # the lists are only ever appended to
+        taken._index = self._index.snapshot()  # the lists are only ever appended to
         return taken
 
     def state_dict(self) -> dict[str, Any]:

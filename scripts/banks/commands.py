@@ -15,7 +15,7 @@ from config import EMBEDDED
 from errors import UsageError, UserError, printable
 from memory.entries import Contents, Entry, check_encoder
 from memory.exchange import write_file
-from memory.index import BLOCK, VectorIndex
+from memory.index import ExactIndex
 from memory.inspection import Twins, Verdict, judge, near_duplicates
 from memory.opening import open_bank
 from memory.store import Store
@@ -129,7 +129,7 @@ def search(arguments: argparse.Namespace) -> None:
         raise UserError(f"{arguments.bank}: an empty bank")
     encoder = load_encoder(arguments)
     vectors = embedded(contents, encoder, arguments.bank)
-    index = VectorIndex(encoder.dim, switch=len(vectors) + BLOCK)  # one search: no index is worth building
+    index = ExactIndex(encoder.dim)  # one search: no graph is worth building
     index.add(vectors)
     for position, cosine in index.search(encoder.encode([arguments.text])[0], arguments.top):
         entry = contents.entries[position]
