@@ -59,11 +59,11 @@ def says(text: str) -> list[Any]:
 
 
 def feed(served: Running, **body: Any) -> httpx2.Response:
-    return httpx2.post(f"{served.address}/v1/feedback", json=body)
+    return httpx2.post(f"{served.address}/v1/feedback", json=body, timeout=60)
 
 
 def get(served: Running, path: str, **options: Any) -> Any:
-    response = httpx2.get(f"{served.address}{path}", **options)
+    response = httpx2.get(f"{served.address}{path}", timeout=60, **options)
     assert response.status_code == 200, response.text
     return response.json()
 
