@@ -16,7 +16,7 @@ from registry import POLICIES
 from scripts import simulate
 from scripts.simulators.playing import ZERO_SHOT, PlantedTexts, chance_of, follow, play
 from scripts.simulators.table import VARIANTS, rows
-from scripts.simulators.worlds import WORLDS, Query, World, queries
+from scripts.simulators.worlds import ALONE, WORLDS, Query, World, queries
 from step import Case
 
 
@@ -51,6 +51,17 @@ def test_who_knows_all_has_no_regret_and_nobody_has_less(name: str) -> None:
         assert worst.sum() == pytest.approx(0)
     else:
         assert worst.sum() >= random.sum() > 0.5
+
+
+def test_all_are_measured_against_the_best_of_the_same_recalled_cases() -> None:
+    """What two policies' regrets differ by is what their chances of success differ by, of showing nothing too."""
+    world = WORLDS["two interact"]
+    none, random = (play(world, name, 40, 3) for name in (ZERO_SHOT, "Random"))
+    assert none.shown.sum() == 0 < random.shown.sum()
+    best = none.regret + ALONE
+    assert best.max() == pytest.approx(0.9), "two of the recalled cases, though zero-shot shows none"
+    chances = np.round(best - random.regret, 9)
+    assert set(chances) <= {0.15, 0.3, 0.6, 0.65, 0.9}
 
 
 def test_streams_are_their_seeds_and_worlds_have_what_they_say() -> None:
