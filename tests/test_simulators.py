@@ -21,7 +21,7 @@ from step import Case
 
 
 class Knowing(Policy):
-    """Knows every chance and shows the best or the worst set, or nothing."""
+    """Knows every chance and shows the best or the worst k cases, or nothing."""
 
     may_show_nothing = True
 
@@ -30,7 +30,7 @@ class Knowing(Policy):
 
     def score(self, query: str, cases: Sequence[Case]) -> Scores:
         at = self.stream[int(query.split()[1]) - 1]
-        sizes = range(self.world.k + 1)
+        sizes = (0, min(self.world.k, len(cases)))
         sets = [list(each) for n in sizes for each in itertools.combinations(range(len(cases)), n)]
         worth = [self.sign * chance_of(self.world, at, self.stream, [cases[i] for i in each]) for each in sets]
         best = sets[int(np.argmax(worth))]
