@@ -99,11 +99,30 @@ def test_every_policy_plays_and_the_table_is_written(tmp_path: Path, capsys: pyt
     words = ["--worlds", "copies", "two interact", "--steps", "8", "--seeds", "2", "--out", str(out)]
     assert simulate.main(words) == 0
     printed = capsys.readouterr().out.splitlines()
+    names = [ZERO_SHOT, *POLICIES, *VARIANTS]
     assert printed[0] == "| policy | copies | two interact |"
-    assert (
-        [line.split(" | ")[0].strip("| ") for line in printed[2:]] == [ZERO_SHOT, *POLICIES, *VARIANTS] == list(rows())
-    )
+    assert [line.split(" | ")[0].strip("| ") for line in printed[2 : 2 + len(names)]] == names == list(rows())
     found = json.loads(out.read_text())
     assert len(found) == 2 * len(rows()) and all(len(result["regret"]) == 2 for result in found)
-    first = found[0]
+    first, second = found[:2]
     assert f"{np.mean(first['regret']):.1f} ± " in printed[2] and first["policy"] == ZERO_SHOT
+    assert first["curve"][-1] == pytest.approx(np.mean(first["regret"]), abs=1e-3) and len(first["curve"]) == 8
+    points = 100 * np.subtract(first["regret"], second["regret"]) / 8
+    above = printed.index("above zero-shot:")
+    assert printed[above + 3].startswith(f"| {second['policy']} | {points.mean():.1f} ± ")
+    assert (
+        f"| {100 * np.subtract(first['last_quarter'], second['last_quarter']).mean() / 2:.1f} ± "
+        in printed[-len(names) + 1]
+    )
+
+
+def test_what_was_written_is_read_again_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, picture = tmp_path / "regret.json", tmp_path / "deep" / "curves.png"
+    words = ["--policies", ZERO_SHOT, "Random", "--worlds", "copies", "drift", "--steps", "8", "--seeds", "2"]
+    assert simulate.main([*words, "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert simulate.main([*words, "--read", str(out), "--plot", str(picture)]) == 0
+    assert capsys.readouterr().out == printed and picture.read_bytes().startswith(b"\x89PNG")
+    assert simulate.main(["--read", str(out), "--policies", "Utility"]) == 2
+    assert simulate.main(["--read", str(tmp_path / "none.json")]) == 2
+    assert "none.json" in capsys.readouterr().err
