@@ -17,9 +17,9 @@ from pathlib import Path
 
 import _path  # noqa: F401
 
-from errors import exit_code
+from errors import UsageError, exit_code
 from scripts.simulators import table
-from scripts.simulators.figure import draw
+from scripts.simulators.figure import draw, draw_above
 from scripts.simulators.playing import ZERO_SHOT
 from scripts.simulators.worlds import WORLDS
 
@@ -34,6 +34,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the regrets there, as JSON")
     parser.add_argument("--read", type=Path, metavar="FILE", help="play nothing: what --out has written")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the cumulative regret over the steps there")
+    parser.add_argument("--plot_above", type=Path, metavar="FILE.png", help="draw success above zero-shot there")
     options = parser.parse_args(argv)
     return exit_code(lambda: run(options))
 
@@ -44,11 +45,16 @@ def run(options: argparse.Namespace) -> None:
     else:
         results = table.read(options.read, options.policies, options.worlds)
     print(table.markdown(results))
-    if any(result["policy"] == ZERO_SHOT for result in results) and len(options.policies) > 1:
+    above = table.points_above(results)
+    if above:
         print("\nabove zero-shot:\n" + table.above_zero_shot(results))
         print("\nin the last quarter:\n" + table.above_zero_shot(results, late=True))
     if options.plot is not None:
         draw(results, options.plot)
+    if options.plot_above is not None:
+        if not above:
+            raise UsageError(f"--plot_above needs {ZERO_SHOT} and another policy")
+        draw_above(above, options.plot_above)
 
 
 if __name__ == "__main__":

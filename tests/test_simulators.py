@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,10 +89,23 @@ def test_evidence_beats_what_ignores_the_bit_and_the_null_arm_leaves_harm_out() 
     misled = {name: regret("similarity misleads", name) for name in ("Random", "Pretrained", "EvidenceLogUCB")}
     assert misled["EvidenceLogUCB"] < 0.75 * misled["Pretrained"] < misled["Random"]
     hurt = {null: regret("cases hurt", "EvidenceLogUCB", null_arm=null) for null in ("on", "off")}
-    assert hurt["on"] < 0.6 * hurt["off"]
+    assert hurt["on"] < 0.3 * hurt["off"]
+    assert regret("cases hurt a little", "EvidenceLogUCB", null_arm="on") < 0.6 * 0.1 * 240
     assert regret("cases hurt", ZERO_SHOT) == 0 < regret("cases hurt in half", ZERO_SHOT)
     played = play(WORLDS["two interact"], "EvidenceLogUCB", 30, 0)
     assert played.shown[-1] == 2 and len(played.regret) == 30
+
+
+def test_a_half_life_forgets_what_was_right_before() -> None:
+    """Late, when what was learned is old, and against a policy that remembers all."""
+
+    def late(world: str, **options: Any) -> float:
+        return float(np.mean([play(WORLDS[world], "EvidenceLogUCB", 200, s, **options).regret[-50:] for s in (20, 21)]))
+
+    assert late("drift", half_life=40.0) < 0.8 * late("drift")
+    assert late("cases come to hurt", half_life=40.0, null_arm="on") < 0.5 * late("cases come to hurt", null_arm="on")
+    same = [play(WORLDS["drift"], "EvidenceLogUCB", 60, 20, half_life=value).regret for value in (None, 1e12)]
+    assert same[0].tolist() == same[1].tolist(), "a very long one forgets nothing"
 
 
 def test_every_policy_plays_and_the_table_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,12 +131,14 @@ def test_every_policy_plays_and_the_table_is_written(tmp_path: Path, capsys: pyt
 
 
 def test_what_was_written_is_read_again_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out, picture = tmp_path / "regret.json", tmp_path / "deep" / "curves.png"
+    out, picture, above = tmp_path / "regret.json", tmp_path / "deep" / "curves.png", tmp_path / "above.png"
     words = ["--policies", ZERO_SHOT, "Random", "--worlds", "copies", "drift", "--steps", "8", "--seeds", "2"]
     assert simulate.main([*words, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert simulate.main([*words, "--read", str(out), "--plot", str(picture)]) == 0
-    assert capsys.readouterr().out == printed and picture.read_bytes().startswith(b"\x89PNG")
+    assert simulate.main([*words, "--read", str(out), "--plot", str(picture), "--plot_above", str(above)]) == 0
+    assert capsys.readouterr().out == printed
+    assert all(drawn.read_bytes().startswith(b"\x89PNG") for drawn in (picture, above))
+    assert simulate.main(["--read", str(out), "--policies", "Random", "--plot_above", str(above)]) == 2
     assert simulate.main(["--read", str(out), "--policies", "Utility"]) == 2
     assert simulate.main(["--read", str(tmp_path / "none.json")]) == 2
     assert "none.json" in capsys.readouterr().err

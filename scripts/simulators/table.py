@@ -80,15 +80,20 @@ def markdown(results: list[dict[str, Any]]) -> str:
 
 
 def above_zero_shot(results: list[dict[str, Any]], late: bool = False) -> str:
-    """The same table of success in points above zero-shot's, paired by seed; of the last quarter where `late`."""
+    """The same table of `points_above`."""
+    return markdown([{**point, "regret": point["points"]} for point in points_above(results, late)])
+
+
+def points_above(results: list[dict[str, Any]], late: bool = False) -> list[dict[str, Any]]:
+    """Success in points above zero-shot's, paired by seed, under `points`; of the last quarter where `late`."""
     key, share = ("last_quarter", 4) if late else ("regret", 1)
     bare = {result["world"]: np.array(result[key]) for result in results if result["policy"] == ZERO_SHOT}
     points = []
     for result in results:
         if result["policy"] != ZERO_SHOT and result["world"] in bare:
             gained = bare[result["world"]] - np.array(result[key])
-            points.append({**result, "regret": 100 * gained / max(1, result["steps"] // share)})
-    return markdown(points)
+            points.append({**result, "points": 100 * gained / max(1, result["steps"] // share)})
+    return points
 
 
 def _as_lists(figures: dict[str, np.ndarray]) -> dict[str, list[float]]:
