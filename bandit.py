@@ -83,15 +83,15 @@ class Scores:
         return self.exploit + self.explore
 
     def top(self, k: int) -> list[int]:
-        """The k best arms, best first; ties go to the better recall rank. Where showing nothing is an arm, only those
-        above it: so they may be fewer, and none.
+        """The k best arms, best first; ties go to the better recall rank. Where showing nothing is an arm, none of them
+        unless the best is above it: k cases are judged by one bit, so nothing says which of them to leave out.
 
         Raises UserError where a score is not a finite number: such a policy ranks nothing.
         """
         if not torch.isfinite(self.total).all():
             raise not_finite("its scores")
         best = torch.sort(self.total, descending=True, stable=True).indices[:k].tolist()
-        return [arm for arm in best if self.nothing is None or self.total[arm].item() > self.nothing]
+        return best if self.nothing is None or self.total[best[0]].item() > self.nothing else []
 
     def chosen(self, arms: list[int]) -> Phi | None:
         """The features of these arms, or of showing nothing where they are none, for the policy's update."""

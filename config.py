@@ -235,6 +235,15 @@ class Config:
     evidence_width: float = option(
         0.07, "EvidenceLogUCB: how much less of cosine makes a past query count for 1/e", "tuning", above=0
     )
+    half_life: float | None = option(
+        None,
+        "EvidenceLogUCB: after how many more steps one counts half, so that what has changed is forgotten (default: "
+        "never)",
+        "tuning",
+        above=0,
+        metavar="STEPS",
+        later=True,
+    )
     centre: str = option(
         "off",
         "NeuralLinLogUCB: set features off against the nearest case's, or the recalled ones' mean, in bonus and w",

@@ -331,7 +331,7 @@ AGENTS: dict[str, AgentRow] = {
 _RIDGE = ("regularization", "exploration")
 _TRAINED = (*_RIDGE, "batch_size", "learning_rate", "weight_decay", "history_limit", "refresh")
 _NU = {"exploration": 0.1}
-_EVIDENCE = ("exploration", "prior_strength", "evidence_width", "null_arm")
+_EVIDENCE = ("exploration", "prior_strength", "evidence_width", "null_arm", "half_life")
 _STEP_SIZE = {**_NU, "learning_rate": 2e-5}
 
 OF_EVERY_POLICY = ("seed", "comk", "recall_size")  # what its constructor may take beside the options of its row

@@ -36,10 +36,10 @@ PRIOR = {
     "cosine": 1.0,  # with the query, less the nearest case's
     "evidence": 1.0,  # log-odds of the case's answer among the near past queries, less the nearest case's
     "record": 0.0,  # log-odds of success of the steps that showed the case, less the nearest case's
-    "one": 0.5,
+    "one": 0.5,  # of every case, 0 for showing nothing, so that what cases are seen to be worth says nothing of it
     "nearness": 0.3,  # the nearest case's cosine
     "nearest's evidence": 0.3,
-    "nothing": -0.5,  # 1 for showing nothing
+    "nothing": 0.0,  # 1 for showing nothing
     "evidence for nothing": 0.5,  # log-odds of near steps that showed nothing, less those that showed something
 }
 COLUMN = {name: i for i, name in enumerate(PRIOR)}
@@ -50,13 +50,16 @@ class LaplaceLogistic:
 
     The weights are the posterior's mode, found by Newton's method from where they were; `width` is the standard
     deviation of a row's logit under the posterior, whose precision is strength I + sum of weight p (1 - p) x x'.
+    With a half-life a row counts half as much for every `half_life` steps after it; a step's rows have weights that sum
+    to 1.
     """
 
     TOLERANCE, MAX_STEPS = 1e-8, 50
 
-    def __init__(self, mean: np.ndarray, strength: float) -> None:
+    def __init__(self, mean: np.ndarray, strength: float, half_life: float | None = None) -> None:
         self.mean = mean
         self.strength = strength
+        self.half_life = half_life
         self.w = mean.copy()
         self.covariance = np.eye(len(mean)) / strength
         self.rows = np.zeros((0, len(mean)))
@@ -71,26 +74,28 @@ class LaplaceLogistic:
         self._fit()
 
     def _fit(self) -> None:
-        loss = self._loss(self.w)
+        ages = np.floor(self.weights.sum() - self.weights.cumsum() + 1e-6)  # in whole steps
+        weights = self.weights * faded(ages, self.half_life)
+        loss = self._loss(self.w, weights)
         for _ in range(self.MAX_STEPS):
             p = sigmoid(self.rows @ self.w)
-            gradient = self.rows.T @ (self.weights * (p - self.rewards)) + self.strength * (self.w - self.mean)
-            curved = self.rows * (self.weights * p * (1.0 - p))[:, None]
+            gradient = self.rows.T @ (weights * (p - self.rewards)) + self.strength * (self.w - self.mean)
+            curved = self.rows * (weights * p * (1.0 - p))[:, None]
             precision = self.rows.T @ curved + self.strength * np.eye(len(self.w))
             self.covariance = np.linalg.inv(precision)
             step = self.covariance @ gradient
             if np.abs(step).max() < self.TOLERANCE:
                 return
             size = 1.0
-            while size > 1e-4 and self._loss(self.w - size * step) > loss:  # a full step may overshoot
+            while size > 1e-4 and self._loss(self.w - size * step, weights) > loss:  # a full step may overshoot
                 size /= 2
             self.w = self.w - size * step
-            loss = self._loss(self.w)
+            loss = self._loss(self.w, weights)
 
-    def _loss(self, w: np.ndarray) -> float:
+    def _loss(self, w: np.ndarray, weights: np.ndarray) -> float:
         logits = self.rows @ w
         losses = np.logaddexp(0.0, logits) - self.rewards * logits
-        return float(self.weights @ losses + 0.5 * self.strength * ((w - self.mean) ** 2).sum())
+        return float(weights @ losses + 0.5 * self.strength * ((w - self.mean) ** 2).sum())
 
     def width(self, rows: np.ndarray) -> np.ndarray:
         """The posterior's standard deviation of each row's logit, [n]."""
@@ -102,8 +107,9 @@ class EvidenceLogUCB(Policy):
 
     It is the upper end of what the chance of success may be; `exploit` is sigma(w . x), `explore` what is on top. Each
     of the k cases shown at a step gets the step's bit with weight 1/k, so a step counts once whatever k is; the answer
-    that was given gets it once. With `null_arm` on, showing nothing is an arm too: of the cases only those are shown
-    that rank above it.
+    that was given gets it once. With `null_arm` on, showing nothing is an arm too: where it ranks above the best case,
+    none is shown. With a `half_life` a step counts half as much for every `half_life` steps that came after it: for an
+    answer, in a case's record and in the regression.
 
     It needs no ranking encoder: its vectors are those that the cases are recalled by. Where answers never repeat, the
     evidence is zero for all and the cosine and each case's record are left.
@@ -119,16 +125,16 @@ class EvidenceLogUCB(Policy):
         prior_strength: float,
         evidence_width: float,
         null_arm: str,
+        half_life: float | None = None,
     ) -> None:
         self._text_encoder = text_encoder
         self.exploration = exploration
         self.evidence_width = evidence_width
         self.may_show_nothing = null_arm == "on"
+        self.half_life = half_life
         self.past = PastAnswers(text_encoder.dim)
-        self.model = LaplaceLogistic(np.array(list(self.prior.values())), prior_strength)
-        self._records: dict[
-            str, tuple[int, int]
-        ] = {}  # case's name -> failures and successes of the steps that showed it
+        self.model = LaplaceLogistic(np.array(list(self.prior.values())), prior_strength, half_life)
+        self._records: dict[str, tuple[float, float]] = {}  # case -> failures and successes of the steps that showed it
 
     def score(self, query: str, cases: Sequence[Case]) -> Scores:
         rows = self.features(query, cases)
@@ -147,7 +153,7 @@ class EvidenceLogUCB(Policy):
         vector = self._text_encoder.encode([query])[0]
         cosines = np.einsum("nd,d->n", self._text_encoder.encode([case.task for case in cases]), vector)
         nearest, near = float(cosines[0]), self.past.near(vector, NEIGHBOURS)
-        near_weights = near.weights(self.evidence_width, nearest)
+        near_weights = near.weights(self.evidence_width, nearest) * faded(near.ages, self.half_life)
         evidence = evidence_of([answer_text(case.answer) for case in cases], near, near_weights)
         record = np.array([self._record(case) for case in cases])
         rows = np.zeros((len(cases) + self.may_show_nothing, len(self.prior)))
@@ -155,7 +161,7 @@ class EvidenceLogUCB(Policy):
         rows[arms, COLUMN["cosine"]] = COSINE_SCALE * (cosines - nearest)
         rows[arms, COLUMN["evidence"]] = evidence - evidence[0]
         rows[arms, COLUMN["record"]] = record - record[0]
-        rows[:, COLUMN["one"]] = 1.0
+        rows[arms, COLUMN["one"]] = 1.0
         rows[:, COLUMN["nearness"]] = COSINE_SCALE * (nearest - 0.8)
         rows[:, COLUMN["nearest's evidence"]] = evidence[0]
         if self.may_show_nothing:
@@ -172,6 +178,9 @@ class EvidenceLogUCB(Policy):
     def update(self, query: str, cases: Sequence[Case], reward: int, phi: Phi | None = None) -> Metrics:
         if phi is not None:  # what was shown without being ranked was not compared with anything
             self.model.add(phi.rows.numpy(), reward, 1.0 / len(phi.rows))
+        if self.half_life is not None:
+            kept = float(faded(np.ones(1), self.half_life)[0])
+            self._records = {name: (kept * lost, kept * won) for name, (lost, won) in self._records.items()}
         for case in cases:
             failures, successes = self._records.get(str(name_of(case)), (0, 0))
             self._records[str(name_of(case))] = failures + 1 - reward, successes + reward
@@ -206,6 +215,11 @@ def evidence_of(answers: list[str], near: Near, weights: np.ndarray) -> np.ndarr
     for answer, reward, weight in zip(near.answers, near.rewards, weights):
         sums.setdefault(answer, [0.0, 0.0])[int(reward)] += float(weight)
     return np.array([log_odds(*sums.get(answer, (0.0, 0.0))) for answer in answers])
+
+
+def faded(ages: np.ndarray, half_life: float | None) -> np.ndarray:
+    """What is left of weights of these ages: 0.5^(age / half_life), all of them without a half-life."""
+    return np.ones(len(ages)) if half_life is None else np.exp2(-ages / half_life)
 
 
 def _odds_among(near: Near, weights: np.ndarray) -> float:

@@ -24,7 +24,8 @@ class NeuralEvidenceLogUCB(EvidenceLogUCB):
 
     The encoder is trained as NeuralLinLogUCB's is, on the cases that were shown and the step's bit, every `batch_size`
     * k pairs, but no history is encoded again: there is no A, and the rows of the regression stay as they were when
-    they were scored. So the weight of `neural` says what the logit has been good for so far.
+    they were scored. So the weight of `neural` says what the logit has been good for so far. With a
+    `half_life` the regression forgets, the encoder does not.
     """
 
     grows: Collection[str] = (*EvidenceLogUCB.grows, "neural.history")
@@ -42,8 +43,9 @@ class NeuralEvidenceLogUCB(EvidenceLogUCB):
         batch_size: int,
         comk: int,
         refresh: str = "sync",
+        half_life: float | None = None,
     ) -> None:
-        super().__init__(text_encoder, exploration, prior_strength, evidence_width, null_arm)
+        super().__init__(text_encoder, exploration, prior_strength, evidence_width, null_arm, half_life)
         self._neural = NeuralLinLogUCB(encoder, 1.0, 0.0, learning_rate, batch_size, comk, refresh=refresh)
 
     @property

@@ -19,12 +19,14 @@ from .index import VectorIndex
 
 @dataclass(frozen=True)
 class Near:
-    """The past steps nearest to a query: their cosines, answers as text, rewards and whether they showed a case."""
+    """The past steps nearest to a query: their cosines, answers as text, rewards, whether they showed a case, and how
+    many came after each."""
 
     cosines: np.ndarray
     answers: list[str]
     rewards: np.ndarray
     shown: np.ndarray
+    ages: np.ndarray
 
     def weights(self, width: float, reference: float) -> np.ndarray:
         """exp((cosine - reference) / width) of each: a step that is as near as `reference` weighs 1."""
@@ -62,7 +64,8 @@ class PastAnswers:
         cosines = np.array([cosine for _, cosine in found])
         answers = [self._answers[i] for i, _ in found]
         rewards, shown = (np.array([values[i] for i, _ in found], float) for values in (self._rewards, self._shown))
-        return Near(cosines, answers, rewards, shown)
+        ages = np.array([len(self) - 1 - i for i, _ in found], float)
+        return Near(cosines, answers, rewards, shown, ages)
 
     def snapshot(self) -> PastAnswers:
         """What there is now, whatever comes later."""

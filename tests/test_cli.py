@@ -50,6 +50,7 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "null_arm": ("on", "on"),
     "prior_strength": ("2", 2.0),
     "evidence_width": ("0.1", 0.1),
+    "half_life": ("100", 100.0),
     "centre": ("mean", "mean"),
     "w_learning_rate": ("0.5", 0.5),
     "bonus": ("posterior", "posterior"),

@@ -33,7 +33,7 @@ case "$1 ${2:-}" in
         [[ " $* " == *" --limit "* ]] || set -- "$@" --limit 4
         [[ " $* " != *" --llm "* ]] || set -- "$@" --server 127.0.0.1 --port "$STAND_IN" ;;
     "scripts/run_experiments.py "*) set -- "$@" --dry-run ;;
-    "scripts/simulate.py"*) set -- "$@" --steps 8 --seeds 2 --policies Random EvidenceLogUCB ;;
+    "scripts/simulate.py"*) set -- "$@" --steps 8 --seeds 2 --policies zero-shot EvidenceLogUCB ;;
     "scripts/benchmark.py policies") set -- "$@" --steps 24 --policies Random LinLogUCB ;;
     "scripts/benchmark.py envs") set -- "$@" --steps 1 --envs 2wiki ;;
     "scripts/benchmark.py concurrency") set -- "$@" --tiny ;;

@@ -41,20 +41,28 @@ def make(null_arm: str = "off", texts: PlantedTexts | None = None, **options: An
 class Naive:
     """The policy as one would write it down, from nothing but the list of what happened."""
 
-    def __init__(self, null_arm: bool) -> None:
+    def __init__(self, null_arm: bool, half_life: float = math.inf) -> None:
         self.null_arm = null_arm
+        self.half_life = half_life
         self.texts = PlantedTexts()
         self.past: list[tuple[str, Any, int, bool]] = []  # query, answer, reward, whether a case was shown
-        self.shown: list[tuple[Case, int]] = []
-        self.data: list[tuple[list[float], int, float]] = []  # row, reward, weight
+        self.shown: list[tuple[Case, int, int]] = []  # case, reward, step
+        self.data: list[tuple[list[float], int, float, int]] = []  # row, reward, weight, step
 
     def cosine(self, a: str, b: str) -> float:
         return float(self.texts.encode([a])[0].astype(float) @ self.texts.encode([b])[0].astype(float))
 
+    def left(self, step: int) -> float:
+        """What a step, from 0, counts once those after it are over."""
+        return float(0.5 ** ((len(self.past) - 1 - step) / self.half_life))
+
     def rows(self, query: str, cases: list[Case]) -> list[list[float]]:
         first = self.cosine(query, cases[0].task)
         near = sorted(self.past, key=lambda step: -self.cosine(query, step[0]))[:128]
-        weight = {step[0]: math.exp((self.cosine(query, step[0]) - first) / WIDTH) for step in near}
+        weight = {
+            step[0]: math.exp((self.cosine(query, step[0]) - first) / WIDTH) * self.left(self.past.index(step))
+            for step in near
+        }
 
         def odds(kept: Any) -> float:
             won = sum(weight[step[0]] for step in near if kept(step) and step[2])
@@ -65,28 +73,30 @@ class Naive:
             return odds(lambda step: step[1] == case.answer)
 
         def record(case: Case) -> float:
-            rewards = [reward for other, reward in self.shown if other == case]
-            return math.log((1 + sum(rewards)) / (1 + len(rewards) - sum(rewards)))
+            won = sum(reward * self.left(step) for other, reward, step in self.shown if other == case)
+            lost = sum((1 - reward) * self.left(step) for other, reward, step in self.shown if other == case)
+            return math.log((1 + won) / (1 + lost))
 
-        of_query = [1.0, 10 * (first - 0.8), evidence(cases[0])]
+        of_query = [10 * (first - 0.8), evidence(cases[0])]
         rows = [
             [
                 10 * (self.cosine(query, case.task) - first),
                 evidence(case) - evidence(cases[0]),
                 record(case) - record(cases[0]),
-                *of_query,
+                *(1.0, *of_query),
                 *(0.0, 0.0),
             ]
             for case in cases
         ]
         if self.null_arm:
-            rows.append([0, 0, 0, *of_query, 1.0, odds(lambda step: not step[3]) - odds(lambda step: step[3])])
+            rows.append([0, 0, 0, 0, *of_query, 1.0, odds(lambda step: not step[3]) - odds(lambda step: step[3])])
         return rows
 
     def scores(self, query: str, cases: list[Case]) -> list[float]:
         mean = np.array(list(PRIOR.values()))
-        x = np.array([row for row, _, _ in self.data]).reshape(-1, len(mean))
-        r, weight = (np.array([entry[i] for entry in self.data], float) for i in (1, 2))
+        x = np.array([entry[0] for entry in self.data]).reshape(-1, len(mean))
+        r = np.array([entry[1] for entry in self.data], float)
+        weight = np.array([entry[2] * self.left(entry[3]) for entry in self.data])
 
         def loss(w: np.ndarray) -> float:
             z = x @ w
@@ -104,9 +114,12 @@ class Naive:
         return found
 
 
-@pytest.mark.parametrize(("k", "null_arm"), [(1, "off"), (2, "off"), (1, "on"), (3, "on")])
-def test_the_naive_reference_chooses_the_same_cases(k: int, null_arm: str) -> None:
-    policy, naive, rng = make(null_arm), Naive(null_arm == "on"), np.random.default_rng(k)
+@pytest.mark.parametrize(
+    ("k", "null_arm", "half_life"), [(1, "off", None), (2, "off", 7.0), (1, "on", 9.0), (3, "on", None)]
+)
+def test_the_naive_reference_chooses_the_same_cases(k: int, null_arm: str, half_life: float | None) -> None:
+    policy, rng = make(null_arm, half_life=half_life), np.random.default_rng(k)
+    naive = Naive(null_arm == "on", half_life or math.inf)
     bank = [Case(f"case {i}", {"label": i % 5}, step=i + 1) for i in range(30)]
     ranks, sizes = set(), []
     for number in range(1, 46):
@@ -119,13 +132,13 @@ def test_the_naive_reference_chooses_the_same_cases(k: int, null_arm: str) -> No
         assert scores.nothing == (pytest.approx(floor, abs=1e-5) if null_arm == "on" else None)
         best = sorted(range(8), key=lambda i: -expected[i])[:k]
         chosen = scores.top(k)
-        assert chosen == [i for i in best if expected[i] > floor]
+        assert chosen == (best if expected[best[0]] > floor else [])
         shown = [recalled[i] for i in chosen]
         answer, reward = {"label": int(rng.integers(5))}, int(rng.random() < (0.4 if shown else 0.5))
         rows = naive.rows(query, recalled)
         learned = [rows[i] for i in chosen] or [rows[-1]]
-        naive.data += [(row, reward, 1 / len(learned)) for row in learned]
-        naive.shown += [(case, reward) for case in shown]
+        naive.data += [(row, reward, 1 / len(learned), number - 1) for row in learned]
+        naive.shown += [(case, reward, number - 1) for case in shown]
         naive.past.append((query, answer, reward, bool(shown)))
         policy.update(query, shown, reward, scores.chosen(chosen))
         policy.observe(Step(number, query, shown, answer=answer, reward=reward))
@@ -206,7 +219,8 @@ def test_past_answers_give_the_nearest_and_come_back() -> None:
 def test_nothing_is_an_arm_only_where_it_has_a_score() -> None:
     terms = torch.tensor([0.2, 0.6, 0.4], dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
     assert Scores(*terms).top(2) == [1, 2]
-    assert Scores(*terms, nothing=0.4).top(2) == [1], "of equals nothing"
+    assert Scores(*terms, nothing=0.4).top(2) == [1, 2], "the best is above it, so all k are shown"
+    assert Scores(*terms, nothing=0.6).top(2) == [], "of equals nothing"
     above = Scores(*terms, nothing=0.7)
     assert above.top(2) == []
     assert above.metrics([])[SHOWS_NOTHING] == 1 and "UCB/score_chosen_max" not in above.metrics([])

@@ -150,11 +150,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(save_bert_of_letters(tmp_path_factory.mktemp("tiny-bert")))
 
 
-def combinations() -> list[dict[str, str]]:
+def combinations() -> list[dict[str, Any]]:
     """Every agent, those that rank with every policy or their own, all strategies, a control, options with a state."""
-    made: list[dict[str, str]] = [
+    made: list[dict[str, Any]] = [
         {"agent": "cbr", "bandit": "Pretrained", "control": "random"},
         {"agent": "cbr", "bandit": "EvidenceLogUCB", "null_arm": "on"},
+        {"agent": "cbr", "bandit": "EvidenceLogUCB", "null_arm": "on", "half_life": 5.0},
         {"agent": "cbr", "bandit": "NeuralLinLogUCB", "centre": "nearest", "bonus": "posterior"},
     ]
     for agent, row in AGENTS.items():
@@ -169,8 +170,8 @@ def combinations() -> list[dict[str, str]]:
     return made
 
 
-@pytest.mark.parametrize("choice", combinations(), ids=lambda choice: "-".join(choice.values()))
-def test_killed_and_continued_is_the_same_run(choice: dict[str, str], tmp_path: Path, tiny_model: Path) -> None:
+@pytest.mark.parametrize("choice", combinations(), ids=lambda choice: "-".join(map(str, choice.values())))
+def test_killed_and_continued_is_the_same_run(choice: dict[str, Any], tmp_path: Path, tiny_model: Path) -> None:
     data, more = str(lfd_stream(tmp_path, SIZE)), {}
     if AGENTS[choice["agent"]].retrieve == "fixed":
         (tmp_path / "train").mkdir()

@@ -96,10 +96,11 @@ def play(world: World, bandit: str, steps: int, seed: int, **options: Any) -> Pl
     """Let a policy of the registry, or ZERO_SHOT, play `steps` steps of the world; `options` are config fields."""
     stream = queries(world, steps, seed)
     texts = PlantedTexts(stream)
-    if bandit == ZERO_SHOT:
-        return follow(ShowsNothing(), world, stream, texts, 1, seed)
-    config = Config(env="banking77", agent="cbr", bandit=bandit, seed=seed, comk=world.k, **options)
-    policy = make_policy(config, cast(Any, texts), pair_encoder=lambda: PlantedPairs(texts, seed))
+    none = bandit == ZERO_SHOT
+    config = Config(env="banking77", agent="cbr", bandit=None if none else bandit, seed=seed, comk=world.k, **options)
+    policy: Policy = ShowsNothing()
+    if not none:
+        policy = make_policy(config, cast(Any, texts), pair_encoder=lambda: PlantedPairs(texts, seed))
     return follow(policy, world, stream, texts, config.recall_size, seed)
 
 

@@ -126,6 +126,15 @@ def _hurt(query: Query, shown: Sequence[Query], cases: Sequence[Case], length: i
     return 0.25 if cases else 0.6
 
 
+def _hurt_a_little(query: Query, shown: Sequence[Query], cases: Sequence[Case], length: int) -> float:
+    return 0.5 if cases else 0.6
+
+
+def _turned(query: Query, shown: Sequence[Query], cases: Sequence[Case], length: int) -> float:
+    """Good until the middle of the stream, harmful from there on, as under an LLM that was exchanged."""
+    return (_hurt if 2 * query.number > length else _followed(FOLLOWED))(query, shown, cases, length)
+
+
 def _hurt_in_half(query: Query, shown: Sequence[Query], cases: Sequence[Case], length: int) -> float:
     if query.label % 2:
         return _hurt(query, shown, cases, length)
@@ -168,6 +177,8 @@ WORLDS = {
     "cases hurt in half": World(
         "any case is worse than none, in every second class", true_answer, _hurt_in_half, copied=False
     ),
+    "cases hurt a little": World("any case is a little worse than none", true_answer, _hurt_a_little, copied=False),
+    "cases come to hurt": World("from the middle any case is worse than none", true_answer, _turned, copied=False),
     "two interact": World("k = 2: one right case beside another answer is best", true_answer, _interacting, k=2),
     "answers never repeat": World(
         "a case helps by likeness and by a worth of its own", own_answer, _by_worth, own_answer, copied=False
