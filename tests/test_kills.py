@@ -36,6 +36,7 @@ from helpers.houses import House, in_house
 from helpers.planted_llms import Loaded
 from helpers.runs import argv, lfd_stream, run_folder, steps
 from helpers.tiny_models import save_bert_of_letters
+from memory import encoders
 from memory.encoders import TextEncoder
 
 KILLS = int(os.environ.get("KILLS", "4"))
@@ -103,7 +104,8 @@ class Victim:
     """main.py in a process of its own, which may be killed."""
 
     def __init__(self, words: list[str]) -> None:
-        self.pid = os.fork()
+        with encoders._RANDOM:  # else a child would wait for it for ever, where its parent is still at training
+            self.pid = os.fork()
         if self.pid == 0:
             torch.set_num_threads(1)  # the threads that its parent shares products with are not there
             null = os.open(os.devnull, os.O_WRONLY)
