@@ -194,7 +194,7 @@ class Store:
                     connection.execute("INSERT INTO vectors VALUES (?, ?)", (cursor.lastrowid, vectors[i].tobytes()))
             if vectors is not None and self._index is not None and new:
                 self._take_in([id for id, _ in new], vectors[[i for _, i in new]])
-            self._totals = None
+            self._count(sum(entry.shown for entry in entries), sum(entry.won for entry in entries))
         return len(new)
 
     def note(self, keys: Iterable[str], reward: int, expected: float | None = None) -> None:
@@ -214,8 +214,7 @@ class Store:
                 known = connection.execute("SELECT id FROM cases WHERE key = ?", (key,)).fetchone()
                 if known is not None:  # it may have been removed while the step was under way
                     _add_record(connection, known[0], 1, reward, expected)
-                    shown, won = shown + 1, won + reward
-            self._totals = shown, won
+                    self._count(1, reward)
 
     def remove(self, keys: Iterable[str]) -> list[Entry]:
         """Take these cases out, for good; returns those that were there."""
@@ -227,11 +226,15 @@ class Store:
                     removed.append(_as_entry(row))
                     ids.append(row["id"])
                     connection.execute("DELETE FROM cases WHERE id = ?", (row["id"],))
-            self._totals = None
+            self._count(-sum(entry.shown for entry in removed), -sum(entry.won for entry in removed))
             if self._index is not None:
                 for id in ids:
                     self._index.discard(self._position.pop(id))
         return removed
+
+    def _count(self, shown: int, won: int) -> None:
+        if self._totals is not None:  # to add them up again would read all cases
+            self._totals = self._totals[0] + shown, self._totals[1] + won
 
     def merge(self, contents: Contents) -> int:
         """Take in another bank's entries and return how many were new; one that was merged before changes nothing.

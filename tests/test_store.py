@@ -201,6 +201,19 @@ def test_a_damaged_export_names_the_row(line: str, told: str, tmp_path: Path) ->
 # -- what records say --------------------------------------------------------------------------------------------------
 
 
+def test_what_a_showing_should_bring_follows_the_cases_that_come_and_go(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "bank.sqlite", None, write=True, create=True) as store:
+        first, second = (entry.key for entry in entries(2))
+        store.add(entries(2), None)
+        store.note([first], 1)
+        store.add([Entry(Case("another", "card"), shown=3, won=0)], None)
+        store.note([second], 0)
+        assert store.get(second).expected == 1 / 4, "of 4 showings one had succeeded"
+        store.remove([first])
+        store.note([second], 1)
+        assert store.get(second).expected == 1 / 4 + 0 / 4
+
+
 def planted(kind: str, shown: int, won: int, expected: float) -> Entry:
     return Entry(Case(f"{kind} {shown} {won} {expected}", kind), shown=shown, won=won, expected=shown * expected)
 
