@@ -200,7 +200,8 @@ class Graphs:
 # -- which there are -------------------------------------------------------------------------------------------------
 
 
-def large_sizes(n: int, block: int = BLOCK) -> list[int]:
+@functools.lru_cache(1024)  # each search asks for those of the same few lengths
+def large_sizes(n: int, block: int = BLOCK) -> tuple[int, ...]:
     """The sizes, up to `n`, that the large graph takes as it grows."""
     found: list[int] = []
     size = 0
@@ -208,7 +209,7 @@ def large_sizes(n: int, block: int = BLOCK) -> list[int]:
         step = max(block * LARGER, max((length for length in _lengths(size // SHARE, block)), default=0))
         size = max(size + step, (size + size // SHARE) // step * step)
         if size > n:
-            return found
+            return tuple(found)
         found.append(size)
 
 

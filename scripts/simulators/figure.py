@@ -7,20 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from report.statistics import t_interval
+from runs.intervals import t_interval
 
 COLOURS = ("#888888", "#e69f00", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#000000")  # Okabe and Ito's
 
 
 def draw(results: list[dict[str, Any]], path: Path) -> None:
     """A panel for each world, a line for each policy: the mean over the seeds. Colours are the policies' order."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
 
     worlds, policies = (list(dict.fromkeys(result[key] for result in results)) for key in ("world", "policy"))
-    figure, axes = plt.subplots(1, len(worlds), figsize=(4.2 * len(worlds), 3.4), squeeze=False, layout="constrained")
+    figure = Figure(figsize=(4.2 * len(worlds), 3.4), layout="constrained")
+    axes = figure.subplots(1, len(worlds), squeeze=False)
     for axis, world in zip(axes[0], worlds):
         axis.set(title=world, xlabel="step")
         axis.spines[["top", "right"]].set_visible(False)
@@ -33,20 +31,16 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
     axes[0][0].set_ylabel("cumulative regret")
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    _save(figure, path)
 
 
 def draw_above(points: list[dict[str, Any]], path: Path) -> None:
     """Success in points above zero-shot's for each world and policy, with its interval: what is left of 0 loses."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
 
     worlds, policies = (list(dict.fromkeys(point[key] for point in points)) for key in ("world", "policy"))
-    figure, axis = plt.subplots(figsize=(8, 0.5 * len(worlds) + 1.2), layout="constrained")
+    figure = Figure(figsize=(8, 0.5 * len(worlds) + 1.2), layout="constrained")
+    axis = figure.subplots()
     for point in points:
         number = policies.index(point["policy"])
         interval = t_interval(np.array(point["points"]))
@@ -63,6 +57,9 @@ def draw_above(points: list[dict[str, Any]], path: Path) -> None:
     axis.axvline(0, color="#888888", linestyle="--", linewidth=1)
     axis.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
-    plt.close(figure)
