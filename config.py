@@ -152,9 +152,9 @@ class Config:
         "method",
         choices=("empty", "random"),
     )
-    null_arm: str = option(
-        "off",
-        "EvidenceLogUCB: whether showing nothing is a choice too, so that cases which hurt are left out",
+    null_arm: str | None = option(
+        None,
+        "EvidenceLogUCB: whether showing nothing is a choice too, so that cases which hurt are left out (default: on)",
         "method",
         choices=("off", "on"),
     )

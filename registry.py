@@ -249,6 +249,7 @@ AGENTS: dict[str, AgentRow] = {
         retain="successes",
         who="policy",
         options=("who",),
+        defaults={"null_arm": "off"},  # an arm is a case and who answers with it
     ),
     "exp-recent": AgentRow(
         help="Evo-Memory: shows the latest k successes with their whole outputs",
@@ -332,6 +333,7 @@ _RIDGE = ("regularization", "exploration")
 _TRAINED = (*_RIDGE, "batch_size", "learning_rate", "weight_decay", "history_limit", "refresh")
 _NU = {"exploration": 0.1}
 _EVIDENCE = ("exploration", "prior_strength", "evidence_width", "null_arm", "half_life")
+_OF_EVIDENCE = {"exploration": 0.6, "null_arm": "on"}
 _STEP_SIZE = {**_NU, "learning_rate": 2e-5}
 
 OF_EVERY_POLICY = ("seed", "comk", "recall_size")  # what its constructor may take beside the options of its row
@@ -357,13 +359,13 @@ POLICIES: dict[str, Row] = {
     "EvidenceLogUCB": Row(
         "agents.evidence:EvidenceLogUCB",
         _EVIDENCE,
-        {"exploration": 0.3},
+        _OF_EVIDENCE,
         "logistic on few features: how a case's answer fared among the near past queries",
     ),
     "NeuralEvidenceLogUCB": Row(
         "agents.neural_evidence:NeuralEvidenceLogUCB",
         (*_EVIDENCE, "batch_size", "learning_rate", "weight_decay", "refresh"),
-        {"exploration": 0.3, "learning_rate": 2e-5},
+        {**_OF_EVIDENCE, "learning_rate": 2e-5},
         "as EvidenceLogUCB, with the logit of a trained encoder as one more feature",
     ),
     "Pretrained": Row("bandit:Pretrained", help="the pretrained ranker as it came (NP-CBR)"),

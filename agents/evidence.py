@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from bandit import Phi, Policy, Scores, not_finite
+from errors import UserError
 from memory.bank import Embedder, name_of
 from memory.past import Near, PastAnswers, answer_text
 from step import Case, Metrics, Step
@@ -30,37 +31,55 @@ NEIGHBOURS = 128  # past queries that speak for or against an answer
 PSEUDO = 0.5  # successes and failures that every answer is given beforehand
 COSINE_SCALE = 10.0  # a tenth of cosine counts as much as one unit of log-odds
 
-# What a row of features holds, and the weight that each is believed to have before anything was seen: first what tells
-# the query's cases apart, then what is true of the query whichever case is shown, then showing nothing.
+# What a row of features holds, and the weight that each is believed to have before anything was seen: what tells the
+# query's cases apart, how easy the query is whatever is shown, what any case is worth for it, showing nothing.
 PRIOR = {
     "cosine": 1.0,  # with the query, less the nearest case's
     "evidence": 1.0,  # log-odds of the case's answer among the near past queries, less the nearest case's
     "record": 0.0,  # log-odds of success of the steps that showed the case, less the nearest case's
-    "one": 0.5,  # of every case, 0 for showing nothing, so that what cases are seen to be worth says nothing of it
     "nearness": 0.3,  # the nearest case's cosine
     "nearest's evidence": 0.3,
+    "one": 0.25,  # of every case, 0 for showing nothing, so that what cases are seen to be worth says nothing of it
+    "shown nearness": 0.3,  # the nearest case's cosine, of the cases alone: the nearer it is, the more a case is worth
+    "shown evidence": 0.3,  # the nearest's evidence, of the cases alone
     "nothing": 0.0,  # 1 for showing nothing
     "evidence for nothing": 0.5,  # log-odds of near steps that showed nothing, less those that showed something
 }
 COLUMN = {name: i for i, name in enumerate(PRIOR)}
 
+# Weights that are never below zero: of cases alike but for these, the one nearer or better spoken for is not worse.
+# Early on the nearest case is often wrong, and followed, where a far one is not: without this a stream may begin by
+# learning that far cases are the better ones, show those, and never find out that it has become untrue.
+NOT_NEGATIVE = ("cosine", "evidence", "shown nearness", "shown evidence")
+
 
 class LaplaceLogistic:
     """Logistic regression with a Gaussian prior N(mean, I / strength) and Laplace's approximation of its posterior.
 
-    The weights are the posterior's mode, found by Newton's method from where they were; `width` is the standard
-    deviation of a row's logit under the posterior, whose precision is strength I + sum of weight p (1 - p) x x'.
-    With a half-life a row counts half as much for every `half_life` steps after it; a step's rows have weights that sum
-    to 1.
+    The weights are the posterior's mode, those of `not_negative` at least zero, found by a projected Newton method
+    (Bertsekas, 1982) from where they were; `width` is the standard deviation of a row's logit under the posterior,
+    whose precision is strength I + sum of weight p (1 - p) x x'. With a half-life a row counts half as much for every
+    `half_life` steps after it; a step's rows have weights that sum to 1.
+
+    Args:
+        mean: the weights believed in beforehand, [d].
+        not_negative: which weights are at least zero, [d] of bool; none of them by default.
     """
 
     TOLERANCE, MAX_STEPS = 1e-8, 50
 
-    def __init__(self, mean: np.ndarray, strength: float, half_life: float | None = None) -> None:
+    def __init__(
+        self,
+        mean: np.ndarray,
+        strength: float,
+        half_life: float | None = None,
+        not_negative: np.ndarray | None = None,
+    ) -> None:
         self.mean = mean
         self.strength = strength
         self.half_life = half_life
-        self.w = mean.copy()
+        self.least = np.full(len(mean), -np.inf) if not_negative is None else np.where(not_negative, 0.0, -np.inf)
+        self.w = np.maximum(mean, self.least)
         self.covariance = np.eye(len(mean)) / strength
         self.rows = np.zeros((0, len(mean)))
         self.rewards = np.zeros(0)
@@ -83,13 +102,16 @@ class LaplaceLogistic:
             curved = self.rows * (weights * p * (1.0 - p))[:, None]
             precision = self.rows.T @ curved + self.strength * np.eye(len(self.w))
             self.covariance = np.linalg.inv(precision)
-            step = self.covariance @ gradient
+            free = (self.w > self.least) | (gradient < 0.0)
+            step = np.zeros(len(self.w))
+            step[free] = np.linalg.solve(precision[np.ix_(free, free)], gradient[free])
             if np.abs(step).max() < self.TOLERANCE:
                 return
-            size = 1.0
-            while size > 1e-4 and self._loss(self.w - size * step, weights) > loss:  # a full step may overshoot
+            size, before = 1.0, self.w
+            self.w = np.maximum(before - step, self.least)
+            while size > 1e-4 and self._loss(self.w, weights) > loss:  # a full step may overshoot
                 size /= 2
-            self.w = self.w - size * step
+                self.w = np.maximum(before - size * step, self.least)
             loss = self._loss(self.w, weights)
 
     def _loss(self, w: np.ndarray, weights: np.ndarray) -> float:
@@ -107,8 +129,8 @@ class EvidenceLogUCB(Policy):
 
     It is the upper end of what the chance of success may be; `exploit` is sigma(w . x), `explore` what is on top. Each
     of the k cases shown at a step gets the step's bit with weight 1/k, so a step counts once whatever k is; the answer
-    that was given gets it once. With `null_arm` on, showing nothing is an arm too: where it ranks above the best case,
-    none is shown. With a `half_life` a step counts half as much for every `half_life` steps that came after it: for an
+    that was given gets it once. With `null_arm` on, showing nothing is an arm too, and scores sigma(w . x): where that
+    is above what the best case may be worth, none is shown. With a `half_life` a step counts half as much for every `half_life` steps that came after it: for an
     answer, in a case's record and in the regression.
 
     It needs no ranking encoder: its vectors are those that the cases are recalled by. Where answers never repeat, the
@@ -133,7 +155,8 @@ class EvidenceLogUCB(Policy):
         self.may_show_nothing = null_arm == "on"
         self.half_life = half_life
         self.past = PastAnswers(text_encoder.dim)
-        self.model = LaplaceLogistic(np.array(list(self.prior.values())), prior_strength, half_life)
+        not_negative = np.array([name in NOT_NEGATIVE for name in self.prior])
+        self.model = LaplaceLogistic(np.array(list(self.prior.values())), prior_strength, half_life, not_negative)
         self._records: dict[str, tuple[float, float]] = {}  # case -> failures and successes of the steps that showed it
 
     def score(self, query: str, cases: Sequence[Case]) -> Scores:
@@ -146,7 +169,7 @@ class EvidenceLogUCB(Policy):
         phi = Phi(torch.from_numpy(rows), 0)
         arms = slice(0, len(cases))
         terms = torch.from_numpy(exploit[arms]), torch.from_numpy((bound - exploit)[arms])
-        return Scores(*terms, phi, float(bound[-1]) if self.may_show_nothing else None)
+        return Scores(*terms, phi, float(exploit[-1]) if self.may_show_nothing else None)
 
     def features(self, query: str, cases: Sequence[Case]) -> np.ndarray:
         """A row for each case, and with the null arm one for showing nothing; [n, d]."""
@@ -161,9 +184,10 @@ class EvidenceLogUCB(Policy):
         rows[arms, COLUMN["cosine"]] = COSINE_SCALE * (cosines - nearest)
         rows[arms, COLUMN["evidence"]] = evidence - evidence[0]
         rows[arms, COLUMN["record"]] = record - record[0]
-        rows[arms, COLUMN["one"]] = 1.0
-        rows[:, COLUMN["nearness"]] = COSINE_SCALE * (nearest - 0.8)
-        rows[:, COLUMN["nearest's evidence"]] = evidence[0]
+        nearness = COSINE_SCALE * (nearest - 0.8)
+        rows[:, [COLUMN["nearness"], COLUMN["nearest's evidence"]]] = nearness, evidence[0]
+        worth = [COLUMN["one"], COLUMN["shown nearness"], COLUMN["shown evidence"]]
+        rows[arms, worth] = 1.0, nearness, evidence[0]
         if self.may_show_nothing:
             bare, shown = (_odds_among(near, near_weights * kept) for kept in (1.0 - near.shown, near.shown))
             rows[-1, COLUMN["nothing"]] = 1.0
@@ -202,6 +226,10 @@ class EvidenceLogUCB(Policy):
         return self.past.state_dict() | tensors | {"records": json.dumps(self._records)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        columns = len(state["w"])
+        if columns != len(self.prior):
+            made = f"weighs {columns} features, {type(self).__name__} has {len(self.prior)}"
+            raise UserError(f"what the policy has learned {made}: another version wrote it, and this one has to start anew")
         self.past.load_state_dict(state)
         self.model.rows, self.model.rewards, self.model.weights, self.model.w, self.model.covariance = (
             torch.as_tensor(state[name]).numpy().copy() for name in ("rows", "outcomes", "weights", "w", "covariance")

@@ -83,13 +83,15 @@ class Naive:
                 10 * (self.cosine(query, case.task) - first),
                 evidence(case) - evidence(cases[0]),
                 record(case) - record(cases[0]),
+                *of_query,
                 *(1.0, *of_query),
                 *(0.0, 0.0),
             ]
             for case in cases
         ]
         if self.null_arm:
-            rows.append([0, 0, 0, 0, *of_query, 1.0, odds(lambda step: not step[3]) - odds(lambda step: step[3])])
+            of_nothing = [1.0, odds(lambda step: not step[3]) - odds(lambda step: step[3])]
+            rows.append([0, 0, 0, *of_query, 0, 0, 0, *of_nothing])
         return rows
 
     def scores(self, query: str, cases: list[Case]) -> list[float]:
@@ -102,16 +104,16 @@ class Naive:
             z = x @ w
             return float(weight @ (np.logaddexp(0, z) - r * z) + STRENGTH / 2 * ((w - mean) ** 2).sum())
 
-        w = minimize(loss, mean, method="BFGS", options={"gtol": 1e-9}).x
+        bounds = [(0, None) if i in (0, 1, 6, 7) else (None, None) for i in range(len(mean))]
+        w = minimize(loss, mean, method="L-BFGS-B", bounds=bounds, options={"gtol": 1e-9, "ftol": 1e-16}).x
         precision = STRENGTH * np.eye(len(mean))
         for row, each in zip(x, weight):
             p = 1 / (1 + math.exp(-row @ w))
             precision += each * p * (1 - p) * np.outer(row, row)
         covariance = np.linalg.inv(precision)
-        found = []
-        for row in map(np.array, self.rows(query, cases)):
-            found.append(1 / (1 + math.exp(-(row @ w) - NU * math.sqrt(row @ covariance @ row))))
-        return found
+        rows = np.array(self.rows(query, cases))
+        bonus = [NU * math.sqrt(row @ covariance @ row) for row in rows[: len(cases)]] + [0.0] * self.null_arm
+        return [1 / (1 + math.exp(-(row @ w) - more)) for row, more in zip(rows, bonus)]
 
 
 @pytest.mark.parametrize(
@@ -147,6 +149,26 @@ def test_the_naive_reference_chooses_the_same_cases(k: int, null_arm: str, half_
     assert len(ranks) > k, "the choice depended on the scores, not on the recall rank"
     assert (0 in sizes) == (null_arm == "on") and max(sizes) == k
     assert np.abs(policy.model.w - policy.model.mean).max() > 0.1
+
+
+def test_no_weight_that_may_not_be_negative_ever_is_and_the_mode_is_the_best_of_the_rest() -> None:
+    rng = np.random.default_rng(3)
+    mean, truth = np.array([1.0, 1.0, 0.5, 0.0]), np.array([-2.0, 0.8, -1.0, 0.7])
+    model = LaplaceLogistic(mean, 2.0, not_negative=np.array([True, True, False, False]))
+    x = rng.standard_normal((120, 4)) @ np.array([[1, 0.6, 0, 0], [0, 1, 0, 0], [0, 0.4, 1, 0], [0, 0, 0, 1]])
+    r = (rng.random(120) < 1 / (1 + np.exp(-x @ truth))).astype(int)
+
+    def loss(w: np.ndarray, n: int) -> float:
+        return float((np.logaddexp(0, x[:n] @ w) - r[:n] * (x[:n] @ w)).sum() + ((w - mean) ** 2).sum())
+
+    bounds, at_zero = [(0, None), (0, None), (None, None), (None, None)], 0
+    for n in range(1, 121):
+        model.add(x[n - 1 : n], int(r[n - 1]), 1.0)
+        if n % 20 == 0:
+            best = minimize(loss, mean, args=(n,), method="L-BFGS-B", bounds=bounds, options={"gtol": 1e-9}).x
+            assert model.w == pytest.approx(best, abs=1e-4)
+            at_zero += int(model.w[0] == 0.0)
+    assert at_zero >= 3 and model.w[1] > 0.0 > -0.3 > model.w[2]
 
 
 def test_laplace_finds_the_mode_from_far_and_its_width_shrinks() -> None:

@@ -102,8 +102,8 @@ def test_a_half_life_forgets_what_was_right_before() -> None:
     def late(world: str, **options: Any) -> float:
         return float(np.mean([play(WORLDS[world], "EvidenceLogUCB", 200, s, **options).regret[-50:] for s in (20, 21)]))
 
-    assert late("drift", half_life=40.0) < 0.8 * late("drift")
-    assert late("cases come to hurt", half_life=40.0, null_arm="on") < 0.5 * late("cases come to hurt", null_arm="on")
+    assert late("drift", half_life=40.0, null_arm="off") < 0.8 * late("drift", null_arm="off")
+    assert late("cases come to hurt", half_life=40.0) < 0.8 * late("cases come to hurt")
     same = [play(WORLDS["drift"], "EvidenceLogUCB", 60, 20, half_life=value).regret for value in (None, 1e12)]
     assert same[0].tolist() == same[1].tolist(), "a very long one forgets nothing"
 

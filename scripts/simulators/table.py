@@ -16,11 +16,10 @@ from report.statistics import t_interval
 from .playing import ZERO_SHOT, play
 from .worlds import WORLDS
 
-NULL_ARM = "EvidenceLogUCB, null arm"  # rows of their own: policies with an option off its default
-VARIANTS: dict[str, dict[str, Any]] = {
-    NULL_ARM: {"null_arm": "on"},
+VARIANTS: dict[str, dict[str, Any]] = {  # rows of their own: policies with an option off its default
+    "EvidenceLogUCB, no null arm": {"null_arm": "off"},
     "EvidenceLogUCB, half-life 100": {"half_life": 100.0},
-    "EvidenceLogUCB, null arm, half-life 100": {"null_arm": "on", "half_life": 100.0},
+    "EvidenceLogUCB, no null arm, half-life 100": {"null_arm": "off", "half_life": 100.0},
     "NeuralLinLogUCB, nu 0": {"exploration": 0.0},
     "NeuralLinLogUCB, centre nearest": {"centre": "nearest"},
     "NeuralLinLogUCB, centre mean": {"centre": "mean"},
