@@ -130,8 +130,8 @@ class EvidenceLogUCB(Policy):
     It is the upper end of what the chance of success may be; `exploit` is sigma(w . x), `explore` what is on top. Each
     of the k cases shown at a step gets the step's bit with weight 1/k, so a step counts once whatever k is; the answer
     that was given gets it once. With `null_arm` on, showing nothing is an arm too, and scores sigma(w . x): where that
-    is above what the best case may be worth, none is shown. With a `half_life` a step counts half as much for every `half_life` steps that came after it: for an
-    answer, in a case's record and in the regression.
+    is above what the best case may be worth, none is shown. With a `half_life` a step counts half as much for every
+    `half_life` steps that came after it: for an answer, in a case's record and in the regression.
 
     It needs no ranking encoder: its vectors are those that the cases are recalled by. Where answers never repeat, the
     evidence is zero for all and the cosine and each case's record are left.
@@ -229,7 +229,7 @@ class EvidenceLogUCB(Policy):
         columns = len(state["w"])
         if columns != len(self.prior):
             made = f"weighs {columns} features, {type(self).__name__} has {len(self.prior)}"
-            raise UserError(f"what the policy has learned {made}: another version wrote it, and this one has to start anew")
+            raise UserError(f"the policy has learned under another version: it {made}; start anew")
         self.past.load_state_dict(state)
         self.model.rows, self.model.rewards, self.model.weights, self.model.w, self.model.covariance = (
             torch.as_tensor(state[name]).numpy().copy() for name in ("rows", "outcomes", "weights", "w", "covariance")

@@ -21,6 +21,7 @@ from clients.scripted import ScriptedClient
 from config import Config
 from env import make_env
 from env.labels import load_labels
+from errors import UserError
 from helpers.planted import DIM, PlantedTexts
 from helpers.runs import lfd_stream, steps
 from llm import LLM
@@ -149,6 +150,13 @@ def test_the_naive_reference_chooses_the_same_cases(k: int, null_arm: str, half_
     assert len(ranks) > k, "the choice depended on the scores, not on the recall rank"
     assert (0 in sizes) == (null_arm == "on") and max(sizes) == k
     assert np.abs(policy.model.w - policy.model.mean).max() > 0.1
+
+
+def test_what_another_version_has_learned_is_refused() -> None:
+    policy = make("on")
+    state = policy.state_dict() | {"w": torch.zeros(8)}
+    with pytest.raises(UserError, match="weighs 8 features, EvidenceLogUCB has 10; start anew"):
+        policy.load_state_dict(state)
 
 
 def test_no_weight_that_may_not_be_negative_ever_is_and_the_mode_is_the_best_of_the_rest() -> None:
