@@ -154,9 +154,10 @@ class Config:
     )
     null_arm: str | None = option(
         None,
-        "EvidenceLogUCB: whether showing nothing is a choice too, so that cases which hurt are left out (default: on)",
+        "EvidenceLogUCB: whether showing nothing is a choice too, so that cases which hurt are left out; explore tries "
+        "it again and again (default: on)",
         "method",
-        choices=("off", "on"),
+        choices=("off", "on", "explore"),
     )
     embedding_model_path: str = option(
         EMBEDDED,
@@ -511,8 +512,9 @@ class Config:
             raise UsageError(f"--agent {self.agent} needs --examples FILE, rows for training that the stream has not")
         if self.feedback == "hidden" and self.agent_row.render not in ("cases", "feedback", "good_and_bad"):
             raise UsageError(f"--feedback hidden: --agent {self.agent} shows its cases in no other way than its own")
-        if self.null_arm == "on" and self.agent_row.retrieve == "pairs":
-            raise UsageError(f"--null_arm on: --agent {self.agent} chooses a case with its LLM, and shows one always")
+        if self.null_arm in ("on", "explore") and self.agent_row.retrieve == "pairs":
+            why = "chooses a case with its LLM, and shows one always"
+            raise UsageError(f"--null_arm {self.null_arm}: --agent {self.agent} {why}")
         if self.max_cost is not None and self.prices is None:
             raise UsageError("--max_cost needs --prices FILE, which says what tokens cost")
         if self.feedback == "all":

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -129,9 +130,12 @@ class EvidenceLogUCB(Policy):
 
     It is the upper end of what the chance of success may be; `exploit` is sigma(w . x), `explore` what is on top. Each
     of the k cases shown at a step gets the step's bit with weight 1/k, so a step counts once whatever k is; the answer
-    that was given gets it once. With `null_arm` on, showing nothing is an arm too, and scores sigma(w . x): where that
-    is above what the best case may be worth, none is shown. With a `half_life` a step counts half as much for every
-    `half_life` steps that came after it: for an answer, in a case's record and in the regression.
+    that was given gets it once. With a `half_life` a step counts half as much for every `half_life` steps that came
+    after it: for an answer, in a case's record and in the regression.
+
+    With `null_arm` on, showing nothing is an arm too, and scores sigma(w . x): where that is above what the best case
+    may be worth, none is shown. With `explore` it has a bonus of its own, which grows as sqrt(ln t) with the steps so
+    far: it is tried again and again, so that harm is found out for certain in the end.
 
     It needs no ranking encoder: its vectors are those that the cases are recalled by. Where answers never repeat, the
     evidence is zero for all and the cosine and each case's record are left.
@@ -152,7 +156,8 @@ class EvidenceLogUCB(Policy):
         self._text_encoder = text_encoder
         self.exploration = exploration
         self.evidence_width = evidence_width
-        self.may_show_nothing = null_arm == "on"
+        self.may_show_nothing = null_arm != "off"
+        self.explores_nothing = null_arm == "explore"
         self.half_life = half_life
         self.past = PastAnswers(text_encoder.dim)
         not_negative = np.array([name in NOT_NEGATIVE for name in self.prior])
@@ -163,13 +168,16 @@ class EvidenceLogUCB(Policy):
         rows = self.features(query, cases)
         logits = rows @ self.model.w
         exploit = sigmoid(logits)
-        bound = sigmoid(logits + self.exploration * self.model.width(rows))
+        nu = np.full(len(rows), self.exploration)
+        if self.may_show_nothing:
+            nu[-1] *= math.sqrt(math.log1p(len(self.past))) if self.explores_nothing else 0.0
+        bound = sigmoid(logits + nu * self.model.width(rows))
         if not np.isfinite(bound).all():
             raise not_finite("its scores")
         phi = Phi(torch.from_numpy(rows), 0)
         arms = slice(0, len(cases))
         terms = torch.from_numpy(exploit[arms]), torch.from_numpy((bound - exploit)[arms])
-        return Scores(*terms, phi, float(exploit[-1]) if self.may_show_nothing else None)
+        return Scores(*terms, phi, float(bound[-1]) if self.may_show_nothing else None)
 
     def features(self, query: str, cases: Sequence[Case]) -> np.ndarray:
         """A row for each case, and with the null arm one for showing nothing; [n, d]."""

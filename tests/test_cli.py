@@ -47,7 +47,7 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "keep": ("everything", "everything"),
     "judge": ("self", "self"),
     "control": ("empty", "empty"),
-    "null_arm": ("on", "on"),
+    "null_arm": ("off", "off"),
     "prior_strength": ("2", 2.0),
     "evidence_width": ("0.1", 0.1),
     "half_life": ("100", 100.0),
@@ -476,7 +476,7 @@ def test_every_choice_is_tried_somewhere() -> None:
         "retain": {"on", "off"},  # test_bank_cli
         "forget": {"oldest", "least_useful"},  # test_forgetting
         "final": {"small", "all", "none"},  # test_bank_cli
-        "null_arm": {"off", "on"},  # test_resume: combinations
+        "null_arm": {"off", "on", "explore"},  # test_resume: combinations
         "control": {"empty", "random"},  # test_methods, test_resume
         "discover_strategy": {"random", "ucb", "explore", "exploit", "failing", "ucb_failing"},  # test_resume
         "centre": {"off", "nearest", "mean"},  # test_neural_variants

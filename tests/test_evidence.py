@@ -42,7 +42,7 @@ def make(null_arm: str = "off", texts: PlantedTexts | None = None, **options: An
 class Naive:
     """The policy as one would write it down, from nothing but the list of what happened."""
 
-    def __init__(self, null_arm: bool, half_life: float = math.inf) -> None:
+    def __init__(self, null_arm: str, half_life: float = math.inf) -> None:
         self.null_arm = null_arm
         self.half_life = half_life
         self.texts = PlantedTexts()
@@ -90,7 +90,7 @@ class Naive:
             ]
             for case in cases
         ]
-        if self.null_arm:
+        if self.null_arm != "off":
             of_nothing = [1.0, odds(lambda step: not step[3]) - odds(lambda step: step[3])]
             rows.append([0, 0, 0, *of_query, 0, 0, 0, *of_nothing])
         return rows
@@ -113,16 +113,19 @@ class Naive:
             precision += each * p * (1 - p) * np.outer(row, row)
         covariance = np.linalg.inv(precision)
         rows = np.array(self.rows(query, cases))
-        bonus = [NU * math.sqrt(row @ covariance @ row) for row in rows[: len(cases)]] + [0.0] * self.null_arm
+        bonus = [NU * math.sqrt(row @ covariance @ row) for row in rows]
+        if self.null_arm != "off":
+            bonus[-1] *= {"on": 0.0, "explore": math.sqrt(math.log(1 + len(self.past)))}[self.null_arm]
         return [1 / (1 + math.exp(-(row @ w) - more)) for row, more in zip(rows, bonus)]
 
 
 @pytest.mark.parametrize(
-    ("k", "null_arm", "half_life"), [(1, "off", None), (2, "off", 7.0), (1, "on", 9.0), (3, "on", None)]
+    ("k", "null_arm", "half_life"),
+    [(1, "off", None), (2, "off", 7.0), (1, "on", 9.0), (3, "on", None), (1, "explore", None)],
 )
 def test_the_naive_reference_chooses_the_same_cases(k: int, null_arm: str, half_life: float | None) -> None:
     policy, rng = make(null_arm, half_life=half_life), np.random.default_rng(k)
-    naive = Naive(null_arm == "on", half_life or math.inf)
+    naive = Naive(null_arm, half_life or math.inf)
     bank = [Case(f"case {i}", {"label": i % 5}, step=i + 1) for i in range(30)]
     ranks, sizes = set(), []
     for number in range(1, 46):
@@ -131,8 +134,8 @@ def test_the_naive_reference_chooses_the_same_cases(k: int, null_arm: str, half_
         expected = naive.scores(query, recalled)
         scores = policy.score(query, recalled)
         assert scores.total.tolist() == pytest.approx(expected[:8], abs=1e-5)
-        floor = expected[8] if null_arm == "on" else -1.0
-        assert scores.nothing == (pytest.approx(floor, abs=1e-5) if null_arm == "on" else None)
+        floor = expected[8] if null_arm != "off" else -1.0
+        assert scores.nothing == (pytest.approx(floor, abs=1e-5) if null_arm != "off" else None)
         best = sorted(range(8), key=lambda i: -expected[i])[:k]
         chosen = scores.top(k)
         assert chosen == (best if expected[best[0]] > floor else [])
@@ -148,7 +151,7 @@ def test_the_naive_reference_chooses_the_same_cases(k: int, null_arm: str, half_
         ranks |= set(chosen)
         sizes.append(len(shown))
     assert len(ranks) > k, "the choice depended on the scores, not on the recall rank"
-    assert (0 in sizes) == (null_arm == "on") and max(sizes) == k
+    assert (0 in sizes) == (null_arm != "off") and max(sizes) == k
     assert np.abs(policy.model.w - policy.model.mean).max() > 0.1
 
 

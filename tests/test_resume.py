@@ -154,8 +154,8 @@ def combinations() -> list[dict[str, Any]]:
     """Every agent, those that rank with every policy or their own, all strategies, a control, options with a state."""
     made: list[dict[str, Any]] = [
         {"agent": "cbr", "bandit": "Pretrained", "control": "random"},
-        {"agent": "cbr", "bandit": "EvidenceLogUCB", "null_arm": "on"},
-        {"agent": "cbr", "bandit": "EvidenceLogUCB", "null_arm": "on", "half_life": 5.0},
+        {"agent": "cbr", "bandit": "EvidenceLogUCB", "null_arm": "off"},
+        {"agent": "cbr", "bandit": "EvidenceLogUCB", "null_arm": "explore", "half_life": 5.0},
         {"agent": "cbr", "bandit": "NeuralLinLogUCB", "centre": "nearest", "bonus": "posterior"},
     ]
     for agent, row in AGENTS.items():

@@ -88,9 +88,9 @@ def test_evidence_beats_what_ignores_the_bit_and_the_null_arm_leaves_harm_out() 
 
     misled = {name: regret("similarity misleads", name) for name in ("Random", "Pretrained", "EvidenceLogUCB")}
     assert misled["EvidenceLogUCB"] < 0.75 * misled["Pretrained"] < misled["Random"]
-    hurt = {null: regret("cases hurt", "EvidenceLogUCB", null_arm=null) for null in ("on", "off")}
-    assert hurt["on"] < 0.3 * hurt["off"]
-    assert regret("cases hurt a little", "EvidenceLogUCB", null_arm="on") < 0.6 * 0.1 * 240
+    hurt = {null: regret("cases hurt", "EvidenceLogUCB", null_arm=null) for null in ("explore", "on", "off")}
+    assert hurt["explore"] < hurt["on"] < 0.3 * hurt["off"]
+    assert regret("cases hurt a little", "EvidenceLogUCB", null_arm="explore") < 0.6 * 0.1 * 240
     assert regret("cases hurt", ZERO_SHOT) == 0 < regret("cases hurt in half", ZERO_SHOT)
     played = play(WORLDS["two interact"], "EvidenceLogUCB", 30, 0)
     assert played.shown[-1] == 2 and len(played.regret) == 30

@@ -18,6 +18,7 @@ from .worlds import WORLDS
 
 VARIANTS: dict[str, dict[str, Any]] = {  # rows of their own: policies with an option off its default
     "EvidenceLogUCB, no null arm": {"null_arm": "off"},
+    "EvidenceLogUCB, null arm explored": {"null_arm": "explore"},
     "EvidenceLogUCB, half-life 100": {"half_life": 100.0},
     "EvidenceLogUCB, no null arm, half-life 100": {"null_arm": "off", "half_life": 100.0},
     "NeuralLinLogUCB, nu 0": {"exploration": 0.0},
