@@ -512,9 +512,11 @@ class Config:
             raise UsageError(f"--agent {self.agent} needs --examples FILE, rows for training that the stream has not")
         if self.feedback == "hidden" and self.agent_row.render not in ("cases", "feedback", "good_and_bad"):
             raise UsageError(f"--feedback hidden: --agent {self.agent} shows its cases in no other way than its own")
-        if self.null_arm in ("on", "explore") and self.agent_row.retrieve == "pairs":
-            why = "chooses a case with its LLM, and shows one always"
-            raise UsageError(f"--null_arm {self.null_arm}: --agent {self.agent} {why}")
+        if self.agent_row.retrieve == "pairs":
+            if self.null_arm not in (None, "off"):
+                why = "chooses a case with its LLM, and shows one always"
+                raise UsageError(f"--null_arm {self.null_arm}: --agent {self.agent} {why}")
+            self._set("null_arm", "off")
         if self.max_cost is not None and self.prices is None:
             raise UsageError("--max_cost needs --prices FILE, which says what tokens cost")
         if self.feedback == "all":

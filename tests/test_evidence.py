@@ -155,6 +155,14 @@ def test_the_naive_reference_chooses_the_same_cases(k: int, null_arm: str, half_
     assert np.abs(policy.model.w - policy.model.mean).max() > 0.1
 
 
+def test_showing_nothing_is_an_arm_wherever_a_case_may_be_left_out() -> None:
+    usual = Config(env="lfd", agent="cbr", bandit="EvidenceLogUCB")
+    assert usual.null_arm == "on" and "null_arm" not in usual.run_name()
+    assert "null_arm=off" in Config(env="lfd", agent="cbr", bandit="EvidenceLogUCB", null_arm="off").run_name()
+    pairs = Config(env="lfd", agent="mam-cbr", llms="a,b", bandit="EvidenceLogUCB")
+    assert pairs.null_arm == "off" and "null_arm" not in pairs.run_name()
+
+
 def test_what_another_version_has_learned_is_refused() -> None:
     policy = make("on")
     state = policy.state_dict() | {"w": torch.zeros(8)}
