@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from scripts import benchmark
 from scripts.benchmarks import growth, loop, policies, versus
@@ -26,6 +27,16 @@ def test_policies(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
     monkeypatch.setattr(policies, "measure_help", lambda: (0.2, 0.1))  # starts Python ten times
     (_, cells) = table(capsys, "policies", "--policies", "Random", "--data", "sample", "--steps", "20")
     assert cells[0] == "Random" and all(float(cell) > 0 for cell in cells[1:])
+
+
+def test_all_plays_each_with_its_defaults(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    played = {}
+    for name in benchmark.ALL:
+        monkeypatch.setattr(getattr(benchmark, name), "report", lambda given, name=name: played.update({name: given}))
+    assert benchmark.main(["all"]) == 0
+    assert tuple(played) == benchmark.ALL and played["policies"].steps == 1000 and played["growth"].limits[0] == 0
+    assert played["gpu"].tiny is not torch.cuda.is_available()
+    assert capsys.readouterr().out.count("## ") == len(benchmark.ALL)
 
 
 def test_a_naive_policy_chooses_the_same(
